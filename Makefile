@@ -1,0 +1,62 @@
+# Everything a person or CI does with this repository. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+# `local` starts a Kubernetes of its own on this machine; `current` uses the current kube context
+# (then IMAGE_REGISTRY and IMAGE_TAG name images that its nodes can pull).
+CLUSTER ?= local
+export CLUSTER
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  CLUSTER=current uses the current kube context instead of a local Kubernetes (docs/local-cluster.md)"
+
+##@ Use
+.PHONY: demo up status clean distclean
+demo: $(STAMP) ## Train a small model through POST /start on a real Kubernetes and download best.pt
+	@$(PY) -m demo run
+up: $(STAMP) ## The same system without a training; writes .local/env for your shell
+	@$(PY) -m demo up
+status: $(STAMP) ## What runs now: cluster, pods, trainings
+	@$(PY) -m demo status
+clean: ## Remove everything but the per-user cache: clusters, state, virtual environment
+	@if [ -x $(PY) ]; then $(PY) -m demo down; fi
+	@rm -rf .local $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+distclean: clean ## `clean`, and the per-user cache of built binaries and images too
+	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
+
+##@ Develop
+.PHONY: venv generate format check unit test test-chart test-trainer test-e2e images
+venv: $(STAMP) ## The virtual environment with all development tools
+$(STAMP): pyproject.toml
+	@.ci/venv $(PYTHON) $(VENV)
+	@touch $@
+generate: $(STAMP) ## Write the CRD, its chart copy and the reference from the models
+	@$(PY) -m yolo_crds.generate
+format: $(STAMP) ## Format and mend what can be mended
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+check: $(STAMP) ## Format, lint, types, layers, generated files, unit tests: no cluster, under 2 minutes
+	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) -m yolo_crds.generate --check
+	@$(MAKE) unit
+unit: $(STAMP) ## Unit tests alone
+	@$(PY) -m pytest tests/unit -q
+images: $(STAMP) ## Build the three images (cached by content)
+	@$(PY) -m cluster.images build
+test-chart: $(STAMP) ## Chart tests (helm, no cluster)
+	@$(PY) -m pytest tests/chart -q
+test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image
+	@$(PY) -m cluster.images test-trainer -q
+test-e2e: $(STAMP) ## End-to-end tests on a local Kubernetes of their own
+	@$(PY) -m pytest tests/e2e -q --durations=10
+test: check test-chart test-trainer test-e2e ## All tests; what CI runs

@@ -1,0 +1,1 @@
+"""The contracts between façade, operator and trainer: custom resource, trainer configuration, names."""

@@ -1,0 +1,28 @@
+"""The one base class of all models: snake_case in Python, camelCase in JSON."""
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """An immutable value with camelCase wire names that refuses unknown keys."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+    )
+
+    def to_wire(self) -> dict[str, object]:
+        """The JSON form: camelCase keys, unset (None) values left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Lenient(Model):
+    """A value that another version may have written: unknown keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore")

@@ -1,0 +1,140 @@
+"""Phases, conditions and the closed vocabulary of reasons, each with a hint for a person."""
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """One word for people, derived from the conditions; nothing reads it back."""
+
+    PENDING = "Pending"
+    PREPARING = "Preparing"
+    QUEUED = "Queued"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    TERMINATED = "Terminated"
+
+
+TERMINAL_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.TERMINATED})
+
+
+class ConditionType(StrEnum):
+    """Types of `status.conditions`, in the order in which they are written."""
+
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    DATA_READY = "DataReady"
+    POD_READY = "PodReady"
+    PROGRESSING = "Progressing"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    FINISHED = "Finished"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is. The trainer's termination message uses the same words."""
+
+    # on the way
+    ACCEPTED = "Accepted"
+    PREPARING = "Preparing"
+    DATA_PREPARED = "DataPrepared"
+    QUEUED = "Queued"
+    STARTING = "Starting"
+    TRAINING = "Training"
+    RESTARTING = "Restarting"
+    SUSPENDED_BY_USER = "SuspendedByUser"
+    SUCCEEDED = "Succeeded"
+    STOPPED_BY_USER = "StoppedByUser"
+    # what the user can mend
+    NAME_MISMATCH = "NameMismatch"
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_ARGUMENTS = "InvalidArguments"
+    INVALID_DATA = "InvalidData"
+    WEIGHTS_MISSING = "WeightsMissing"
+    LEGACY_CHECKPOINT = "LegacyCheckpoint"
+    # the pod cannot start
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    VOLUME_FAILED = "VolumeFailed"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    FORBIDDEN = "Forbidden"
+    CONTAINER_START_FAILED = "ContainerStartFailed"
+    ADMISSION_REFUSED = "AdmissionRefused"
+    PENDING_TOO_LONG = "PendingTooLong"
+    # it ran and died
+    OOM_KILLED = "OOMKilled"
+    SHARED_MEMORY_EXHAUSTED = "SharedMemoryExhausted"
+    CUDA_OUT_OF_MEMORY = "CudaOutOfMemory"
+    GPU_FAULT = "GpuFault"
+    NO_ACCELERATOR = "NoAccelerator"
+    DISK_FULL = "DiskFull"
+    DIVERGED = "Diverged"
+    TRAINING_FAILED = "TrainingFailed"
+    WORKER_KILLED = "WorkerKilled"
+    HUNG = "Hung"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    INTERRUPTED = "Interrupted"
+    EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
+    POD_DELETED = "PodDeleted"
+    FENCED = "Fenced"
+    INTERNAL_ERROR = "InternalError"
+
+
+HINTS: dict[Reason, str] = {
+    Reason.NAME_MISMATCH: "delete the object and create it under the name given in the message",
+    Reason.INVALID_SPEC: "correct the named field of the spec and raise spec.run",
+    Reason.INVALID_ARGUMENTS: "correct the named argument in spec.template and raise spec.run",
+    Reason.INVALID_DATA: "correct the data set, then raise spec.run",
+    Reason.WEIGHTS_MISSING: "put the named file into the weights folder of the data volume, "
+    "or train from scratch with the architecture's .yaml",
+    Reason.LEGACY_CHECKPOINT: "checkpoints of the YOLOv5 repository cannot be resumed; start a new training",
+    Reason.UNSCHEDULABLE: "lower spec.template.resources, free the named resource, or add a node that has it",
+    Reason.IMAGE_PULL_FAILED: "check the image's name and tag and the pull secrets in the Helm values",
+    Reason.VOLUME_FAILED: "check that both claims exist in this namespace and are bound",
+    Reason.QUOTA_EXCEEDED: "wait for quota, raise it, or lower spec.template.resources",
+    Reason.FORBIDDEN: "the API server refused the Job; check the operator's role and the admission policies",
+    Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",
+    Reason.ADMISSION_REFUSED: "the node had no room after all; another attempt follows",
+    Reason.PENDING_TOO_LONG: "raise spec.lifecycle.pendingDeadlineSeconds or free resources",
+    Reason.OOM_KILLED: "raise spec.template.resources.memory, lower batch or workers, or set cache to none",
+    Reason.SHARED_MEMORY_EXHAUSTED: "raise spec.template.resources.sharedMemory or lower workers",
+    Reason.CUDA_OUT_OF_MEMORY: "lower batch or imgsz, or ask for a larger GPU",
+    Reason.GPU_FAULT: "look at the node's GPU (Xid in the kernel log); another attempt avoids the node",
+    Reason.NO_ACCELERATOR: "the pod saw no GPU; check the driver, runtimeClassName and gpuResource",
+    Reason.DISK_FULL: "free space on the named volume",
+    Reason.DIVERGED: "lower lr0, switch amp off, or check the labels",
+    Reason.TRAINING_FAILED: "see train_err.log in the run folder",
+    Reason.WORKER_KILLED: "the training process was killed; see train_err.log in the run folder",
+    Reason.HUNG: "no batch finished within stallTimeoutSeconds; the stacks are in train_err.log",
+    Reason.DEADLINE_EXCEEDED: "raise spec.lifecycle.activeDeadlineSeconds, raise spec.run and set resume",
+    Reason.INTERRUPTED: "the pod was asked to end; the next attempt resumes from the last checkpoint",
+    Reason.EVICTED: "the node ran short of a resource; see the message",
+    Reason.PREEMPTED: "a pod of higher priority took the place; the next attempt resumes",
+    Reason.NODE_LOST: "the node is gone; the next attempt resumes elsewhere",
+    Reason.POD_DELETED: "somebody deleted the pod or Job; the next attempt resumes",
+    Reason.FENCED: "a newer attempt owns the run folder; this one stopped",
+    Reason.INTERNAL_ERROR: "this is a fault of the trainer or operator; please report it with the logs",
+}
+"""What a person can do about a reason; shown in `status.failure.hint`."""
+
+RETRYABLE: frozenset[Reason] = frozenset(
+    {
+        Reason.ADMISSION_REFUSED,
+        Reason.OOM_KILLED,
+        Reason.SHARED_MEMORY_EXHAUSTED,
+        Reason.GPU_FAULT,
+        Reason.WORKER_KILLED,
+        Reason.HUNG,
+        Reason.INTERRUPTED,
+        Reason.EVICTED,
+        Reason.PREEMPTED,
+        Reason.NODE_LOST,
+        Reason.POD_DELETED,
+    }
+)
+"""Reasons after which another attempt can end otherwise; all others are final for the run."""

@@ -1,0 +1,90 @@
+"""Where things lie on the two volumes. The run volume's paths are those of the older server.
+
+<data>/img_cache/ ucd/ datasets/ weights/     the user's, never written by us
+<data>/prepared/<hash>/                       verified data sets, shared by all trainings
+<runs>/train/<m>/.attempts/<token>/           what one attempt writes, and nobody else
+<runs>/train/<m>/.owner.json                  the attempt that may publish (the fence)
+<runs>/train/<m>/{args.yaml,results.csv,weights/*.pt}, <runs>/train_info/<m>/logs/*.log
+                                              published by rename or relative symlink, never read back
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA_DIR = Path("/data")
+RUNS_DIR = Path("/runs")
+
+
+@dataclass(frozen=True)
+class DataVolume:
+    """Paths on the data volume that is mounted at `root`."""
+
+    root: Path = DATA_DIR
+
+    @property
+    def images(self) -> Path:
+        return self.root / "img_cache"
+
+    @property
+    def ucd(self) -> Path:
+        return self.root / "ucd"
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    @property
+    def weights(self) -> Path:
+        return self.root / "weights"
+
+    @property
+    def prepared(self) -> Path:
+        return self.root / "prepared"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one model's run on the run volume that is mounted at `root`."""
+
+    model_name: str
+    root: Path = RUNS_DIR
+
+    @property
+    def train(self) -> Path:
+        return self.root / "train" / self.model_name
+
+    @property
+    def info(self) -> Path:
+        return self.root / "train_info" / self.model_name
+
+    @property
+    def logs(self) -> Path:
+        return self.info / "logs"
+
+    @property
+    def std_log(self) -> Path:
+        return self.logs / "train_std.log"
+
+    @property
+    def err_log(self) -> Path:
+        return self.logs / "train_err.log"
+
+    @property
+    def weights(self) -> Path:
+        return self.train / "weights"
+
+    @property
+    def owner(self) -> Path:
+        return self.train / ".owner.json"
+
+    def attempt(self, token: str) -> Path:
+        """The folder of the attempt `meta.attempt_token(...)`."""
+        return self.train / ".attempts" / token
+
+    def result(self, token: str) -> Path:
+        """The full truth of one attempt's end, a `trainer.Result`."""
+        return self.attempt(token) / "result.json"
+
+    def prepared(self, token: str) -> Path:
+        """What prepare hands to train, a `trainer.Prepared`."""
+        return self.attempt(token) / "prepare.json"

@@ -1,0 +1,189 @@
+"""What goes into the trainer (one JSON configuration) and what comes out: progress lines on stdout,
+a termination message, an exit code, and files on the run volume.
+"""
+
+import json
+from enum import IntEnum
+
+from pydantic import Field
+
+from .base import Lenient, Model
+from .conditions import Reason
+from .meta import Stage
+from .training import Best, Dataset, Template, Weights
+
+PROGRESS_PREFIX = "YOLO-PROGRESS "
+PROGRESS_VERSION = 1
+PROGRESS_MAX_BYTES = 4096
+"""Each progress line is complete in itself and at most this long."""
+PROGRESS_EVERY_LINES = 100
+"""At least one progress line in any so many lines of output, so that a log tail of 200 always has one."""
+TERMINATION_MESSAGE_MAX_BYTES = 3500
+"""The kubelet keeps the last 4,096 bytes of /dev/termination-log; ASCII, so bytes are characters."""
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the trainer."""
+
+    DONE = 0
+    CONFIGURATION = 2
+    DATA = 3
+    FAILED = 4
+    NO_ACCELERATOR = 5
+    DISK_FULL = 6
+    HUNG = 7
+    WORKER_KILLED = 8
+    FENCED = 9
+    GPU_FAULT = 10
+    INTERRUPTED = 143
+
+
+EXIT_REASONS: dict[ExitCode, Reason] = {
+    ExitCode.CONFIGURATION: Reason.INVALID_ARGUMENTS,
+    ExitCode.DATA: Reason.INVALID_DATA,
+    ExitCode.FAILED: Reason.TRAINING_FAILED,
+    ExitCode.NO_ACCELERATOR: Reason.NO_ACCELERATOR,
+    ExitCode.DISK_FULL: Reason.DISK_FULL,
+    ExitCode.HUNG: Reason.HUNG,
+    ExitCode.WORKER_KILLED: Reason.WORKER_KILLED,
+    ExitCode.FENCED: Reason.FENCED,
+    ExitCode.GPU_FAULT: Reason.GPU_FAULT,
+    ExitCode.INTERRUPTED: Reason.INTERRUPTED,
+}
+"""The reason that an exit code means when no termination message says more."""
+
+
+class TrainerConfig(Model):
+    """All that the trainer is told. From the environment (`meta.CONFIG_ENV`) in a pod, else from a file.
+
+    Without `stage` both stages run one after the other, as a person on a workstation wants it.
+    """
+
+    stage: Stage | None = None
+    name: str
+    """Object name of the training."""
+    uid: str
+    """Of the object: tells the runs of objects apart that reuse a model name."""
+    model_name: str
+    run: int = Field(default=1, ge=1)
+    attempt: int = Field(default=1, ge=1)
+    resume: bool = False
+    """Go on from the folder's last checkpoint: asked for by the user, or a restart within a run."""
+    template: Template
+    overrides: dict[str, str | float | bool] = Field(default_factory=dict)
+    """Ultralytics arguments that the operator changed as a remedy; they win over the template's."""
+    data_dir: str = "/data"
+    runs_dir: str = "/runs"
+    stall_timeout_seconds: int = Field(default=1800, ge=10)
+    active_deadline_seconds: int | None = None
+    grace_period_seconds: int = Field(default=60, ge=5)
+    time_zone: str = "UTC"
+    """IANA name; of the time stamps in the old log lines."""
+
+
+class ProgressLine(Lenient):
+    """One state of the attempt. NaN and infinities are null. Numbers of epochs count from 1."""
+
+    v: int = PROGRESS_VERSION
+    seq: int
+    time: float
+    """Unix seconds."""
+    stage: str
+    """import, scan, cache, epoch, val, save, export; prepare: verify, convert."""
+    epoch: int | None = None
+    """The running epoch (from 1); between epochs the last finished one."""
+    epochs: int | None = None
+    batch: int | None = None
+    batches: int | None = None
+    percent: float | None = None
+    eta_seconds: int | None = None
+    images_per_second: float | None = None
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    """Newest validation metrics by Ultralytics' names, `metrics/mAP50-95(B)` and so on."""
+    fitness: float | None = None
+    best: Best | None = None
+
+    def to_line(self) -> str:
+        """The line as printed, ASCII, without a line break."""
+        return PROGRESS_PREFIX + json.dumps(self.to_wire(), separators=(",", ":"))
+
+
+def parse_progress(line: str) -> ProgressLine | None:
+    """The progress in a log line; None for any other line, a torn one or one of an unknown version."""
+    _, found, text = line.partition(PROGRESS_PREFIX)
+    if not found:
+        return None
+    try:
+        parsed = ProgressLine.model_validate_json(text)
+    except ValueError:
+        return None
+    return parsed if parsed.v == PROGRESS_VERSION else None
+
+
+class Result(Lenient):
+    """How an attempt's stage ended: whole in `result.json`, shortened in the termination message."""
+
+    v: int = 1
+    stage: Stage
+    uid: str
+    run: int
+    attempt: int
+    exit_code: int
+    reason: Reason | None = None
+    """Unset when all went well."""
+    message: str = ""
+    """One sentence for a person."""
+    hint: str | None = None
+    epochs_done: int | None = None
+    epochs: int | None = None
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    best: Best | None = None
+    weights: Weights | None = None
+    dataset: Dataset | None = None
+    warnings: list[str] = Field(default_factory=list)
+    started_at: float | None = None
+    finished_at: float | None = None
+    """Unix seconds."""
+    finished: "Result | None" = None
+    """Set by prepare when this run's training had already ended: its result; nothing is trained twice."""
+
+    def to_termination_message(self) -> str:
+        """ASCII JSON of at most `TERMINATION_MESSAGE_MAX_BYTES`; what does not fit is dropped."""
+        wire = self.to_wire()
+        for drop in (
+            [],
+            ["warnings"],
+            ["warnings", "metrics"],
+            ["warnings", "metrics", "dataset", "hint", "best"],
+        ):
+            text = json.dumps({k: v for k, v in wire.items() if k not in drop}, separators=(",", ":"))
+            if len(text) <= TERMINATION_MESSAGE_MAX_BYTES:
+                return text
+        short = self.model_copy(update={"message": self.message[:500], "finished": None})
+        keep = ("v", "stage", "uid", "run", "attempt", "exitCode", "reason", "message")
+        return json.dumps({k: v for k, v in short.to_wire().items() if k in keep}, separators=(",", ":"))
+
+
+def parse_result(text: str) -> Result | None:
+    """The result in a termination message or `result.json`; None when there is none to be read."""
+    try:
+        return Result.model_validate_json(text)
+    except ValueError:
+        return None
+
+
+class Prepared(Lenient):
+    """What prepare hands to train, on the run volume (`RunFolder.prepared`)."""
+
+    v: int = 1
+    uid: str
+    run: int
+    attempt: int
+    dataset: Dataset
+    data_yaml: str
+    """Absolute path of the Ultralytics data file in the prepared data set."""
+    weights: str | None = None
+    """Absolute path of the checkpoint or .yaml that `model` means; None: an architecture of the package."""
+    resume_from: str | None = None
+    """Absolute path of the attempt folder whose state is resumed; None: from the start."""
+    warnings: list[str] = Field(default_factory=list)

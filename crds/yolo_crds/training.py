@@ -1,0 +1,339 @@
+"""The YoloTraining custom resource: what a user asks for (spec) and what became of it (status)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, StringConstraints, model_validator
+
+from .base import Lenient, Model
+from .conditions import ConditionType, Phase, Reason
+from .meta import API_VERSION, KIND, normalize_model_name, object_name
+
+# Bounds keep the object small and the CEL transition rule within the API server's cost limit.
+Path_ = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+ClassName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+ArgumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Quantity = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=16)
+]
+ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$", max_length=128)]
+ShortText = Annotated[str, StringConstraints(max_length=256)]
+
+# The API server fills in the defaults below a field only where the field itself is there.
+_DEFAULTED: dict[str, JsonValue] = {"default": {}}
+
+Task = Literal["detect", "segment", "semantic", "depth", "classify", "pose", "obb"]
+
+
+class Data(Model):
+    """The labelled images. Paths are absolute, or relative to the data volume's root."""
+
+    train: Path_
+    """UCD data set (a name below `ucd/` or a path to its .json), YOLO folder or data.yaml to train on."""
+    val: Path_ | None = None
+    """The same for validation. Unset: a part of the training set is split off (`valFraction`, `seed`)."""
+    labels: list[ClassName] = Field(default_factory=list, max_length=1000)
+    """Class names; the order is the class index. Unset: the names of a YOLO data.yaml."""
+    val_fraction: float = Field(default=0.2, ge=0.01, le=0.9)
+    """Part of the training set that is split off for validation when `val` is unset."""
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Seed of that split."""
+
+
+class Resources(Model):
+    """What one training pod asks for. Requests equal limits for GPUs and memory."""
+
+    gpus: int = Field(default=1, ge=0, le=64)
+    """GPUs of the pod; 0 trains on the CPU."""
+    gpu_resource: ResourceName = "nvidia.com/gpu"
+    """Extended resource that stands for a GPU: `nvidia.com/gpu`, a MIG profile, another vendor's."""
+    cpu: Quantity = "2"
+    """CPU request of the training pod."""
+    memory: Quantity = "16Gi"
+    """Memory request and limit of the training pod; `sharedMemory` counts in it."""
+    shared_memory: Quantity = "8Gi"
+    """Size of /dev/shm, which data-loader workers fill."""
+
+
+class Toleration(Model):
+    """A Kubernetes toleration."""
+
+    key: ShortText | None = None
+    operator: Literal["Exists", "Equal"] | None = None
+    value: ShortText | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = Field(default=None, ge=0, le=86_400)
+
+
+class Scheduling(Model):
+    """Where the training pod may run."""
+
+    node_selector: dict[str, ShortText] = Field(default_factory=dict, max_length=16)
+    """Labels that the node must have."""
+    tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
+    """Taints that the pod tolerates, besides those that the operator always adds."""
+    priority_class_name: ShortText | None = None
+    """Name of a PriorityClass."""
+    runtime_class_name: ShortText | None = None
+    """Name of a RuntimeClass, such as `nvidia`."""
+
+
+class Template(Model):
+    """What is trained. Changes only together with a higher `spec.run`; names are Ultralytics' arguments."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9._/-]+$")]
+    """A bare name or .pt starts from pretrained weights (`<data volume>/weights`), a .yaml from scratch."""
+    task: Task | None = None
+    """Kind of training. Unset: inferred from the model's name."""
+    data: Data
+    """The data set."""
+    epochs: int = Field(default=100, ge=1, le=100_000)
+    """Epochs in all; a resumed run goes on up to this number."""
+    batch: float = Field(default=16, ge=-1, le=65_536)
+    """Images a step over all GPUs; -1 chooses by GPU memory, a fraction below 1 is that part of it."""
+    imgsz: int = Field(default=640, ge=32, le=8192)
+    """Edge of the square training image in pixels; rounded up to a multiple of 32."""
+    workers: int = Field(default=8, ge=0, le=256)
+    """Data-loader processes; never more than the pod's CPUs allow."""
+    patience: int = Field(default=100, ge=0, le=100_000)
+    """Epochs without improvement after which training ends early; 0 never."""
+    optimizer: Annotated[str, StringConstraints(max_length=32, pattern=r"^[A-Za-z]+$")] = "auto"
+    """Optimizer by Ultralytics' name; `auto` ignores lr0 and momentum."""
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Seed of the training."""
+    cache: Literal["none", "ram", "disk"] = "none"
+    """Where decoded images are kept between epochs."""
+    amp: bool = True
+    """Automatic mixed precision."""
+    time: float | None = Field(default=None, ge=0.001, le=10_000)
+    """Hours after which training ends; overrides `epochs` when set."""
+    save_period: int = Field(default=-1, ge=-1, le=100_000)
+    """Every how many epochs a numbered checkpoint is kept; -1 never."""
+    hyperparameters: dict[ArgumentName, float] = Field(default_factory=dict, max_length=128)
+    """Ultralytics' numeric hyperparameters by name, such as `lr0: 0.01`."""
+    extra_args: dict[ArgumentName, ShortText] = Field(default_factory=dict, max_length=64)
+    """Any other Ultralytics argument, the value as on its command line."""
+    resources: Resources = Field(default_factory=Resources, json_schema_extra=_DEFAULTED)
+    """What the training pod asks for."""
+    scheduling: Scheduling = Field(default_factory=Scheduling, json_schema_extra=_DEFAULTED)
+    """Where the training pod may run."""
+
+
+_SECONDS_MAX = 315_360_000
+"""Ten years: no limit for a person, a bound for the API server."""
+
+
+class Lifecycle(Model):
+    """Limits in time and number; may change at any time."""
+
+    max_restarts: int = Field(default=3, ge=0, le=1000)
+    """How often a run is started again after a failure that another try can mend."""
+    pending_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
+    """Longest wait for a pod to start, in seconds; then the run fails. Unset: for ever."""
+    active_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
+    """Longest training time from its start, in seconds; then the run fails and can be resumed."""
+    stall_timeout_seconds: int = Field(default=1800, ge=10, le=_SECONDS_MAX)
+    """Longest time without a finished batch, in seconds; then the attempt ends as hung."""
+    ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=_SECONDS_MAX)
+    """Delete this object so many seconds after its end; the run folder stays. Unset: never."""
+    termination_grace_period_seconds: int = Field(default=60, ge=5, le=3600)
+    """Time that a pod has to save and leave when it is asked to end."""
+
+
+class Spec(Model):
+    """What a user asks for."""
+
+    model_name: Annotated[str, StringConstraints(min_length=2, max_length=128)] | None = None
+    """Name of the model and of its run folder; unset: the object's name. Never changes."""
+    run: int = Field(default=1, ge=1, le=99_999)
+    """Number of the run; raise it to train again, with or without another template."""
+    resume: bool = False
+    """Start this run from the last checkpoint of the folder; without one it starts afresh and says so."""
+    stop: bool = False
+    """End the run: the pod saves and leaves, the phase becomes Terminated."""
+    suspend: bool = False
+    """Free the GPU but keep the run; false lets it go on from the last checkpoint."""
+    lifecycle: Lifecycle = Field(default_factory=Lifecycle, json_schema_extra=_DEFAULTED)
+    """Limits in time and number."""
+    template: Template
+    """What is trained."""
+
+    @model_validator(mode="after")
+    def _check_model_name(self) -> Self:
+        if self.model_name is not None:
+            normalize_model_name(self.model_name)
+        return self
+
+
+class Progress(Lenient):
+    """How far the running attempt is."""
+
+    stage: ShortText | None = None
+    """What the trainer is doing: import, scan, cache, epoch, val, save, export."""
+    epoch: int | None = None
+    """Epochs finished, or the running one's number (from 1)."""
+    epochs: int | None = None
+    percent: float | None = None
+    """Part of the whole run that is done, 0 to 100."""
+    eta_seconds: int | None = None
+    images_per_second: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Newest validation metrics by Ultralytics' names."""
+    updated_at: str | None = None
+    """RFC 3339 time of the line that this came from."""
+
+
+class Printed(Lenient):
+    """Ready strings for `kubectl get`: a printer column can neither format nor choose."""
+
+    epoch: str | None = None
+    """Such as `45/100`."""
+    metric: str | None = None
+    """The task's headline metric, such as `mAP50-95 0.61`."""
+    eta: str | None = None
+    """Such as `12m`."""
+
+
+class Best(Lenient):
+    """The best epoch so far."""
+
+    epoch: int
+    fitness: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+class Weight(Lenient):
+    """A checkpoint on the run volume."""
+
+    path: str
+    """Relative to the run volume's root."""
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+class Weights(Lenient):
+    """The published checkpoints."""
+
+    best: Weight | None = None
+    last: Weight | None = None
+
+
+class Dataset(Lenient):
+    """What prepare found in the data."""
+
+    hash: str
+    """Content hash; the folder's name below `prepared/`."""
+    kind: ShortText | None = None
+    """What the source was taken for, such as `ucd` or `yolo`."""
+    images: int = 0
+    train_images: int = 0
+    val_images: int = 0
+    backgrounds: int = 0
+    """Images without a box."""
+    boxes: int = 0
+    classes: dict[str, int] = Field(default_factory=dict)
+    """Boxes a class name."""
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """What was left out, by kind, such as `unknownLabel: 12`."""
+
+
+class Failure(Lenient):
+    """Why the last attempt that failed did so."""
+
+    reason: Reason | str
+    message: str
+    hint: str | None = None
+    exit_code: int | None = None
+    node: str | None = None
+    attempt: int | None = None
+
+
+class RunSummary(Lenient):
+    """One line of history a finished run."""
+
+    run: int
+    phase: str
+    reason: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    epochs: int | None = None
+    metric: str | None = None
+
+
+class Condition(Lenient):
+    """A Kubernetes condition (metav1.Condition)."""
+
+    type: ConditionType | str
+    status: Literal["True", "False", "Unknown"]
+    observed_generation: int | None = None
+    last_transition_time: str
+    reason: str
+    message: str = ""
+
+
+class Status(Lenient):
+    """What the operator observed; written by it alone."""
+
+    phase: Phase | None = None
+    observed_generation: int | None = None
+    run: int | None = None
+    """The run that all the rest speaks of."""
+    attempt: int | None = None
+    """Number of the newest attempt of that run, from 1."""
+    restarts: int = 0
+    """Attempts that ended without an answer and counted against `maxRestarts`."""
+    job_name: str | None = None
+    pod_name: str | None = None
+    node_name: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    progress: Progress | None = None
+    printed: Printed | None = None
+    best: Best | None = None
+    weights: Weights | None = None
+    dataset: Dataset | None = None
+    failure: Failure | None = None
+    warnings: list[str] = Field(default_factory=list)
+    remedies: list[str] = Field(default_factory=list)
+    """Arguments that the operator changed after a failure, before and after."""
+    retry: str | None = None
+    """Value of the retry annotation that was last acted upon."""
+    runs: list[RunSummary] = Field(default_factory=list)
+    """Earlier runs, newest last, at most 10."""
+    conditions: list[Condition] = Field(default_factory=list)
+
+
+class YoloTraining(Lenient):
+    """A training of a YOLO model: one object a run folder."""
+
+    api_version: str = API_VERSION
+    kind: str = KIND
+    metadata: dict[str, object] = Field(default_factory=dict)
+    spec: Spec
+    status: Status = Field(default_factory=Status)
+
+    @property
+    def name(self) -> str:
+        return str(self.metadata["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.metadata.get("namespace", "default"))
+
+    @property
+    def uid(self) -> str:
+        return str(self.metadata.get("uid", ""))
+
+    @property
+    def generation(self) -> int:
+        return int(str(self.metadata.get("generation", 0)))
+
+    @property
+    def model_name(self) -> str:
+        """`spec.modelName` in NFC, by default the object's name."""
+        return normalize_model_name(self.spec.model_name or self.name)
+
+    @property
+    def wanted_name(self) -> str:
+        """The only object name under which this model name is accepted."""
+        return object_name(self.model_name)
