@@ -34,7 +34,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-trainer test-e2e images
+.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-e2e images
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -57,6 +57,8 @@ test-chart: $(STAMP) ## Chart tests (helm, no cluster)
 	@$(PY) -m pytest tests/chart -q
 test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image
 	@$(PY) -m cluster.images test-trainer -q
+test-integration: $(STAMP) ## Tests on a real API server without nodes
+	@$(PY) -m pytest tests/integration -q
 test-e2e: $(STAMP) ## End-to-end tests on a local Kubernetes of their own
 	@$(PY) -m pytest tests/e2e -q --durations=10
-test: check test-chart test-trainer test-e2e ## All tests; what CI runs
+test: check test-chart test-integration test-trainer test-e2e ## All tests; what CI runs

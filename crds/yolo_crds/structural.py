@@ -42,9 +42,12 @@ def _convert(node: Schema, definitions: Schema) -> Schema:
         }
     if "items" in node:
         result["items"] = _convert(node["items"], definitions)
-    if "propertyNames" in node:
-        del result["propertyNames"]
-        result.setdefault("x-kubernetes-validations", []).append(_key_rule(node["propertyNames"]))
+    if "patternProperties" in node:
+        (pattern, value), *_ = result.pop("patternProperties").items()
+        result["additionalProperties"] = _convert(value, definitions)
+        result["x-kubernetes-validations"] = [
+            _key_rule({"pattern": pattern, **result.pop("propertyNames", {})})
+        ]
     if isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = _convert(node["additionalProperties"], definitions)
     return _described(result)
@@ -60,7 +63,7 @@ def _only_branch(node: Schema) -> Schema:
 
 
 def _key_rule(names: Schema) -> Schema:
-    """`propertyNames` has no place in a structural schema; a CEL rule over the keys says the same."""
+    """`patternProperties` has no place in a structural schema; a CEL rule over the keys says the same."""
     pattern = names.get("pattern", "^.*$")
     longest = names.get("maxLength", _MAP_KEY_MAX)
     return {

@@ -1,0 +1,98 @@
+"""Brings the system up: on a local Kubernetes of its own, or on the current kube context."""
+
+import os
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cluster import Cluster, build, images, packages
+from cluster.progress import say, step
+
+from .install import NODE_PORT, ROOT, InstallError, System, install_chart
+
+RELEASE = "yolo"
+NAMESPACE = "yolo"
+PORT = 60066
+"""Of the older server: its clients change host and port, here only the host."""
+LOCAL_VALUES = [
+    "legacy.anonymous=true",  # only 127.0.0.1 of this machine leads here
+    "dataAccess.enabled=true",
+    # A training on two cores must fit beside the system's own pods.
+    "api.defaults.cpu=500m",
+    "api.defaults.memory=4Gi",
+    "api.defaults.sharedMemory=512Mi",
+    "trainer.prepare.cpu=250m",
+    "operator.progressIntervalSeconds=2",
+]
+
+
+def bring_up(name: str, *, port: int = PORT, values: list[str] | None = None) -> System:
+    """A ready system on the local cluster `name`. Safe to call again: what is there stays.
+
+    Raises ClusterError or InstallError.
+    """
+    packages.ensure(nodes=True)
+    cluster = Cluster(name)
+    # The binaries need the processors, the images mostly wait for downloads.
+    with ThreadPoolExecutor(1) as background:
+        building = background.submit(images.build)
+        build.binaries()
+        cluster.up(host_port=port)
+        references = building.result()
+    with step("images: onto the node"):
+        for reference in references.values():
+            cluster.load(reference)
+    system = System(cluster.kubeconfig, cluster.bin, NAMESPACE, RELEASE, f"http://127.0.0.1:{port}")
+    node_port = ["api.service.type=NodePort", f"api.service.nodePort={NODE_PORT}"]
+    with step("chart: installed and ready"):
+        install_chart(system, references, [*LOCAL_VALUES, *node_port, *(values or [])])
+        system.wait_ready()
+    return system
+
+
+def bring_up_current() -> System:
+    """A ready system on the current kube context; images are named by IMAGE_REGISTRY and IMAGE_TAG.
+
+    The façade is reached through `kubectl port-forward`, which ends with this process. Raises InstallError.
+    """
+    registry, tag = os.environ.get("IMAGE_REGISTRY"), os.environ.get("IMAGE_TAG")
+    if not registry or not tag:
+        raise InstallError(
+            "CLUSTER=current needs images that the cluster's nodes can pull: build and push the three images "
+            "(README, «Install on your cluster»), then set IMAGE_REGISTRY and IMAGE_TAG"
+        )
+    system = System(None, None, NAMESPACE, RELEASE, f"http://127.0.0.1:{PORT}")
+    references = {part: f"{registry}/yolo-operator/{part}:{tag}" for part in ("operator", "api", "trainer")}
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+            raise InstallError(f"port {PORT} of 127.0.0.1 is taken; end what listens there")
+    with step("chart: installed and ready"):
+        install_chart(system, references, LOCAL_VALUES)
+    forward = ["kubectl", "--namespace", NAMESPACE, "port-forward", f"svc/{RELEASE}-api", f"{PORT}"]
+    subprocess.Popen(forward, stdout=subprocess.DEVNULL, stderr=sys.stderr)
+    system.wait_ready()
+    return system
+
+
+def write_environment(system: System) -> Path:
+    """`.local/env`: shell lines for scripts and people."""
+    path = ROOT / ".local" / "env"
+    path.parent.mkdir(exist_ok=True)
+    lines = [f"export YOLO_URL={system.url}"]
+    if system.kubeconfig:
+        lines.append(f"export KUBECONFIG={system.kubeconfig}")
+    if system.bin:
+        lines.append(f'export PATH="{system.bin}:$PATH"')
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def tear_down() -> None:
+    """End every local cluster that was started from this checkout."""
+    state = ROOT / ".local" / "cluster"
+    for folder in sorted(state.iterdir()) if state.is_dir() else ():
+        if folder.is_dir():
+            Cluster(folder.name).down()
+    say("  nothing of ours runs any more; the cache stays (make distclean removes it)")

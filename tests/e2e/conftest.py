@@ -1,0 +1,68 @@
+"""One installed system for all end-to-end tests, on a local Kubernetes of their own beside a demo's."""
+
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import Cluster
+from demo.client import OldClient
+from demo.digits import make_pictures, write_ucd, write_yolo_folder
+from demo.install import ROOT, System
+from demo.system import bring_up
+from e2e.audited import Audit
+
+NAME = "test"
+_DUMPS = ROOT / ".local" / "failed"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def system() -> Iterator[System]:
+    """The chart installed on the cluster `test`, with small data sets on the data volume."""
+    shutil.rmtree(_DUMPS, ignore_errors=True)
+    Cluster(NAME).down()
+    system = bring_up(NAME, port=_free_port())
+    with tempfile.TemporaryDirectory() as folder:
+        train, val = list(make_pictures("train", 16)), list(make_pictures("val", 8))
+        write_ucd(Path(folder), "digits-small", train)
+        write_ucd(Path(folder), "digits-small-val", val)
+        write_ucd(Path(folder), "digits-train", train)
+        write_ucd(Path(folder), "digits-val", val)
+        write_yolo_folder(Path(folder), "digits", {"train": train, "val": val})
+        system.put_folder(Path(folder))
+    yield system
+    Cluster(NAME).down()
+
+
+@pytest.fixture
+def client(system: System) -> Iterator[OldClient]:
+    """An old client of the façade."""
+    with OldClient(system.url) as client:
+        yield client
+
+
+@pytest.fixture
+def audit(system: System) -> Audit:
+    """Reader of the audit log."""
+    return Audit(Cluster(NAME).audit_log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failing test leaves logs, events and objects in one folder, and its path in the report."""
+    report = yield
+    if report.failed and "system" in getattr(item, "fixturenames", ()):
+        folder = _DUMPS / re.sub(r"[^\w.-]+", "_", item.name)
+        Cluster(NAME).dump(folder)
+        report.sections.append(("logs, events and objects", str(folder)))
+    return report

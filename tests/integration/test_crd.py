@@ -1,0 +1,110 @@
+"""The CustomResourceDefinition on a real API server: what it refuses, what it fills in, what it shows."""
+
+import copy
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from demo.install import System
+
+GOOD: dict[str, Any] = {
+    "apiVersion": "yolo.training/v1alpha1",
+    "kind": "YoloTraining",
+    "metadata": {"name": "crd-good"},
+    "spec": {"suspend": True, "template": {"model": "yolo11n.yaml", "data": {"train": "datasets/none"}}},
+}
+
+
+def _apply(
+    system: System, manifest: dict[str, Any], *, dry_run: bool = True
+) -> subprocess.CompletedProcess[str]:
+    flags = ["--dry-run=server"] if dry_run else []
+    return system.run_kubectl("apply", *flags, "-f", "-", stdin=json.dumps(manifest), check=False)
+
+
+def _changed(path: str, value: object) -> dict[str, Any]:
+    manifest = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    node = manifest
+    for key in parents:
+        node = node.setdefault(key, {})
+    node[last] = value
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.modelName", "安全帽 v1.2"),
+        ("spec.run", 99_999),
+        ("spec.template.batch", -1),
+        ("spec.template.batch", 0.7),
+        ("spec.template.hyperparameters", {"lr0": 0.01, "hsv_h": 0}),
+        ("spec.template.data.labels", ["安全帽", "person with vest"]),
+        ("spec.template.resources", {"gpuResource": "nvidia.com/mig-1g.10gb", "memory": "24Gi"}),
+    ],
+)
+def test_crd_accepts(system: System, path: str, value: object) -> None:
+    result = _apply(system, _changed(path, value))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "want"),
+    [
+        ("spec.modelName", "a/b", "spec.modelName"),
+        ("spec.modelName", "a..b", "spec.modelName"),
+        ("spec.modelName", " ab", "spec.modelName"),
+        ("spec.modelName", "x", "spec.modelName"),
+        ("spec.run", 0, "spec.run"),
+        ("spec.epochs", 3, "spec.epochs"),
+        ("spec.template.epochs", 0, "spec.template.epochs"),
+        ("spec.template.epochs", "many", "spec.template.epochs"),
+        ("spec.template.model", "yolo11n; rm -rf /", "spec.template.model"),
+        ("spec.template.task", "guess", "spec.template.task"),
+        ("spec.template.hyperparameters", {"LR 0": 1}, "spec.template.hyperparameters"),
+        ("spec.template.hyperparameters", {"lr0": "high"}, "spec.template.hyperparameters"),
+        ("spec.template.resources.memory", "lots", "spec.template.resources.memory"),
+        ("spec.template.resources.gpuResource", "gpu", "spec.template.resources.gpuResource"),
+        ("spec.lifecycle.maxRestarts", -1, "spec.lifecycle.maxRestarts"),
+    ],
+)
+def test_crd_refuses_and_names_the_field(system: System, path: str, value: object, want: str) -> None:
+    result = _apply(system, _changed(path, value))
+    assert result.returncode != 0
+    assert want in result.stderr
+
+
+def test_crd_fills_in_defaults(system: System) -> None:
+    result = system.run_kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(GOOD))
+    spec = json.loads(result.stdout)["spec"]
+    assert (spec["run"], spec["resume"], spec["lifecycle"]["maxRestarts"]) == (1, False, 3)
+    assert spec["template"]["resources"]["gpus"] == 1
+    assert spec["template"]["epochs"] == 100
+
+
+def test_crd_template_changes_only_with_a_higher_run(system: System) -> None:
+    manifest = copy.deepcopy(GOOD)
+    manifest["metadata"]["name"] = "crd-transition"
+    assert _apply(system, manifest, dry_run=False).returncode == 0
+    try:
+        manifest["spec"]["template"]["epochs"] = 7
+        refused = _apply(system, manifest)
+        assert "spec.template changes only together with a higher spec.run" in refused.stderr
+        manifest["spec"]["run"] = 2
+        assert _apply(system, manifest, dry_run=False).returncode == 0
+        manifest["spec"]["run"] = 1
+        assert "spec.run only upwards" in _apply(system, manifest).stderr
+        manifest["spec"]["run"] = 3
+        manifest["spec"]["template"]["model"] = "yolov8n.yaml"
+        assert "spec.template.model never changes" in _apply(system, manifest).stderr
+    finally:
+        system.kubectl("delete", "yt", "crd-transition")
+
+
+def test_crd_explains_itself(system: System) -> None:
+    text = system.kubectl("explain", "yt.spec.template.batch")
+    assert "Images a step over all GPUs" in text
+    assert "DESCRIPTION:\n    <empty>" not in system.kubectl("explain", "yt.spec.template")
