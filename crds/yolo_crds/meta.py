@@ -24,6 +24,8 @@ LABEL_EGRESS = f"{GROUP}/egress"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "yolo-operator"
 ANNOTATION_MODEL_NAME = f"{GROUP}/model-name"
+ANNOTATION_WARNINGS = f"{GROUP}/warnings"
+"""What was changed or ignored in the request that made the object: a JSON list of sentences."""
 ANNOTATION_RETRY = f"{GROUP}/retry"
 """A new value asks the operator for another attempt of a run that failed, without a change of the spec."""
 

@@ -1,0 +1,132 @@
+{{/* Names. All objects of a release begin with this one. */}}
+{{- define "yolo.fullname" -}}
+{{- .Values.fullnameOverride | default .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Name of a component's ServiceAccount. Call with (list $ "api"). */}}
+{{- define "yolo.serviceAccountName" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $account := (get $root.Values $component).serviceAccount -}}
+{{- if $account.create -}}
+{{- $account.name | default (printf "%s-%s" (include "yolo.fullname" $root) $component) -}}
+{{- else -}}
+{{- required (printf "%s.serviceAccount.name: needed because %s.serviceAccount.create is false" $component $component) $account.name -}}
+{{- end -}}
+{{- end }}
+
+{{/* Name of a volume's claim. Call with (list $ "data"). */}}
+{{- define "yolo.claimName" -}}
+{{- $root := index . 0 -}}
+{{- $claim := get $root.Values.storage (index . 1) -}}
+{{- $claim.existingClaim | default $claim.claimName -}}
+{{- end }}
+
+{{/* Name of a cluster-wide object: releases of one name may live in several namespaces. Call with (list $ "suffix"). */}}
+{{- define "yolo.clusterName" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s:%s:%s" $root.Release.Namespace (include "yolo.fullname" $root) (index . 1) -}}
+{{- end }}
+
+{{/* Namespaces with trainings, as JSON; [] means all. */}}
+{{- define "yolo.servedNamespaces" -}}
+{{- if eq .Values.operator.scope "cluster" -}}
+[]
+{{- else -}}
+{{- .Values.operator.namespaces | default (list .Release.Namespace) | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* Labels by which a component's pods are found; never change. Call with (list $ "api"). */}}
+{{- define "yolo.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* Labels of an object. Call with (list $ "api"). */}}
+{{- define "yolo.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "yolo.selectorLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of a component's pods; the selector's win over those of the values. Call with (list $ "api" .Values.api.podLabels). */}}
+{{- define "yolo.podLabels" -}}
+{{- $selector := include "yolo.selectorLabels" . | fromYaml -}}
+{{- merge $selector (index . 2) (index . 0).Values.commonLabels | toYaml -}}
+{{- end }}
+
+{{/* Image reference of a component. Call with (list $ "trainer"). */}}
+{{- define "yolo.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := (get $root.Values (index . 1)).image -}}
+{{- with $root.Values.image.registry -}}{{ . | trimSuffix "/" }}/{{- end -}}
+{{- $image.repository -}}
+{{- if $image.digest -}}
+@{{ $image.digest }}
+{{- else -}}
+:{{ $image.tag | default $root.Values.image.tag | default $root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* What a container may do: nothing beyond its own process. */}}
+{{- define "yolo.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* Who a pod is and where it may run. Call with (list $ "api" <node labels besides the component's own>). */}}
+{{- define "yolo.podBasics" -}}
+{{- $root := index . 0 -}}
+{{- $component := get $root.Values (index . 1) -}}
+# Without: the Service <name>-api of a release `yolo` would appear as YOLO_API_PORT=tcp://… in every pod.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ $root.Values.podSecurity.runAsUser | int64 }}
+  runAsGroup: {{ $root.Values.podSecurity.runAsGroup | int64 }}
+  fsGroup: {{ $root.Values.podSecurity.runAsGroup | int64 }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with $component.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with merge (dict) $component.nodeSelector (index . 2) }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Fails where the two volumes cannot be shared by all pods that need them. */}}
+{{- define "yolo.checkStorage" -}}
+{{- range $volume := list "data" "runs" -}}
+{{- $claim := get $.Values.storage $volume -}}
+{{- if and (not (has "ReadWriteMany" $claim.accessModes)) (not $.Values.storage.nodeSelector) -}}
+{{- fail (printf "storage.%s.accessModes: %s is ReadWriteOnce, a volume that only pods of one node can share, but storage.nodeSelector is empty. Name that node there, such as --set storage.nodeSelector.kubernetes\\\\.io/hostname=NODE, or use ReadWriteMany." $volume (include "yolo.claimName" (list $ $volume))) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

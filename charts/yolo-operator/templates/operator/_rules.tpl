@@ -1,0 +1,21 @@
+{{/* What the operator may do where it serves: RBAC in operator/yolo_operator/kube.py. */}}
+{{- define "yolo.operatorRules" -}}
+- apiGroups: [yolo.training]
+  resources: [yolotrainings]
+  verbs: [get, list, watch, delete]
+- apiGroups: [yolo.training]
+  resources: [yolotrainings/status]
+  verbs: [patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+{{- end }}

@@ -1,0 +1,292 @@
+"""What the trained Ultralytics accepts: argument names, types, bounds, models, tasks, headline metrics.
+
+All of it is read from `schema.json`, which the trainer image exports from the installed version. The façade's
+checks with it are advice (versions may differ); the trainer's prepare stage is the authority.
+"""
+
+import ast
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import get_args
+
+from pydantic import Field
+
+from .base import Lenient
+from .training import Task, Template
+
+OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
+"""Accepted whatever the case; from Ultralytics' `build_optimizer` (the schema says only "a string")."""
+
+_FIELDS = {
+    name: "".join(w.title() if i else w for i, w in enumerate(name.split("_")))
+    for name in Template.model_fields
+}
+_OWNED = {
+    "data": "the data set is named by spec.template.data",
+    "device": "the scheduler chooses GPUs; set spec.template.resources.gpus",
+    "resume": "set spec.resume",
+    "mode": "the trainer trains",
+    "project": "the run folder is chosen by spec.modelName",
+    "name": "the run folder is chosen by spec.modelName",
+    "save_dir": "the run folder is chosen by spec.modelName",
+    "exist_ok": "the run folder is chosen by spec.modelName",
+    "save": "checkpoints are always kept",
+    "cfg": "name the arguments one by one in spec.template",
+    "cls_pw": "YOLOv5 and Ultralytics mean different things by it, so it is never passed on",
+    "distill_model": "a second checkpoint is not loaded",
+    "source": "it belongs to prediction",
+    "embed": "it belongs to prediction",
+    "show": "a pod has no screen",
+    "tracker": "it belongs to tracking",
+    "format": "it belongs to export",
+}
+_TASK_MARKS: dict[str, Task] = {
+    "-sem": "semantic",
+    "-seg": "segment",
+    "-cls": "classify",
+    "-pose": "pose",
+    "-obb": "obb",
+    "-depth": "depth",
+}
+_TYPE_WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a word",
+    "array": "a list such as [1, 2]",
+}
+
+
+class Argument(Lenient):
+    """One argument of Ultralytics."""
+
+    types: list[str]
+    """JSON types: integer, number, boolean, string, array."""
+    default: object = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    section: str = ""
+    description: str = ""
+
+
+class Architecture(Lenient):
+    """One model that Ultralytics knows by name."""
+
+    task: Task
+    file: str | None = None
+    """YAML file of the package that it is built from."""
+    scale: str | None = None
+
+
+class Schema(Lenient):
+    """The export of one Ultralytics version."""
+
+    ultralytics: str
+    arguments: dict[str, Argument]
+    architectures: dict[str, Architecture]
+    """By file name, such as `yolo11s-seg.yaml`."""
+    weights: dict[str, Architecture]
+    """Published checkpoints by file name, such as `yolo11s-seg.pt`."""
+    task_metric: dict[Task, str] = Field(default_factory=dict)
+    """The metric that a task is judged by, as `metrics/mAP50-95(B)`."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a template: the field as in the custom resource, and a sentence for a person."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+@cache
+def load_schema() -> Schema:
+    """The committed export of the Ultralytics version that the trainer image holds."""
+    text = resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8")
+    return Schema.model_validate_json(text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like `name`; None when none does."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def parse_value(text: str) -> object:
+    """The value of an argument as Ultralytics' command line reads it: `none`, `true`, `false`, a Python
+    literal (number, list, quoted string), else the text itself.
+    """
+    words: dict[str, object] = {"none": None, "true": True, "false": False}
+    if (lower := text.strip().lower()) in words:
+        return words[lower]
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def check_hyperparameters(
+    hyperparameters: Mapping[str, float], prefix: str = "template.hyperparameters"
+) -> list[Problem]:
+    """What is wrong with numeric hyperparameters: unknown, not numeric, out of bounds, a field elsewhere."""
+    problems = []
+    for name, value in hyperparameters.items():
+        field = f"{prefix}.{name}"
+        argument, refused = _known_argument(name)
+        if argument is None:
+            problems.append(Problem(field, refused))
+        elif not {"number", "integer"} & set(argument.types):
+            problems.append(Problem(field, f"takes {_words(argument)}, no number; put it into extraArgs"))
+        elif wrong := _check_value(argument, value):
+            problems.append(Problem(field, wrong))
+    return problems
+
+
+def check_extra_args(extra: Mapping[str, str], prefix: str = "template.extraArgs") -> list[Problem]:
+    """What is wrong with arguments that are given as text, the values as on Ultralytics' command line."""
+    problems = []
+    for name, text in extra.items():
+        field = f"{prefix}.{name}"
+        argument, refused = _known_argument(name)
+        if argument is None:
+            problems.append(Problem(field, refused))
+        elif name == "pretrained" and not isinstance(parse_value(text), bool):
+            problems.append(Problem(field, "takes true or false; a checkpoint is named by template.model"))
+        elif wrong := _check_value(argument, parse_value(text)):
+            problems.append(Problem(field, wrong))
+    return problems
+
+
+def check_model(model: str, task: Task | None = None, prefix: str = "template") -> list[Problem]:
+    """What is wrong with a model's name, and with a task that the named model is not made for.
+
+    Whether a checkpoint is there is for the prepare stage to say.
+    """
+    path = PurePosixPath(model)
+    field = f"{prefix}.model"
+    if path.is_absolute() or ".." in path.parts:
+        return [Problem(field, f"{model!r} is not below the weights folder; give the path relative to it")]
+    if path.suffix in {".onnx", ".engine", ".torchscript", ".tflite", ".safetensors", ".zip", ".json"}:
+        return [Problem(field, f"{model!r} cannot be trained; give a .pt checkpoint or a .yaml architecture")]
+    known = _known_model(model)
+    if task and known and known.task != task:
+        return [Problem(f"{prefix}.task", f"{model!r} is a model for {known.task!r}, not for {task!r}")]
+    return []
+
+
+def check_arguments(template: Template) -> list[Problem]:
+    """Everything in a template that the trained Ultralytics would refuse; empty when all is well."""
+    problems = check_model(template.model, template.task)
+    if template.optimizer.lower() not in {o.lower() for o in OPTIMIZERS}:
+        known = ", ".join(OPTIMIZERS)
+        problems.append(Problem("template.optimizer", f"{template.optimizer!r} is none of {known}"))
+    problems += check_hyperparameters(template.hyperparameters)
+    problems += check_extra_args(template.extra_args)
+    for name in sorted(template.hyperparameters.keys() & template.extra_args.keys()):
+        problems.append(Problem(f"template.extraArgs.{name}", "is given in hyperparameters too; drop one"))
+    return problems
+
+
+def ignored_hyperparameters(template: Template) -> list[str]:
+    """Names that are set but without effect: the optimizer `auto` chooses lr0 and momentum by itself."""
+    if template.optimizer.lower() != "auto":
+        return []
+    return [n for n in ("lr0", "momentum") if n in template.hyperparameters or n in template.extra_args]
+
+
+def infer_task(model: str) -> Task:
+    """The task of a model by its name, as Ultralytics reads it; `detect` when the name does not say."""
+    if known := _known_model(model):
+        return known.task
+    path = PurePosixPath(model)
+    for mark, task in _TASK_MARKS.items():
+        if mark in path.stem or task in path.parts:
+            return task
+    return "detect"
+
+
+def nearest_model(model: str) -> str | None:
+    """The known checkpoint or architecture whose name looks most like `model`."""
+    schema = load_schema()
+    suffix = PurePosixPath(model).suffix
+    names = [n for n in (*schema.weights, *schema.architectures) if not suffix or n.endswith(suffix)]
+    return nearest(model if suffix in {".pt", ".yaml"} else f"{model}.pt", names)
+
+
+def _known_model(model: str) -> Architecture | None:
+    schema = load_schema()
+    for name in (model, f"{model}.pt", f"{model}.yaml"):
+        if found := schema.weights.get(name) or schema.architectures.get(name):
+            return found
+    # yolov5s.pt is published as yolov5su.pt: Ultralytics' own head on the old architecture.
+    return schema.weights.get(f"{model.removesuffix('.pt')}u.pt")
+
+
+def _known_argument(name: str) -> tuple[Argument | None, str]:
+    """The argument, or None and why it cannot be given by its name."""
+    if name in _OWNED:
+        return None, f"cannot be set: {_OWNED[name]}"
+    if name in _FIELDS:
+        return None, f"has a field of its own: spec.template.{_FIELDS[name]}"
+    schema = load_schema()
+    if argument := schema.arguments.get(name):
+        return argument, ""
+    like = nearest(name, schema.arguments.keys() - _OWNED.keys())
+    advice = f"; did you mean {like!r}?" if like else ""
+    return None, f"Ultralytics {schema.ultralytics} has no argument {name!r}{advice}"
+
+
+def _words(argument: Argument) -> str:
+    return " or ".join(_TYPE_WORDS[t] for t in argument.types) + (" or none" if argument.nullable else "")
+
+
+def _type_fits(argument: Argument, value: object) -> bool:
+    types = argument.types
+    if value is None:
+        return argument.nullable
+    if isinstance(value, bool):
+        return "boolean" in types
+    if isinstance(value, int | float):
+        # Ultralytics takes 10.0 for a whole number.
+        return "number" in types or ("integer" in types and float(value).is_integer())
+    if isinstance(value, list | tuple):
+        return "array" in types
+    return isinstance(value, str) and "string" in types
+
+
+def _check_value(argument: Argument, value: object) -> str | None:
+    if not _type_fits(argument, value):
+        return f"{value!r} does not fit; it takes {_words(argument)}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not math.isfinite(value):
+        return "is not a finite number"
+    low, high = argument.minimum, argument.maximum
+    if low is not None and value < low:
+        return f"{value:g} is too small; at least {low:g}"
+    if high is not None and value > high:
+        return f"{value:g} is too large; at most {high:g}"
+    return None
+
+
+def _headlines() -> dict[Task, tuple[str, str]]:
+    metrics = load_schema().task_metric
+    return {task: (metrics[task], _short_metric(metrics[task])) for task in get_args(Task)}
+
+
+def _short_metric(key: str) -> str:
+    return re.sub(r"\(\w\)$", "", key.removeprefix("metrics/"))
+
+
+HEADLINE: dict[Task, tuple[str, str]] = _headlines()
+"""The metric that a task is judged by: its key in Ultralytics' metrics and a short name for people."""

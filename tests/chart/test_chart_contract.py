@@ -1,0 +1,270 @@
+"""The chart and the programs agree: settings, rights, names, ports, and the definition."""
+
+import http.server
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic_settings import BaseSettings
+
+import yolo_api.kube
+import yolo_api.settings
+import yolo_operator.kube
+import yolo_operator.settings
+from chart.rendering import ALL_VALUES, FOLDER, Chart, container, environment, load_yaml, nested
+from yolo_crds import meta
+
+pytestmark = pytest.mark.chart
+
+ALL: dict[str, Any] = load_yaml(ALL_VALUES)
+Rules = dict[tuple[str, str], set[str]]
+
+NOT_SET: dict[str, set[str]] = {
+    "operator": set(),
+    "api": {"YOLO_API_HOST"},  # a pod listens on all of its addresses
+}
+"""Settings that the chart leaves alone, and why."""
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "operator": yolo_operator.settings.Settings,
+    "api": yolo_api.settings.Settings,
+}
+DEFAULT_SETTINGS: dict[str, dict[str, Any]] = {
+    "operator": {
+        "namespaces": ["train"],
+        "trainer_image": "yolo-operator/trainer:0.1.0",
+        "data_claim": "yolo-data",
+        "runs_claim": "yolo-runs",
+        "node_selector": {},
+        "tolerations": [],
+        "image_pull_secrets": [],
+        "service_account": "",
+        "run_as_user": 1000,
+    },
+    "api": {
+        "legacy_anonymous": False,
+        "legacy_anonymous_networks": [],
+        "legacy_destructive_get": True,
+        "default_memory": None,
+        "audience": "yolo-api",
+        "port": 60066,
+    },
+}
+ALL_SETTINGS: dict[str, dict[str, Any]] = {
+    "operator": {
+        "namespaces": ["team-a", "team-b"],
+        "trainer_image": "registry.example.org/ml/own/trainer@" + ALL["trainer"]["image"]["digest"],
+        "trainer_image_pull_policy": "Always",
+        "data_claim": "images",
+        "runs_claim": "results",
+        "node_selector": {"gpu": "a100", "kubernetes.io/hostname": "node-1"},
+        "tolerations": ALL["trainer"]["tolerations"],
+        "image_pull_secrets": ["registry-login"],
+        "service_account": "trainings",
+        "run_as_user": 2000,
+        "run_as_group": 3000,
+        "prepare_cpu": "4",
+        "prepare_memory": "8Gi",
+        "time_zone": "Asia/Shanghai",
+        "log_level": "DEBUG",
+        "progress_interval_seconds": 5,
+        "resync_seconds": 60,
+    },
+    "api": {
+        "legacy_anonymous": True,
+        "legacy_anonymous_networks": ["10.0.0.0/8", "fd00::/8"],
+        "legacy_destructive_get": False,
+        "default_cpu": "8",
+        "default_memory": "32Gi",
+        "default_shared_memory": "16Gi",
+        "audience": "trainings",
+        "time_zone": "Asia/Shanghai",
+        "log_level": "WARNING",
+    },
+}
+
+
+@pytest.mark.parametrize("component", ["operator", "api"])
+def test_environment_sets_every_setting_and_no_other(chart: Chart, component: str) -> None:
+    settings = SETTINGS[component]
+    want = {f"{settings.model_config.get('env_prefix')}{name.upper()}" for name in settings.model_fields}
+    extra = {entry["name"] for entry in ALL[component]["extraEnv"]}
+    deployment = chart.one("Deployment", f"training-{component}", ALL)
+    assert {entry["name"] for entry in container(deployment)["env"]} - extra == want - NOT_SET[component]
+
+
+@pytest.mark.parametrize("component", ["operator", "api"])
+@pytest.mark.parametrize(
+    ("values", "name", "wanted"), [({}, "yolo", DEFAULT_SETTINGS), (ALL, "training", ALL_SETTINGS)]
+)
+def test_environment_is_read_as_meant(
+    chart: Chart,
+    monkeypatch: pytest.MonkeyPatch,
+    component: str,
+    values: dict[str, Any],
+    name: str,
+    wanted: dict[str, dict[str, Any]],
+) -> None:
+    for variable, value in environment(chart.one("Deployment", f"{name}-{component}", values)).items():
+        monkeypatch.setenv(variable, value)
+    got = SETTINGS[component]().model_dump(mode="json", by_alias=True)
+    want = wanted[component]
+    assert {key: got[key] for key in want} == want
+
+
+def test_scope_cluster_serves_all_namespaces(chart: Chart) -> None:
+    operator = chart.one("Deployment", "yolo-operator", nested("operator.scope", "cluster"))
+    assert environment(operator)["YOLO_OPERATOR_NAMESPACES"] == "[]"
+
+
+def rules_of(role: dict[str, Any]) -> Rules:
+    """A role's rules as (group, resource) → verbs; each pair stands in one rule only."""
+    found: Rules = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                assert (group, resource) not in found
+                found[group, resource] = set(rule["verbs"])
+    return found
+
+
+AUTH_DELEGATOR: Rules = {
+    ("authentication.k8s.io", "tokenreviews"): {"create"},
+    ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
+}
+"""What the API server's built-in ClusterRole system:auth-delegator grants."""
+
+
+def test_operators_role_is_what_it_calls(chart: Chart) -> None:
+    """kopf needs nothing beyond these: its watches stand in the same tables."""
+    want = {(group, resource): set(verbs) for group, resource, verbs in yolo_operator.kube.RBAC}
+    assert rules_of(chart.one("Role", "yolo-operator")) == want
+
+
+def test_operators_cluster_role_is_what_it_calls(chart: Chart) -> None:
+    table = [*yolo_operator.kube.RBAC, *yolo_operator.kube.RBAC_CLUSTER]
+    want = {(group, resource): set(verbs) for group, resource, verbs in table}
+    role = chart.one("ClusterRole", "train:yolo:operator", nested("operator.scope", "cluster"))
+    assert rules_of(role) == want
+
+
+def test_facades_role_is_what_it_calls(chart: Chart) -> None:
+    table = {key: set(verbs) for key, verbs in yolo_api.kube.RBAC.items()}
+    binding = chart.one("ClusterRoleBinding", "train:yolo:api-auth-delegator")
+    assert binding["roleRef"]["name"] == "system:auth-delegator"
+    assert rules_of(chart.one("Role", "yolo-api")) | AUTH_DELEGATOR == table
+
+
+def test_bindings_name_roles_and_accounts_that_exist(chart: Chart) -> None:
+    for values in ({}, ALL, nested("operator.scope", "cluster")):
+        objects = chart.objects(values)
+        there = {
+            (found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"])
+            for found in objects
+        } | {("ClusterRole", None, "system:auth-delegator")}
+        for binding in (found for found in objects if found["kind"].endswith("RoleBinding")):
+            role = binding["roleRef"]
+            assert (role["kind"], binding["metadata"].get("namespace"), role["name"]) in there
+            for subject in binding["subjects"]:
+                assert (subject["kind"], subject["namespace"], subject["name"]) in there
+
+
+def test_network_policy_denies_pods_with_the_operators_labels(chart: Chart) -> None:
+    want = {
+        "podSelector": {"matchLabels": {meta.LABEL_MANAGED_BY: meta.MANAGED_BY, meta.LABEL_EGRESS: "none"}},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    assert chart.one("NetworkPolicy", "yolo-training-pods")["spec"] == want
+
+
+@pytest.mark.parametrize("name", ["view", "edit"])
+def test_aggregated_roles_speak_of_trainings_only(chart: Chart, name: str) -> None:
+    role = chart.one("ClusterRole", f"train:yolo:{name}")
+    assert role["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{name}"] == "true"
+    assert {group for group, _ in rules_of(role)} == {meta.GROUP}
+    assert {resource.partition("/")[0] for _, resource in rules_of(role)} == {meta.PLURAL}
+
+
+def test_definition_is_the_generated_one(chart: Chart) -> None:
+    got = chart.one("CustomResourceDefinition", f"{meta.PLURAL}.{meta.GROUP}")
+    want = load_yaml(FOLDER / "files" / "yolotrainings.yaml")
+    assert got["spec"] == want["spec"]
+    assert got["metadata"]["name"] == want["metadata"]["name"]
+
+
+@pytest.mark.parametrize("component", ["operator", "api"])
+def test_probes_ask_ports_that_the_settings_open(chart: Chart, component: str) -> None:
+    deployment = chart.one("Deployment", f"yolo-{component}")
+    ports = {port["name"]: str(port["containerPort"]) for port in container(deployment)["ports"]}
+    variables = environment(deployment)
+    want = {
+        "operator": {
+            "metrics": variables.get("YOLO_OPERATOR_METRICS_PORT"),
+            "health": variables.get("YOLO_OPERATOR_HEALTH_PORT"),
+        },
+        "api": {"http": variables.get("YOLO_API_PORT")},
+    }[component]
+    assert ports == want
+    probes = [value for key, value in container(deployment).items() if key.endswith("Probe")]
+    assert probes
+    assert {probe["httpGet"]["port"] for probe in probes} <= set(ports)
+
+
+def test_services_select_their_pods_and_name_their_ports(chart: Chart) -> None:
+    objects = chart.objects(ALL)
+    for service in (found for found in objects if found["kind"] == "Service"):
+        (target,) = [
+            found
+            for found in objects
+            if found["kind"] == "Deployment"
+            and service["spec"]["selector"].items() <= found["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        names = {port["name"] for port in container(target)["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+
+
+class _Once(http.server.BaseHTTPRequestHandler):
+    """Refuses /late once, then answers; what a façade does that has just started."""
+
+    refused = False
+
+    def do_GET(self) -> None:
+        late = self.path == "/late" and not _Once.refused
+        _Once.refused = _Once.refused or late
+        self.send_response(503 if late else 200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Once) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_helm_tests_program_waits_for_the_facade(chart: Chart, url: str) -> None:
+    program = container(chart.one("Pod", "yolo-test"))["args"][0]
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"{url}/healthz", f"{url}/late"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["200", "200"]
+
+
+def test_data_pods_program_leaves_when_asked(chart: Chart) -> None:
+    args = container(chart.one("Deployment", "yolo-data", nested("dataAccess.enabled", True)))["args"]
+    program = args[0].replace("while True", "print(flush=True)\nwhile True")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0

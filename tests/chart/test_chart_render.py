@@ -1,0 +1,307 @@
+"""What is rendered: the golden default, every switch, and what is refused with a sentence for a person."""
+
+import os
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.rendering import (
+    ALL_VALUES,
+    FOLDER,
+    NAMESPACE,
+    REPOSITORY,
+    Chart,
+    container,
+    environment,
+    load_yaml,
+    merge,
+    nested,
+    pod_spec,
+)
+
+pytestmark = pytest.mark.chart
+
+GOLDEN = REPOSITORY / "tests" / "golden" / "chart-default.yaml"
+SINGLE_NODE = {
+    "storage": {"data": {"accessModes": ["ReadWriteOnce"]}, "runs": {"accessModes": ["ReadWriteOnce"]}}
+}
+
+
+def names(objects: list[dict[str, Any]]) -> set[str]:
+    """`Kind namespace/name` of each object; the namespace is left out where it is the release's or none."""
+    found = set()
+    for manifest in objects:
+        metadata = manifest["metadata"]
+        foreign = metadata.get("namespace", NAMESPACE) != NAMESPACE
+        found.add(f"{manifest['kind']} {metadata['namespace'] + '/' if foreign else ''}{metadata['name']}")
+    assert len(found) == len(objects), "two objects of one name"
+    return found
+
+
+def test_default_equals_golden(chart: Chart) -> None:
+    """`UPDATE_GOLDEN=1 pytest tests/chart` writes the file anew. The definition has its own test."""
+    got = yaml.safe_dump_all(
+        (found for found in chart.objects() if found["kind"] != "CustomResourceDefinition"),
+        sort_keys=False,
+        allow_unicode=True,
+    )
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(got, encoding="utf-8")
+    assert got == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_lint_finds_nothing(chart: Chart) -> None:
+    every_value: dict[str, Any] = load_yaml(ALL_VALUES)
+    for values in ({}, every_value):
+        done = chart.run("lint", str(FOLDER), "--strict", values=values)
+        assert done.returncode == 0, done.stdout
+
+
+def test_versions_are_those_of_the_distribution() -> None:
+    want = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    found = load_yaml(FOLDER / "Chart.yaml")
+    assert (found["version"], found["appVersion"]) == (want, want)
+
+
+def test_every_template_is_rendered_by_values_all(chart: Chart) -> None:
+    text = chart.text(load_yaml(ALL_VALUES))
+    want = {path.relative_to(FOLDER).as_posix() for path in (FOLDER / "templates").rglob("*.yaml")}
+    got = {
+        line.removeprefix("# Source: yolo-operator/")
+        for line in text.splitlines()
+        if line.startswith("# Source: ")
+    }
+    assert got == want
+
+
+ADDED: list[tuple[str, object, set[str]]] = [
+    ("operator.metrics.service", True, {"Service yolo-operator-metrics"}),
+    ("dataAccess.enabled", True, {"Deployment yolo-data"}),
+    ("api.ingress", {"enabled": True, "hosts": ["a.example.org"]}, {"Ingress yolo-api"}),
+    (
+        "operator.namespaces",
+        [NAMESPACE, "other"],
+        {
+            "Role other/yolo-operator",
+            "RoleBinding other/yolo-operator",
+            "NetworkPolicy other/yolo-training-pods",
+        },
+    ),
+]
+REMOVED: list[tuple[str, object, set[str]]] = [
+    ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training"}),
+    ("networkPolicy.enabled", False, {"NetworkPolicy yolo-training-pods"}),
+    ("rbac.aggregateRoles", False, {"ClusterRole train:yolo:view", "ClusterRole train:yolo:edit"}),
+    ("rbac.authDelegation", False, {"ClusterRoleBinding train:yolo:api-auth-delegator"}),
+    (
+        "rbac.create",
+        False,
+        {
+            "Role yolo-operator",
+            "RoleBinding yolo-operator",
+            "Role yolo-api",
+            "RoleBinding yolo-api",
+            "ClusterRoleBinding train:yolo:api-auth-delegator",
+            "ClusterRole train:yolo:view",
+            "ClusterRole train:yolo:edit",
+        },
+    ),
+    (
+        "operator.enabled",
+        False,
+        {
+            "Deployment yolo-operator",
+            "ServiceAccount yolo-operator",
+            "Role yolo-operator",
+            "RoleBinding yolo-operator",
+        },
+    ),
+    (
+        "api.enabled",
+        False,
+        {
+            "Deployment yolo-api",
+            "Service yolo-api",
+            "ServiceAccount yolo-api",
+            "Role yolo-api",
+            "RoleBinding yolo-api",
+            "ClusterRoleBinding train:yolo:api-auth-delegator",
+            "Pod yolo-test",
+        },
+    ),
+    ("api.serviceAccount", {"create": False, "name": "own"}, {"ServiceAccount yolo-api"}),
+    ("operator.serviceAccount", {"create": False, "name": "own"}, {"ServiceAccount yolo-operator"}),
+    ("storage.data.existingClaim", "own", {"PersistentVolumeClaim yolo-data"}),
+    ("storage.runs.existingClaim", "own", {"PersistentVolumeClaim yolo-runs"}),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "want"), ADDED, ids=[path for path, _, _ in ADDED])
+def test_switch_adds_exactly(chart: Chart, path: str, value: object, want: set[str]) -> None:
+    assert names(chart.objects(nested(path, value))) - names(chart.objects()) == want
+    assert names(chart.objects()) <= names(chart.objects(nested(path, value)))
+
+
+@pytest.mark.parametrize(("path", "value", "want"), REMOVED, ids=[path for path, _, _ in REMOVED])
+def test_switch_removes_exactly(chart: Chart, path: str, value: object, want: set[str]) -> None:
+    assert names(chart.objects()) - names(chart.objects(nested(path, value))) == want
+    assert names(chart.objects(nested(path, value))) <= names(chart.objects())
+
+
+def test_scope_cluster_replaces_roles_by_cluster_roles(chart: Chart) -> None:
+    got, usual = names(chart.objects(nested("operator.scope", "cluster"))), names(chart.objects())
+    assert got - usual == {"ClusterRole train:yolo:operator", "ClusterRoleBinding train:yolo:operator"}
+    assert usual - got == {"Role yolo-operator", "RoleBinding yolo-operator"}
+
+
+def test_namespaces_without_the_own_one_leave_it_unserved(chart: Chart) -> None:
+    values = nested("operator.namespaces", ["team-a"])
+    got = names(chart.objects(values))
+    assert {"Role team-a/yolo-operator", "NetworkPolicy team-a/yolo-training-pods"} <= got
+    assert "Role yolo-operator" not in got
+    assert "NetworkPolicy yolo-training-pods" in got, (
+        "the façade's namespace has trainings of another operator"
+    )
+    (subject,) = next(
+        found["subjects"]
+        for found in chart.objects(values)
+        if found["kind"] == "RoleBinding" and found["metadata"]["namespace"] == "team-a"
+    )
+    assert subject == {"kind": "ServiceAccount", "name": "yolo-operator", "namespace": NAMESPACE}
+
+
+def test_further_namespace_renders_nothing_cluster_wide_but_the_review_binding(chart: Chart) -> None:
+    objects = chart.objects(load_yaml(FOLDER / "ci" / "values-further-namespace.yaml"))
+    assert names([found for found in objects if "namespace" not in found["metadata"]]) == {
+        "ClusterRoleBinding train:yolo:api-auth-delegator"
+    }
+    assert {
+        "PersistentVolumeClaim yolo-data",
+        "PersistentVolumeClaim yolo-runs",
+        "Deployment yolo-api",
+    } <= names(objects)
+
+
+@pytest.mark.parametrize("volume", ["data", "runs"])
+def test_read_write_once_without_a_node_is_refused(chart: Chart, volume: str) -> None:
+    got = chart.refusal(nested(f"storage.{volume}.accessModes", ["ReadWriteOnce"]))
+    want = (
+        f"storage.{volume}.accessModes: yolo-{volume} is ReadWriteOnce, a volume that only pods of one node "
+        "can share, but storage.nodeSelector is empty. Name that node there, such as "
+        r"--set storage.nodeSelector.kubernetes\\.io/hostname=NODE, or use ReadWriteMany."
+    )
+    assert want in got
+
+
+def test_read_write_once_pins_every_pod_that_mounts_a_volume(chart: Chart) -> None:
+    node = {"kubernetes.io/hostname": "node-1"}
+    values = merge(SINGLE_NODE, nested("storage.nodeSelector", node), nested("dataAccess.enabled", True))
+    assert pod_spec(chart.one("Deployment", "yolo-api", values))["nodeSelector"] == node
+    assert pod_spec(chart.one("Deployment", "yolo-data", values))["nodeSelector"] == node
+    operator = chart.one("Deployment", "yolo-operator", values)
+    assert environment(operator)["YOLO_OPERATOR_NODE_SELECTOR"] == '{"kubernetes.io/hostname":"node-1"}'
+    assert "nodeSelector" not in pod_spec(operator), "the operator mounts nothing"
+
+
+CLAIMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"storageClassName": "nfs"}, {"storageClassName": "nfs"}),
+    ({"storageClassName": "-", "volumeName": "pv-1"}, {"storageClassName": "", "volumeName": "pv-1"}),
+]
+
+
+@pytest.mark.parametrize(("given", "want"), CLAIMS)
+def test_claim_asks_for_its_class_and_volume(
+    chart: Chart, given: dict[str, Any], want: dict[str, Any]
+) -> None:
+    spec = chart.one("PersistentVolumeClaim", "yolo-data", nested("storage.data", given))["spec"]
+    got = {key: spec[key] for key in ("storageClassName", "volumeName") if key in spec}
+    assert got == want
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_uninstall_keeps_what_cannot_be_made_again(chart: Chart, keep: bool) -> None:
+    values = merge(nested("storage.keep", keep), nested("crds.keep", keep))
+    kept = {
+        found["kind"]
+        for found in chart.objects(values)
+        if found["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert kept == ({"PersistentVolumeClaim", "CustomResourceDefinition"} if keep else set())
+
+
+DIGEST = "sha256:" + "0" * 64
+IMAGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {}, "yolo-operator/api:0.1.0"),
+    ({"registry": "r.example.org/ml"}, {}, "r.example.org/ml/yolo-operator/api:0.1.0"),
+    ({"registry": "r.example.org/ml/", "tag": "2"}, {}, "r.example.org/ml/yolo-operator/api:2"),
+    ({"tag": "2"}, {"tag": "3", "repository": "own"}, "own:3"),
+    ({"tag": "2"}, {"tag": "3", "digest": DIGEST}, f"yolo-operator/api@{DIGEST}"),
+]
+
+
+@pytest.mark.parametrize(("common", "own", "want"), IMAGES)
+def test_image_is_put_together(chart: Chart, common: dict[str, Any], own: dict[str, Any], want: str) -> None:
+    values = {"image": common, "api": {"image": own}}
+    assert container(chart.one("Deployment", "yolo-api", values))["image"] == want
+    assert container(chart.one("Pod", "yolo-test", values))["image"] == want
+
+
+def test_large_user_ids_of_a_values_file_stay_numbers(chart: Chart) -> None:
+    """Helm reads numbers as floating point; 1.0007e+09 is no user."""
+    values = nested("podSecurity", {"runAsUser": 1000700000, "runAsGroup": 1000700001})
+    operator = chart.one("Deployment", "yolo-operator", values)
+    assert pod_spec(operator)["securityContext"]["runAsUser"] == 1000700000
+    assert environment(operator)["YOLO_OPERATOR_RUN_AS_GROUP"] == "1000700001"
+
+
+def test_pod_labels_never_change_the_selector(chart: Chart) -> None:
+    values = merge(
+        nested("commonLabels", {"app.kubernetes.io/component": "mine", "team": "a"}),
+        nested("api.podLabels", {"app.kubernetes.io/name": "mine", "tier": "b"}),
+    )
+    spec = chart.one("Deployment", "yolo-api", values)["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    assert (labels["team"], labels["tier"]) == ("a", "b")
+
+
+REFUSED: list[tuple[str, object, str]] = [
+    ("api.ingress", {"enabled": True}, "api.ingress.hosts: empty, but api.ingress.enabled is true"),
+    (
+        "api.serviceAccount",
+        {"create": False},
+        "api.serviceAccount.name: needed because api.serviceAccount.create is false",
+    ),
+    ("operator.serviceAccount", {"create": False}, "operator.serviceAccount.name: needed"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "want"), REFUSED, ids=[path for path, _, _ in REFUSED])
+def test_settings_that_contradict_are_refused(chart: Chart, path: str, value: object, want: str) -> None:
+    assert want in chart.refusal(nested(path, value))
+
+
+def test_notes_show_three_commands_data_and_pending(chart: Chart) -> None:
+    got = chart.notes()
+    assert "helm test -n train yolo" in got
+    assert "kubectl -n train port-forward service/yolo-api 60066" in got
+    assert "kubectl -n train get yolotrainings -o wide --watch" in got
+    assert "Bring data in, to the volume yolo-data" in got
+    assert "--set dataAccess.enabled=true" in got
+    assert "What Pending means" in got
+    assert "Other namespaces" not in got
+    assert all(len(line) <= 160 and line == line.rstrip() for line in got.splitlines())
+
+
+def test_notes_follow_the_values(chart: Chart) -> None:
+    got = chart.notes(load_yaml(ALL_VALUES))
+    assert "The operator serves team-a, team-b." in got
+    assert "exec -i deployment/training-data -- tar x -C /data" in got
+    assert "Old clients may call without a token from 10.0.0.0/8, fd00::/8." in got
+    assert "Other namespaces need claims of the same names, images and results" in got
+    alone = chart.notes(merge(nested("operator.enabled", False), nested("api.enabled", False)))
+    assert "There is no operator in this release" in alone
+    assert "port-forward" not in alone

@@ -1,0 +1,186 @@
+"""The schema names the key that is wrong, knows every value, and every value is explained."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.rendering import ALL_VALUES, FOLDER, Chart, load_yaml, nested
+
+pytestmark = pytest.mark.chart
+
+VALUES = FOLDER / "values.yaml"
+SCHEMA: dict[str, Any] = load_yaml(FOLDER / "values.schema.json")
+FREE_MAPS = {
+    "commonLabels",
+    "nodeSelector",
+    "annotations",
+    "podAnnotations",
+    "podLabels",
+    "requests",
+    "limits",
+    "affinity",
+}
+
+MISTYPED: list[tuple[str, object, str]] = [
+    ("fullNameOverride", "x", "fullNameOverride"),
+    ("image.registy", "x", "registy"),
+    ("image.tag", 1.2, "/image/tag"),
+    ("imagePullSecrets", [{"name": "x"}], "/imagePullSecrets/0"),
+    ("timeZone", "", "/timeZone"),
+    ("podSecurity.runAsUser", 0, "/podSecurity/runAsUser"),
+    ("podSecurity.runAsGroup", "1000", "/podSecurity/runAsGroup"),
+    ("podSecurity.fsGroup", 1000, "fsGroup"),
+    ("crds.enable", True, "enable"),
+    ("crds.keep", "yes", "/crds/keep"),
+    ("rbac.aggregate", True, "aggregate"),
+    ("legacy.anonymus", True, "anonymus"),
+    ("legacy.anonymous", "true", "/legacy/anonymous"),
+    ("legacy.networks", ["everywhere"], "/legacy/networks/0"),
+    ("legacy.networks", "10.0.0.0/8", "/legacy/networks"),
+    ("storage.nodeSelector", ["a"], "/storage/nodeSelector"),
+    ("storage.data.accessMode", "ReadWriteMany", "accessMode"),
+    ("storage.data.accessModes", ["ReadWriteMny"], "/storage/data/accessModes/0"),
+    ("storage.data.accessModes", [], "/storage/data/accessModes"),
+    ("storage.runs.size", "50 GB", "/storage/runs/size"),
+    ("storage.runs.claimName", "Runs", "/storage/runs/claimName"),
+    ("storage.run.size", "50Gi", "run"),
+    ("trainer.image.digest", "sha256:abc", "/trainer/image/digest"),
+    ("trainer.image.pullPolicy", "always", "/trainer/image/pullPolicy"),
+    ("trainer.tolerations", [{"key": "a", "operator": "exists"}], "/trainer/tolerations/0/operator"),
+    ("trainer.tolerations", [{"keys": "a"}], "keys"),
+    ("trainer.prepare.memory", "2GB", "/trainer/prepare/memory"),
+    ("trainer.prepare.gpu", 1, "gpu"),
+    ("networkPolicy.enabled", "true", "/networkPolicy/enabled"),
+    ("operator.scope", "all", "/operator/scope"),
+    ("operator.namespaces", "team-a", "/operator/namespaces"),
+    ("operator.namespaces", ["Team_A"], "/operator/namespaces/0"),
+    ("operator.replicas", 2, "replicas"),
+    ("operator.logLevel", "info", "/operator/logLevel"),
+    ("operator.progressIntervalSeconds", 0, "/operator/progressIntervalSeconds"),
+    ("operator.metrics.serviceMonitor", True, "serviceMonitor"),
+    ("operator.resources.request", {}, "request"),
+    ("operator.affinity.nodeAfinity", {}, "nodeAfinity"),
+    ("api.replicas", 0, "/api/replicas"),
+    ("api.service.type", "nodePort", "/api/service/type"),
+    ("api.service.port", 70000, "/api/service/port"),
+    ("api.service.nodeport", 30066, "nodeport"),
+    ("api.service.externalTrafficPolicy", "local", "/api/service/externalTrafficPolicy"),
+    ("api.defaults.shm", "8Gi", "shm"),
+    ("api.ingress.host", "x", "host"),
+    ("api.ingress.tls", [{"secret": "x"}], "secret"),
+    ("api.serviceAccount.annotations", {"a": 1}, "/api/serviceAccount/annotations/a"),
+    ("api.extraEnv", [{"value": "x"}], "/api/extraEnv/0"),
+    ("api.extraEnv", [{"name": "A", "val": "x"}], "val"),
+    ("dataAccess.image", {}, "image"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "want"), MISTYPED, ids=[f"{path}={value}" for path, value, _ in MISTYPED]
+)
+def test_schema_refuses_and_names(chart: Chart, path: str, value: object, want: str) -> None:
+    got = chart.refusal(nested(path, value))
+    assert "meet the specifications of the schema" in got
+    assert re.search(rf"'{re.escape(want)}'", got), got
+
+
+ACCEPTED: list[tuple[str, object]] = [
+    ("global", {"imageRegistry": "of a parent chart"}),
+    ("trainer.prepare.cpu", 2),
+    ("storage.data.size", "1.5Ti"),
+    ("api.resources", {"limits": {"cpu": 2, "nvidia.com/gpu": 0}}),
+    ("timeZone", "America/Argentina/Buenos_Aires"),
+    ("legacy.networks", ["192.168.0.0/16", "fe80::/10"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), ACCEPTED)
+def test_schema_takes(chart: Chart, path: str, value: object) -> None:
+    chart.text(nested(path, value))
+
+
+def resolve(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its `$ref` followed; its own words win."""
+    for part in schema.get("allOf", []):
+        name = part["$ref"].rpartition("/")[2]
+        schema = {**resolve(SCHEMA["definitions"][name]), **schema}
+    return schema
+
+
+def schema_paths(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every value that the schema knows, by its dotted path; list items and free maps are not looked into."""
+    for key, part in schema.get("properties", {}).items():
+        if key in {"global", *FREE_MAPS}:
+            continue
+        found = resolve(part)
+        if "properties" in found:
+            yield from schema_paths(found, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", found
+
+
+def value_paths(values: dict[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if key in FREE_MAPS:
+            continue
+        if isinstance(value, dict):
+            yield from value_paths(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
+
+
+def test_schema_and_values_know_the_same() -> None:
+    assert {path for path, _ in schema_paths(SCHEMA)} == set(value_paths(load_yaml(VALUES)))
+
+
+def test_values_all_sets_everything() -> None:
+    assert set(value_paths(load_yaml(ALL_VALUES))) == set(value_paths(load_yaml(VALUES)))
+
+
+def objects_of(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        if (
+            "properties" in schema
+            and isinstance(schema["properties"], dict)
+            and schema.get("type") == "object"
+        ):
+            yield schema
+        for part in schema.values():
+            yield from objects_of(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from objects_of(part)
+
+
+def test_schema_refuses_unknown_keys_at_every_level() -> None:
+    levels = list(objects_of(SCHEMA))
+    assert len(levels) > 20
+    assert all(level["additionalProperties"] is False for level in levels)
+
+
+def test_schema_describes_every_value() -> None:
+    assert [path for path, part in schema_paths(SCHEMA) if not part.get("description")] == []
+
+
+def test_values_are_each_explained() -> None:
+    """The line above every setting is a comment; a group's own line needs none."""
+    lines = VALUES.read_text(encoding="utf-8").splitlines()
+    unexplained = []
+
+    def walk(node: yaml.MappingNode, path: str) -> None:
+        for key, value in node.value:
+            commented = lines[key.start_mark.line - 1].lstrip().startswith("#")
+            if isinstance(value, yaml.MappingNode) and value.value and not commented:
+                walk(value, f"{path}{key.value}.")
+            elif not commented:
+                unexplained.append(f"{path}{key.value}")
+            elif isinstance(value, yaml.MappingNode) and key.value != "resources":
+                walk(value, f"{path}{key.value}.")
+
+    root = yaml.compose(VALUES.read_text(encoding="utf-8"))
+    assert isinstance(root, yaml.MappingNode)
+    walk(root, "")
+    assert unexplained == []

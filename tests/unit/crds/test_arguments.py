@@ -1,0 +1,155 @@
+"""The argument checks that façade and trainer share."""
+
+import pytest
+
+from yolo_crds import arguments
+from yolo_crds.training import Template
+
+
+def template(**fields: object) -> Template:
+    return Template.model_validate(
+        {"model": "yolo11n.pt", "data": {"train": "demo", "labels": ["a"]}, **fields}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("true", True),
+        ("False", False),
+        ("none", None),
+        ("8", 8),
+        ("0.5", 0.5),
+        ("[0, 2]", [0, 2]),
+        ("(0.5, 2.0)", (0.5, 2.0)),
+        ("'quoted'", "quoted"),
+        ("max-autotune", "max-autotune"),
+        ("__import__('os')", "__import__('os')"),
+    ],
+)
+def test_parse_value_reads_as_the_command_line(text: str, want: object) -> None:
+    assert arguments.parse_value(text) == want
+
+
+@pytest.mark.parametrize("name", ["lr0", "mosaic", "close_mosaic", "warmup_epochs", "box"])
+def test_check_hyperparameters_accepts_the_defaults(name: str) -> None:
+    default = arguments.load_schema().arguments[name].default
+    assert isinstance(default, int | float)
+    assert arguments.check_hyperparameters({name: float(default)}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "want"),
+    [
+        ("warmup_epoch", 3.0, "did you mean 'warmup_epochs'"),
+        ("zzz", 1.0, "has no argument 'zzz'"),
+        ("lr0", 3.0, "too large; at most 1"),
+        ("lr0", -1.0, "too small; at least 0"),
+        ("nbs", 1.5, "takes a whole number"),
+        ("cos_lr", 1.0, "takes true or false"),
+        ("epochs", 3.0, "spec.template.epochs"),
+        ("save_period", 3.0, "spec.template.savePeriod"),
+        ("cls_pw", 1.0, "cannot be set"),
+        ("degrees", float("inf"), "finite"),
+    ],
+)
+def test_check_hyperparameters_names_what_is_wrong(name: str, value: float, want: str) -> None:
+    (problem,) = arguments.check_hyperparameters({name: value})
+    assert problem.field == f"template.hyperparameters.{name}"
+    assert want in problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cos_lr", "true"),
+        ("freeze", "10"),
+        ("freeze", "[0, 1]"),
+        ("classes", "none"),
+        ("compile", "max-autotune"),
+        ("fraction", "0.5"),
+        ("pretrained", "false"),
+        ("close_mosaic", "0"),
+    ],
+)
+def test_check_extra_args_accepts_what_ultralytics_takes(name: str, text: str) -> None:
+    assert arguments.check_extra_args({name: text}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "want"),
+    [
+        ("project", "/x", "modelName"),
+        ("save_dir", "/x", "modelName"),
+        ("exist_ok", "true", "modelName"),
+        ("device", "0", "resources.gpus"),
+        ("resume", "true", "spec.resume"),
+        ("data", "coco.yaml", "template.data"),
+        ("mode", "val", "trains"),
+        ("cfg", "x.yaml", "one by one"),
+        ("model", "x.pt", "spec.template.model"),
+        ("pretrained", "/tmp/x.pt", "template.model"),
+        ("cos_lr", "yes", "takes true or false"),
+        ("dropout", "none", "takes a number"),
+        ("split", "1", "takes a word"),
+        ("mozaic", "1", "did you mean 'mosaic'"),
+    ],
+)
+def test_check_extra_args_names_what_is_wrong(name: str, text: str, want: str) -> None:
+    (problem,) = arguments.check_extra_args({name: text})
+    assert problem.field == f"template.extraArgs.{name}"
+    assert want in problem.message
+
+
+@pytest.mark.parametrize(
+    ("model", "want"),
+    [
+        ("yolov5s", "detect"),
+        ("yolov5s.pt", "detect"),
+        ("yolo11n-seg.pt", "segment"),
+        ("yolo26n-sem", "semantic"),
+        ("yolov8n-pose.yaml", "pose"),
+        ("rtdetr-l", "detect"),
+        ("team/mine-obb.pt", "obb"),
+        ("classify/mine.pt", "classify"),
+        ("mine.pt", "detect"),
+    ],
+)
+def test_infer_task_reads_the_name(model: str, want: str) -> None:
+    assert arguments.infer_task(model) == want
+
+
+@pytest.mark.parametrize("model", ["/etc/x.pt", "../x.pt", "a/../../x.pt", "yolo11n.onnx"])
+def test_check_model_refuses(model: str) -> None:
+    (problem,) = arguments.check_model(model)
+    assert problem.field == "template.model"
+
+
+def test_check_model_refuses_a_task_that_the_model_is_not_made_for() -> None:
+    (problem,) = arguments.check_model("yolo11n.pt", "segment")
+    assert problem == arguments.Problem(
+        "template.task", "'yolo11n.pt' is a model for 'detect', not for 'segment'"
+    )
+
+
+def test_nearest_model_knows_published_names() -> None:
+    assert arguments.nearest_model("yolo11nn.pt") == "yolo11n.pt"
+
+
+def test_check_arguments_collects_all() -> None:
+    bad = template(optimizer="Sgdd", hyperparameters={"lr0": 2, "dropout": 0.1}, extraArgs={"dropout": "0.1"})
+    want = ["template.optimizer", "template.hyperparameters.lr0", "template.extraArgs.dropout"]
+    assert [p.field for p in arguments.check_arguments(bad)] == want
+    assert arguments.check_arguments(template(optimizer="adamw", hyperparameters={"lr0": 0.003})) == []
+
+
+def test_ignored_hyperparameters_are_those_that_auto_chooses() -> None:
+    auto = template(hyperparameters={"lr0": 0.1, "mosaic": 0.5})
+    assert arguments.ignored_hyperparameters(auto) == ["lr0"]
+    assert arguments.ignored_hyperparameters(template(optimizer="SGD", hyperparameters={"lr0": 0.1})) == []
+
+
+def test_headline_is_there_for_every_task() -> None:
+    assert arguments.HEADLINE["detect"] == ("metrics/mAP50-95(B)", "mAP50-95")
+    assert arguments.HEADLINE["segment"] == ("metrics/mAP50-95(M)", "mAP50-95")
+    assert arguments.HEADLINE["semantic"] == ("metrics/mIoU", "mIoU")
