@@ -1,0 +1,37 @@
+"""What goes into the images, without building any."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster import images, pins
+from cluster.paths import REPOSITORY
+
+
+@pytest.mark.parametrize("component", pins.FILES)
+def test_unsatisfied_is_empty(component: str) -> None:
+    # Else: python -m cluster.images pin
+    assert pins.unsatisfied(component) == []
+
+
+def test_trainer_pins_leave_out_torch_and_the_cloud_client() -> None:
+    assert pins.NOT_IN_TRAINER.isdisjoint(pins.pinned("trainer"))
+
+
+def test_refs_are_a_function_of_content(tmp_path: Path) -> None:
+    image = images.IMAGES["operator"]
+    for path in image.files():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((REPOSITORY / path).read_bytes())
+
+    before = images.ref(image, tmp_path)
+    (tmp_path / "operator/yolo_operator/__init__.py").write_text("changed = True\n")
+
+    assert before == images.ref(image)
+    assert images.ref(image, tmp_path) != before
+
+
+def test_refs_of_deps_depend_on_no_code() -> None:
+    deps = images.IMAGES["api"].deps
+    assert deps
+    assert deps.files() == [Path("api/Dockerfile"), Path("api/requirements.txt")]
