@@ -1,0 +1,314 @@
+"""The cluster as a whole: `up`, `down`, and what tests ask of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from . import (
+    addons,
+    build,
+    components,
+    config,
+    control_plane,
+    diagnostics,
+    faults,
+    network,
+    packages,
+    removal,
+    slots,
+)
+from .api import Api, wait_for
+from .components import Plan
+from .files import write_json
+from .locks import locked
+from .node import Node
+from .paths import ClusterError, state_dir
+from .pki import Pki
+from .processes import Supervisor
+from .progress import say, step
+from .registry import push
+from .slots import Addresses
+
+KUBE_COMMANDS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubectl",
+)
+
+
+class Cluster:
+    """A local Kubernetes by name. Every method works on what is on disk, so any process may make one."""
+
+    def __init__(self, name: str = "local") -> None:
+        self.name = name
+        self.state = state_dir(name)
+        self.supervisor = Supervisor(self.state)
+
+    @classmethod
+    def here(cls) -> list[Cluster]:
+        """Every cluster of this repository that was started and not taken down."""
+        return [cls(path.parent.name) for path in sorted(state_dir("local").parent.glob("*/cluster.json"))]
+
+    # What others need to know
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def bin(self) -> Path:
+        """A folder with kubectl and helm of the right versions, for PATH."""
+        return self.state / "bin"
+
+    @property
+    def audit_log(self) -> Path:
+        return self.state / "audit.log"
+
+    @property
+    def volumes(self) -> Path:
+        """The folders behind the volume pool: `<volumes>/<name of the PersistentVolume>`."""
+        return self.state / "volumes"
+
+    @property
+    def plan(self) -> Plan:
+        """What was started here; raises ClusterError if nothing was."""
+        try:
+            stored = json.loads((self.state / "cluster.json").read_text())
+        except (FileNotFoundError, ValueError):
+            raise ClusterError(
+                f"no cluster {self.name!r} here: start it with `python -m cluster up`"
+            ) from None
+        addresses = Addresses(stored.pop("slot"), stored.pop("api_only"))
+        return Plan(self.name, self.state, addresses, **stored)
+
+    @property
+    def registry_push(self) -> str:
+        """Where the host pushes images: pods name them `registry.local/…`, with the same path and tag."""
+        return self.plan.addresses.registry_push
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For programs that shall talk to this cluster."""
+        path = os.environ.get("PATH", "/usr/bin:/bin")
+        return {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.bin}:{path}"}
+
+    # Life
+
+    def up(
+        self,
+        *,
+        nodes: int | None = None,
+        api_only: bool = False,
+        host_port: int | None = None,
+        grace: int | None = None,
+    ) -> None:
+        """Builds, installs and starts what is missing of such a cluster, and waits until it is ready.
+
+        What is not said stays as it was, at first: one node, no host port, 40 s until a silent node is lost.
+        """
+        packages.ensure(nodes=not api_only)
+        binaries = build.binaries(*(("kube", "etcd", "helm") if api_only else ()))
+        with self._locked():
+            removal.sweep_orphans()
+            self.state.mkdir(parents=True, exist_ok=True)  # a slot whose folder is gone is swept away
+            addresses = Addresses(slots.allocate(self.state), api_only)
+            before = self._before(addresses)
+            plan = replace(
+                before,
+                nodes=0 if api_only else nodes or before.nodes,
+                host_port=host_port or before.host_port,
+                grace=grace or before.grace,
+                binaries=binaries,
+            )
+            if before.nodes > max(plan.nodes, 1):
+                raise ClusterError(
+                    f"cluster {self.name} has {before.nodes} nodes: `down` first to have fewer"
+                )
+            self._store(plan)
+            self._link_binaries(plan)
+            with step(f"cluster {self.name}: control plane"):
+                control_plane.start(plan)
+            if not api_only:
+                title = f"cluster {self.name}: {'node' if plan.nodes == 1 else f'{plan.nodes} nodes'}"
+                with step(title):
+                    self._start_nodes(plan)
+
+    def down(self) -> None:
+        """Ends the cluster and removes all of it, its volumes too; only the logs stay."""
+        with self._locked():
+            if slots.slot_of(self.state) is None and not (self.state / "cluster.json").exists():
+                say(f"  cluster {self.name}: there is none")
+                return
+            with step(f"cluster {self.name}: down"):
+                removal.remove_cluster(self.state)
+
+    def status(self) -> dict[str, str]:
+        """Component or node -> `running`, `ready` or what is wrong."""
+        plan = self.plan
+        found = {name: "running" if self.supervisor.pid(name) else "dead" for name in self.supervisor.names()}
+        api = Api(plan.addresses.api, Pki(plan.pki))
+        found["api"] = "ready" if api.ready() else "not ready"
+        for index in range(1, plan.nodes + 1):
+            name = config.node_name(index)
+            found[name] = "ready" if api.node_ready(name) else "not ready"
+        return found
+
+    # Use
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """kubectl's stdout; raises ClusterError with its stderr if it fails and `check` holds."""
+        command = [str(self.bin / "kubectl"), *arguments]
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment)
+        if check and done.returncode:
+            raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def helm(self, *arguments: str, check: bool = True) -> str:
+        """helm's stdout; raises ClusterError with its stderr if it fails and `check` holds."""
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            [str(self.bin / "helm"), *arguments], capture_output=True, text=True, env=environment
+        )
+        if check and done.returncode:
+            raise ClusterError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def load(self, image: str) -> str:
+        """Brings an image of the buildah storage onto every node; returns the reference for pods."""
+        reference = push(image, self.registry_push)
+        self.pull(reference)
+        return reference
+
+    def pull(self, reference: str) -> None:
+        """Fetches `registry.local/…` from the registry onto every node, for who pushed it by himself."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda each: each.pull(reference), self.nodes()))
+
+    def dump(self, folder: Path) -> None:
+        """Writes what explains a failure: logs, objects, events, logs of pods."""
+        diagnostics.dump(self, folder)
+
+    def nodes(self) -> list[Node]:
+        plan = self.plan
+        return [Node(plan, index) for index in range(1, plan.nodes + 1)]
+
+    # Faults
+
+    def kill(self, component: str) -> None:
+        """SIGKILLs a component such as `kubelet@node-1` or `kube-apiserver`."""
+        faults.kill(self.supervisor, component)
+
+    def pause(self, component: str) -> None:
+        """Freezes a component: it holds its connections and says nothing."""
+        faults.pause(self.supervisor, component)
+
+    def resume(self, component: str) -> None:
+        """Ends `pause`; a component that was killed is started again."""
+        faults.resume(self.supervisor, component)
+
+    def restart(self, component: str) -> None:
+        """Stops a component in its usual way and starts it just so again."""
+        faults.restart(self.supervisor, component)
+
+    def cut(self, name: str) -> None:
+        """Unplugs a node's network cable."""
+        network.cut(self.plan.addresses, faults.node_index(name, self.plan.nodes), up=False)
+
+    def heal(self, name: str) -> None:
+        """Plugs a node's cable in again."""
+        plan = self.plan
+        index = faults.node_index(name, plan.nodes)
+        network.cut(plan.addresses, index, up=True)
+        network.ensure_node(plan.addresses, index, plan.nodes)
+
+    # How it is done
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with locked(self.state.with_name(f"{self.name}.lock"), waiting_for=f"cluster {self.name}"):
+            yield
+
+    def _before(self, addresses: Addresses) -> Plan:
+        """What was started here before; for a new cluster the least, and the last one's logs are removed."""
+        try:
+            before = self.plan
+        except ClusterError:
+            for name in ("logs", "etcd", "run"):
+                shutil.rmtree(self.state / name, ignore_errors=True)
+            self.audit_log.unlink(missing_ok=True)
+            return Plan(self.name, self.state, addresses)
+        if before.addresses != addresses:
+            raise ClusterError(f"cluster {self.name} runs in another shape: `python -m cluster down` first")
+        return before
+
+    def _store(self, plan: Plan) -> None:
+        stored = {
+            "slot": plan.slot,
+            "api_only": plan.addresses.api_only,
+            "nodes": plan.nodes,
+            "host_port": plan.host_port,
+            "grace": plan.grace,
+        }
+        write_json(self.state / "cluster.json", stored)
+
+    def _link_binaries(self, plan: Plan) -> None:
+        plan.bin.mkdir(exist_ok=True)
+        targets = {
+            name: path for name, path in plan.binaries.items() if name not in ("kube", "coredns", "pause")
+        }
+        targets.update(dict.fromkeys(KUBE_COMMANDS, plan.binaries["kube"]))
+        for name, target in targets.items():
+            link = plan.bin / name
+            if not link.is_symlink() or link.readlink() != target:
+                link.unlink(missing_ok=True)
+                link.symlink_to(target)
+
+    def _start_nodes(self, plan: Plan) -> None:
+        addons.ensure_volumes(plan.volumes)
+        nodes = [Node(plan, index) for index in range(1, plan.nodes + 1)]
+        api = Api(plan.addresses.api, Pki(plan.pki))
+        since = time.time()
+        with ThreadPoolExecutor() as threads:
+            applied = threads.submit(self._apply_addons, plan)
+            list(threads.map(lambda each: each.start_runtime(), nodes))
+            # One after another: they share a certificate.
+            started = {each.name: each.start_kubelet() for each in nodes}
+            applied.result()
+        if plan.host_port:
+            self.supervisor.ensure(components.forwarder(plan))
+        for name, new in started.items():
+
+            def ready(name: str = name, since: float = since if new else 0.0) -> bool:
+                self.supervisor.require(f"containerd@{name}", f"kubelet@{name}")
+                return api.node_ready(name, since=since)
+
+            hint = f"See {self.supervisor.logs}/kubelet@{name}.log"
+            wait_for(f"node {name} Ready", ready, 60, hint=hint)
+        wait_for(
+            "cluster DNS",
+            lambda: api.deployment_ready("kube-system", "coredns"),
+            60,
+            hint=f"See `{self.bin}/kubectl --kubeconfig {self.kubeconfig} -n kube-system get pods,events`",
+        )
+
+    def _apply_addons(self, plan: Plan) -> None:
+        manifest = addons.build_addons(plan.addresses, plan.volumes)
+        file, applied = plan.config / "addons.json", plan.config / "addons.applied"
+        write_json(file, manifest)
+        if applied.exists() and applied.read_text() == file.read_text():
+            return
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
+        shutil.copy(file, applied)

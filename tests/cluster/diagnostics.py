@@ -1,0 +1,55 @@
+"""What explains a failed test: the cluster's logs, objects, events and the logs of pods, in one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .paths import ClusterError
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+
+KINDS = (
+    "pods,jobs,deployments,daemonsets,statefulsets,services,configmaps,persistentvolumeclaims,serviceaccounts"
+)
+CLUSTER_KINDS = "nodes,persistentvolumes,customresourcedefinitions"
+
+
+def dump(cluster: Cluster, folder: Path) -> None:
+    """Writes whatever can be had; a part that fails leaves its error in the file instead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(cluster.supervisor.logs, folder / "components", dirs_exist_ok=True)
+    if cluster.audit_log.exists():
+        shutil.copy(cluster.audit_log, folder / "audit.log")
+    questions = {
+        "status.txt": ["get", "nodes,pods,jobs,pvc,pv", "-A", "-o", "wide"],
+        "events.txt": ["get", "events", "-A", "--sort-by=.lastTimestamp"],
+        "objects.yaml": ["get", KINDS, "-A", "-o", "yaml"],
+        "cluster.yaml": ["get", CLUSTER_KINDS, "-o", "yaml"],
+        "trainings.yaml": ["get", "yolotrainings", "-A", "-o", "yaml"],
+    }
+    for file, question in questions.items():
+        (folder / file).write_text(_ask(cluster, *question))
+    with suppress(ClusterError, ValueError, KeyError):
+        for pod in json.loads(cluster.kubectl("get", "pods", "-A", "-o", "json", "--request-timeout=10s"))[
+            "items"
+        ]:
+            _dump_pod(cluster, pod["metadata"]["namespace"], pod["metadata"]["name"], folder / "pods")
+
+
+def _dump_pod(cluster: Cluster, namespace: str, name: str, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    common = ["-n", namespace, "logs", name, "--all-containers", "--prefix", "--timestamps"]
+    (folder / f"{namespace}_{name}.log").write_text(_ask(cluster, *common))
+    (folder / f"{namespace}_{name}.txt").write_text(_ask(cluster, "-n", namespace, "describe", "pod", name))
+
+
+def _ask(cluster: Cluster, *arguments: str) -> str:
+    try:
+        return cluster.kubectl(*arguments, "--request-timeout=10s")
+    except (ClusterError, OSError) as error:
+        return f"{error}\n"

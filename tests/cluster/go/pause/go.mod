@@ -1,0 +1,3 @@
+module yolo-operator.local/pause
+
+go 1.26.0

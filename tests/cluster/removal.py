@@ -1,0 +1,60 @@
+"""Takes a cluster away with all that it has on the machine, whatever state it is in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from . import network, node, slots
+from .components import Plan
+from .mounts import detach
+from .node import Node
+from .paths import run_dir
+from .processes import Supervisor, end, marked
+from .progress import step
+from .slots import Addresses
+
+KEPT = ("logs", "audit.log")  # of the state folder: what somebody may still want to read
+
+
+def remove_cluster(state: Path) -> None:
+    """Ends and removes the cluster in `state`, its volumes too, and frees its slot."""
+    slot = slots.slot_of(state)
+    if slot is not None:
+        _remove_everything(state, slot)
+        slots.release(slot, state)
+    for path in state.iterdir() if state.exists() else ():
+        if path.name not in KEPT:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def sweep_orphans() -> None:
+    """Removes clusters whose folder is gone, such as those of a deleted clone."""
+    for state in slots.orphans().values():
+        with step(f"removing what a cluster in {state}, which is gone, left"):
+            remove_cluster(state)
+
+
+def _remove_everything(state: Path, slot: int) -> None:
+    """Ends and removes all that a slot can have: by records where there are any, by its names where not."""
+    addresses = Addresses(slot)
+    supervisor = Supervisor(state)
+    for name in ("forwarder", "kube-scheduler", "kube-controller-manager", "kube-apiserver"):
+        supervisor.stop(name)
+    plan = Plan(state.name, state, addresses)
+    indices = {int(name.rpartition("-")[2]) for name in supervisor.names() if "@node-" in name}
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda index: Node(replace(plan, nodes=index), index).stop(), sorted(indices)))
+    end(marked(state))
+    if os.geteuid() != 0:  # then it was an API server alone, and processes are all that there is
+        return
+    node.sweep(slot, f"yolo{slot}n*")
+    network.remove(addresses)
+    detach(run_dir(slot))
+    shutil.rmtree(run_dir(slot), ignore_errors=True)
+    with suppress(OSError):  # not empty: other clusters run
+        run_dir(slot).parent.rmdir()

@@ -1,0 +1,39 @@
+"""The OCI archive of a static binary, and names of images."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cluster.oci import write_image
+from cluster.registry import repository_path
+
+
+def test_write_image_is_a_readable_archive_and_the_same_each_time(tmp_path: Path) -> None:
+    binary = tmp_path / "tool"
+    binary.write_bytes(b"\x7fELF")
+    digest = write_image(tmp_path / "a.tar", "registry.local/tool:1", binary)
+    assert write_image(tmp_path / "b.tar", "registry.local/tool:1", binary) == digest
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        index = json.load(archive.extractfile("index.json") or pytest.fail("no index"))
+        entry = index["manifests"][0]
+        assert entry["annotations"] == {"io.containerd.image.name": "registry.local/tool:1"}
+        assert entry["digest"] == digest
+        names = archive.getnames()
+        assert f"blobs/sha256/{digest.removeprefix('sha256:')}" in names
+
+
+@pytest.mark.parametrize(
+    ("image", "want"),
+    [
+        ("registry.local/yolo-operator/api:dev", "yolo-operator/api:dev"),
+        ("localhost/yolo-operator/api", "yolo-operator/api:latest"),
+        ("127.0.0.1:5000/api:1", "api:1"),
+        ("yolo-operator/api:1", "yolo-operator/api:1"),
+        ("api", "api:latest"),
+    ],
+)
+def test_repository_path_drops_the_host(image: str, want: str) -> None:
+    assert repository_path(image) == want

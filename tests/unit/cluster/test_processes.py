@@ -1,0 +1,108 @@
+"""Real, short-lived processes: started detached, found again, ended."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from cluster import faults
+from cluster.api import wait_for
+from cluster.paths import ClusterError
+from cluster.processes import Daemon, Supervisor, command_line, end, marked, start_time
+
+SLEEP = Daemon("sleeper", ("sleep", "30"))
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Supervisor:
+    return Supervisor(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path) -> object:
+    yield
+    end(marked(tmp_path))
+
+
+def test_ensure_starts_once(supervisor: Supervisor) -> None:
+    assert supervisor.ensure(SLEEP)
+    pid = supervisor.pid("sleeper")
+    assert pid is not None
+    assert not supervisor.ensure(SLEEP)
+    assert supervisor.pid("sleeper") == pid
+    wait_for("a session of its own", lambda: os.getsid(pid) == pid, 10)
+
+
+def test_ensure_restarts_on_change(supervisor: Supervisor) -> None:
+    supervisor.ensure(SLEEP)
+    before = supervisor.pid("sleeper")
+    assert supervisor.ensure(Daemon("sleeper", ("sleep", "31")))
+    assert supervisor.pid("sleeper") not in (before, None)
+    assert before is None or start_time(before) is None
+
+
+def test_ensure_adopts_what_a_killed_up_could_not_record(supervisor: Supervisor) -> None:
+    supervisor.ensure(SLEEP)
+    pid = supervisor.pid("sleeper")
+    (supervisor.records / "sleeper.json").unlink()
+    assert not supervisor.ensure(SLEEP)
+    assert supervisor.pid("sleeper") == pid
+
+
+def test_pid_of_another_process_is_not_ours(supervisor: Supervisor) -> None:
+    supervisor.ensure(SLEEP)
+    record = supervisor.records / "sleeper.json"
+    record.write_text(
+        record.read_text().replace(f'"pid": {supervisor.pid("sleeper")}', f'"pid": {os.getpid()}')
+    )
+    assert supervisor.pid("sleeper") is None
+    supervisor.stop("sleeper")
+
+
+def test_output_goes_to_the_log(supervisor: Supervisor) -> None:
+    supervisor.start(Daemon("speaker", ("sh", "-c", "echo out; echo err >&2; exec sleep 30")))
+    pid = supervisor.pid("speaker")
+    assert pid is not None
+    wait_for("its second command", lambda: command_line(pid) == ["sleep", "30"], 10)
+    assert (supervisor.logs / "speaker.log").read_text() == "out\nerr\n"
+
+
+def test_faults_on_a_component(supervisor: Supervisor) -> None:
+    supervisor.ensure(Daemon("kubelet@node-1", SLEEP.argv))
+    pid = supervisor.pid("kubelet@node-1")
+    assert pid is not None
+    faults.pause(supervisor, "kubelet")
+    stat = Path(f"/proc/{pid}/stat")
+    wait_for("a stopped process", lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", 10)
+    faults.resume(supervisor, "kubelet")
+    faults.kill(supervisor, "kubelet")
+    wait_for("its end", lambda: supervisor.pid("kubelet@node-1") is None, 10)
+    faults.resume(supervisor, "kubelet")
+    assert supervisor.pid("kubelet@node-1") not in (pid, None)
+    faults.restart(supervisor, "kubelet")
+
+
+def test_signal_says_what_there_is(supervisor: Supervisor) -> None:
+    supervisor.ensure(SLEEP)
+    with pytest.raises(ClusterError, match="sleeper"):
+        supervisor.signal("etcd", signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("short", "want"),
+    [
+        ("apiserver", "kube-apiserver"),
+        ("etcd", "etcd"),
+        ("kubelet", "kubelet@node-1"),
+        ("proxy@node-2", "kube-proxy@node-2"),
+    ],
+)
+def test_full_name(short: str, want: str) -> None:
+    assert faults.full_name(short) == want
+
+
+@pytest.mark.parametrize("name", ["node-0", "node-3", "2", "kubelet@node-1"])
+def test_node_index_refuses_nodes_that_are_not_there(name: str) -> None:
+    with pytest.raises(ClusterError, match="no node"):
+        faults.node_index(name, 2)
