@@ -1,0 +1,75 @@
+"""The application: services, routes, error form."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from .auth import Access
+from .cache import TrainingCache
+from .data import DataAdvice
+from .deps import Services
+from .errors import install_error_handlers
+from .kube import Kube, connect
+from .metrics import Metrics
+from .middleware import AccessLog, BodyLimit
+from .routes import health, legacy
+from .routes import help as help_page
+from .runs import RunVolume
+from .settings import Settings
+from .trainings import Trainings
+
+_DESCRIPTION = """\
+The calls of the older YOLO training server, on Kubernetes: each training is a `YoloTraining` object, which
+`kubectl get yt` shows as well.
+
+Errors have proper HTTP codes and the body `{"detail": "...", "error": "..."}` (the same text twice); wrong
+fields are listed under `errors`.
+"""
+
+
+def build_services(settings: Settings, kube: Kube, cache: TrainingCache) -> Services:
+    """Puts the parts together."""
+    trainings = Trainings(
+        kube, cache, RunVolume(settings.runs_dir), DataAdvice(settings.data_dir), settings.default_resources
+    )
+    return Services(settings, trainings, Access(kube, settings), Metrics(cache))
+
+
+def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
+    """The façade. Without `kube` it connects when it starts; with it, that is used and left open."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            client = kube
+            if client is None:
+                client = connected = await connect(settings.namespace)
+                stack.push_async_callback(connected.close)
+            cache = TrainingCache(client)
+            app.state.services = build_services(settings, client, cache)
+            app.state.services.trainings.collect()
+            watching = asyncio.create_task(cache.run())
+            try:
+                yield
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watching
+
+    app = FastAPI(
+        title="YOLO training",
+        summary="Start, watch and end YOLO trainings over HTTP",
+        description=_DESCRIPTION,
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url=None,  # Swagger's page loads scripts from a CDN; /help is the page
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit)
+    app.add_middleware(AccessLog)
+    install_error_handlers(app)
+    for routes in (health.router, help_page.router, legacy.router):
+        app.include_router(routes)
+    return app

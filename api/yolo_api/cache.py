@@ -1,0 +1,206 @@
+"""All trainings of the namespace, kept current by a list and a chain of watches: a read costs no API call."""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+from yolo_crds.conditions import TERMINAL_PHASES, Phase
+from yolo_crds.meta import normalize_model_name, object_name
+
+from .errors import DomainError, UnavailableError
+from .kube import WATCH_SECONDS, GoneError, Kube, Manifest, NotFoundError
+from .status import observed_status, to_view
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = WATCH_SECONDS + 30.0
+"""Without a word from the API server for so long, the cache no longer counts as current."""
+_SYNC_SECONDS = 5.0
+_BACK_OFF = (0.5, 30.0)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training: what is asked for all the time as values, the rest as JSON that is parsed when needed
+    (bytes take a fifth of the room of dicts).
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    model_name: str
+    """As the spec says, in NFC."""
+    shown_name: str
+    """What clients know it by: the model name, or the object's own name when the operator refuses it because
+    the two do not belong together; so it cannot hide the rightful object."""
+    run: int
+    stop: bool
+    phase: str
+    """Of the run that the spec asks for; `Pending` until the operator has seen that run."""
+    raw: bytes
+
+    @property
+    def settled(self) -> bool:
+        """Whether the run that the spec asks for has ended."""
+        return self.phase in TERMINAL_PHASES
+
+    @cached_property
+    def view(self) -> Manifest:
+        """This training as `GET /status` shows it."""
+        return to_view(self.body())
+
+    def body(self) -> Manifest:
+        """A fresh copy of the whole object, without `metadata.managedFields`."""
+        body: Manifest = json.loads(self.raw)
+        return body
+
+
+def to_entry(body: Manifest) -> Entry:
+    """The cache's form of an object."""
+    metadata, spec = body["metadata"], body["spec"]
+    model_name, shown_name = _names(body)
+    slim = {**body, "metadata": {k: v for k, v in metadata.items() if k != "managedFields"}}
+    return Entry(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        model_name=model_name,
+        shown_name=shown_name,
+        run=int(spec.get("run", 1)),
+        stop=bool(spec.get("stop", False)),
+        phase=str(observed_status(body).get("phase") or Phase.PENDING),
+        raw=json.dumps(slim, ensure_ascii=False, separators=(",", ":")).encode(),
+    )
+
+
+def _names(body: Manifest) -> tuple[str, str]:
+    name = str(body["metadata"]["name"])
+    model = str(body["spec"].get("modelName") or name)
+    try:
+        model = normalize_model_name(model)
+        return model, model if object_name(model) == name else name
+    except ValueError:
+        return model, name
+
+
+class TrainingCache:
+    """The trainings by object name."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._entries: dict[str, Entry] = {}
+        self._changed = asyncio.Event()
+        self._heard: float | None = None
+
+    @property
+    def synced(self) -> bool:
+        """Whether the trainings were listed at least once."""
+        return self._heard is not None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the API server was last heard; infinite before the first list."""
+        return float("inf") if self._heard is None else time.monotonic() - self._heard
+
+    @property
+    def fresh(self) -> bool:
+        return self.age <= FRESH_SECONDS
+
+    def entries(self) -> list[Entry]:
+        """All trainings in the order of their names; a copy that later changes do not touch."""
+        return sorted(self._entries.values(), key=lambda entry: entry.shown_name)
+
+    async def listed(self) -> list[Entry]:
+        """As `entries`, once the trainings are known: an empty answer would tell old clients that all ended.
+
+        Raises UnavailableError when that takes too long.
+        """
+        try:
+            async with asyncio.timeout(_SYNC_SECONDS):
+                while not self.synced:
+                    await self.changed()
+        except TimeoutError:
+            raise UnavailableError("the trainings are not listed yet; ask again") from None
+        return self.entries()
+
+    def peek(self, name: str) -> Entry | None:
+        """The training, if the cache has it."""
+        return self._entries.get(name)
+
+    async def find(self, name: str) -> Entry | None:
+        """The training; a miss is looked up once at the API server, as another replica may have made it."""
+        if name in self._entries:
+            return self._entries[name]
+        try:
+            return self.put(await self._kube.get_training(name))
+        except NotFoundError:
+            return None
+
+    def put(self, body: Manifest) -> Entry:
+        """Takes over an object unless the cache has the same one in a newer state; the state that is kept."""
+        entry = to_entry(body)
+        known = self._entries.get(entry.name)
+        if known and known.uid == entry.uid and int(known.resource_version) >= int(entry.resource_version):
+            return known
+        self._entries[entry.name] = entry
+        self._notify()
+        return entry
+
+    def remove(self, name: str, uid: str) -> None:
+        """Forgets this object; another one of the same name stays."""
+        known = self._entries.get(name)
+        if known and known.uid == uid:
+            del self._entries[name]
+            self._notify()
+
+    async def changed(self) -> None:
+        """Returns when any training changes."""
+        await self._changed.wait()
+
+    async def run(self) -> None:
+        """Keeps the cache current until it is cancelled; no failure ends it."""
+        low, high = _BACK_OFF
+        delay = low
+        while True:
+            started = time.monotonic()
+            try:
+                await self._list_and_watch()
+            except GoneError:
+                logger.info("watch history gone, listing again")
+            except DomainError as error:
+                logger.warning("watch failed", extra={"cause": str(error)})
+            except Exception:
+                logger.exception("watch failed unexpectedly")
+            delay = low if time.monotonic() - started > high else min(delay * 2, high)
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+
+    async def _list_and_watch(self) -> None:
+        items, version = await self._kube.list_trainings()
+        listed = {entry.name: entry for entry in map(to_entry, items)}
+        # An object that was put in after the list was taken is no less true for not being in it.
+        newer = {n: e for n, e in self._entries.items() if int(e.resource_version) > int(version)}
+        self._entries = listed | newer
+        self._heard = time.monotonic()
+        self._notify()
+        logger.debug("trainings listed", extra={"count": len(listed)})
+        while True:
+            started = time.monotonic()
+            async for event in self._kube.watch_trainings(version):
+                metadata = event.object["metadata"]
+                version = metadata["resourceVersion"]
+                self._heard = time.monotonic()
+                if event.kind == "DELETED":
+                    self.remove(metadata["name"], metadata["uid"])
+                elif event.kind != "BOOKMARK":
+                    self.put(event.object)
+            self._heard = time.monotonic()
+            if self._heard - started < 1.0:  # ended at once: do not ask in a tight loop
+                await asyncio.sleep(1.0)
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,132 @@
+"""Quick looks at the data volume, so that a mistake in a request is told at once.
+
+They are advice: the prepare stage looks again, and is the authority. Without the volume nothing is checked.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from yolo_crds.arguments import check_model, load_schema, nearest_model
+from yolo_crds.layout import DataVolume
+
+from .errors import InvalidFieldsError
+from .models import package_architecture, weight_files
+
+MAX_LABELS = 1000
+MAX_LABEL_LENGTH = 128
+"""As in `spec.template.data.labels`."""
+_LABEL_FILES = (".txt", ".names")
+_LABELS_MAX_BYTES = 1 << 20
+_NONE = ("", "none")
+
+
+class DataAdvice:
+    """Checks of the fields that name something on the data volume. Blocking: for a worker thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._volume = DataVolume(root)
+
+    def read_labels(self, labels: str) -> list[str]:
+        """The class names that `labels` lists or, as a path of a text file, points at.
+
+        Raises InvalidFieldsError for a file that is not there, and for names that are empty or given twice.
+        """
+        if not labels.endswith(_LABEL_FILES) or "," in labels:
+            return check_labels(labels.split(","))
+        try:
+            path = self._beneath(labels)
+            with path.open("rb") as file:
+                lines = file.read(_LABELS_MAX_BYTES).decode("utf-8-sig").splitlines()
+        except FileNotFoundError:
+            text = f"{labels!r} was not found; looked for {self._volume.root / _to_posix(labels)}"
+        except UnicodeDecodeError:
+            text = f"{labels!r} is no text file in UTF-8"
+        except (OSError, ValueError) as error:
+            text = f"{labels!r} cannot be read: {error}"
+        else:
+            return check_labels(lines)
+        raise InvalidFieldsError([("labels", text)])
+
+    def check_data(self, field: str, reference: str) -> list[tuple[str, str]]:
+        """What is wrong with `train_ucd` or `val_ucd`: nothing, or that it is not there."""
+        if field == "val_ucd" and is_none(reference):
+            return []
+        name = _to_posix(reference).rstrip("/")
+        # The same places in the same order as the trainer's prepare stage.
+        tried = [name, f"ucd/{name}.json", f"ucd/{name}", f"ucd/{name}.uci", f"datasets/{name}"]
+        if name.startswith("/"):
+            tried = [name]
+        try:
+            if any(self._beneath(one).exists() for one in tried) or not self._volume.root.is_dir():
+                return []
+        except (OSError, ValueError) as error:
+            return [(field, str(error))]
+        looked = ", ".join(str(self._volume.root / one) for one in tried)
+        return [(field, f"{reference!r} was not found on the data volume; looked for {looked}")]
+
+    def check_weights(self, field: str, model: str) -> list[tuple[str, str]]:
+        """What is wrong with a model's name: nothing, that it is unknown, or that its file is missing."""
+        problems = [(field, problem.message) for problem in check_model(model, prefix="")]
+        if problems or not self._volume.root.is_dir():
+            return problems
+        weights, architectures = self._volume.weights, load_schema().architectures
+        if model.endswith((".yaml", ".yml")):
+            if package_architecture(model) in architectures or (weights / model).is_file():
+                return []
+            text = f"{model!r} is neither known to Ultralytics nor in {weights}"
+        else:
+            names = weight_files(model)
+            if any((weights / name).is_file() for name in names):
+                return []
+            text = f"the pretrained weights {names[0]} are not in {weights}; put them there"
+            scratch = f"{PurePosixPath(model).name.removesuffix('.pt')}.yaml"
+            if scratch in architectures:
+                text += f", or train from scratch with {scratch}"
+        like = nearest_model(model)
+        known = (
+            not like
+            or model in (like, PurePosixPath(like).stem)
+            or f"{model.removesuffix('.pt')}u.pt" == like
+        )
+        return [(field, text if known else f"{text}; did you mean {PurePosixPath(str(like)).stem!r}?")]
+
+    def _beneath(self, reference: str) -> Path:
+        """The path that a reference means, links resolved. Raises ValueError when it leads elsewhere."""
+        root = self._volume.root.resolve()
+        path = root.joinpath(_to_posix(reference)).resolve()
+        if ".." in PurePosixPath(_to_posix(reference)).parts or not path.is_relative_to(root):
+            raise ValueError(f"{reference!r} is not below the data volume; give a path relative to its root")
+        return path
+
+
+def is_none(val_ucd: str) -> bool:
+    """Whether a `val_ucd` asks for a part of the training set."""
+    return val_ucd.strip().lower() in _NONE
+
+
+def check_labels(names: list[str]) -> list[str]:
+    """The class names without blanks around them; empty ones at the end are dropped.
+
+    Raises InvalidFieldsError: an empty or double name would leave a class index without a meaning.
+    """
+    stripped = [name.strip() for name in names]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    if not stripped:
+        raise InvalidFieldsError([("labels", "names no class; give class names joined by ','")])
+    if len(stripped) > MAX_LABELS:
+        raise InvalidFieldsError([("labels", f"names {len(stripped)} classes; at most {MAX_LABELS}")])
+    if too_long := next((name for name in stripped if len(name) > MAX_LABEL_LENGTH), None):
+        text = f"{too_long[:40]!r}... is too long for a class name; at most {MAX_LABEL_LENGTH} characters"
+        raise InvalidFieldsError([("labels", text)])
+    if "" in stripped:
+        text = f"name {stripped.index('') + 1} of {len(stripped)} is empty; give every class index a name"
+        raise InvalidFieldsError([("labels", text)])
+    twice = sorted({name for name in stripped if stripped.count(name) > 1})
+    if twice:
+        raise InvalidFieldsError([("labels", f"{twice[0]!r} is given twice; each class name has one index")])
+    return stripped
+
+
+def _to_posix(reference: str) -> str:
+    """Old clients on Windows send `\\` between folders."""
+    return reference.strip().replace("\\", "/")

@@ -1,0 +1,1 @@
+"""The calls, grouped by who makes them."""

@@ -1,0 +1,111 @@
+"""The run volume: folders, checkpoints, and their removal. Blocking: for a worker thread."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from yolo_crds.layout import RunFolder
+
+from .errors import ConflictError, MissingFileError
+from .logs import read_lines
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINTS = ("last.pt", "best.pt")
+_TRASH = ".trash"
+_FILE_NAME_MAX = 255
+
+
+class RunVolume:
+    """All run folders below one root. A model name is a single path component (see `is_component`)."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, model: str) -> RunFolder:
+        return RunFolder(model, self._root)
+
+    def names(self, kind: str) -> list[str]:
+        """The models that have a folder below `train` or `train_info`."""
+        try:
+            found = list((self._root / kind).iterdir())
+        except FileNotFoundError:
+            return []
+        return sorted(path.name for path in found if path.is_dir() and not path.name.startswith("."))
+
+    def is_trained(self, model: str) -> bool:
+        """Whether the model has a run folder."""
+        return self.folder(model).train.is_dir()
+
+    def is_known(self, model: str) -> bool:
+        """Whether anything of the model is on the volume."""
+        folder = self.folder(model)
+        return folder.train.is_dir() or folder.info.is_dir()
+
+    def read_arguments(self, model: str) -> list[str] | None:
+        """The lines of `opt.yaml` (YOLOv5's) or else `args.yaml` (Ultralytics'); None without either."""
+        train = self.folder(model).train
+        lines = read_lines(train / "opt.yaml")
+        return read_lines(train / "args.yaml") if lines is None else lines
+
+    def open_checkpoint(self, model: str, name: str) -> BinaryIO:
+        """A checkpoint, opened: publishing a newer one does not change what is read.
+
+        Raises MissingFileError for other files, for a missing one, and for a link that leads elsewhere.
+        """
+        if name not in CHECKPOINTS:
+            raise MissingFileError(f"{name!r} is no checkpoint; there are {' and '.join(CHECKPOINTS)}")
+        missing = MissingFileError(f"{model!r} has no weights/{name} yet")
+        try:
+            path = (self.folder(model).weights / name).resolve(strict=True)
+            if not path.is_relative_to(self._root.resolve()) or not path.is_file():
+                raise missing
+            return path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing from None
+
+    def discard(self, model: str, uid: str) -> bool:
+        """Moves the model's folders out of the way, so that its name is free; False when there is none.
+
+        Raises ConflictError when the volume does not allow it.
+        """
+        folder = self.folder(model)
+        trash = self._root / _TRASH / uid
+        moved = False
+        for path in (folder.train, folder.info):
+            if path.is_symlink() or path.exists():
+                try:
+                    trash.mkdir(parents=True, exist_ok=True)
+                    path.rename(_unused(trash / path.parent.name))
+                except OSError as error:
+                    raise ConflictError(f"{path} cannot be removed: {error.strerror}") from error
+                moved = True
+        return moved
+
+    def collect(self) -> None:
+        """Deletes what was discarded, by this process or an earlier one."""
+        trash = self._root / _TRASH
+        if not trash.is_dir():
+            return
+        for path in trash.iterdir():
+            shutil.rmtree(path, ignore_errors=True)  # another replica may be at it too
+            if path.exists():
+                logger.warning("cannot delete", extra={"path": str(path)})
+
+
+def is_component(name: str) -> bool:
+    """Whether a name from outside is a plain name in a folder. Adopted folders may have names that are not
+    allowed for new models.
+    """
+    is_plain = not name.startswith(".") and not any(c in "/\\" or ord(c) < 32 for c in name)
+    return is_plain and 0 < len(name.encode("utf-8", "replace")) <= _FILE_NAME_MAX
+
+
+def _unused(path: Path) -> Path:
+    """The path or, where something is there already, one beside it."""
+    number = 0
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{path.name.partition('~')[0]}~{number}")
+    return path

@@ -1,0 +1,256 @@
+"""The bodies of the old calls: what a client may send and what it gets."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from yolo_crds.meta import normalize_model_name
+
+MAX_GPUS = 64
+
+
+def _to_gpus(value: object) -> int:
+    """How many GPUs an old `device` means. The scheduler chooses which: an index only says "one"."""
+    if isinstance(value, str):
+        value = value.strip().lower().removeprefix("cuda:")
+        if value in ("", "cuda"):
+            return 1
+        if value == "cpu":
+            return 0
+        value = [part.strip() for part in value.split(",")] if "," in value else value
+    many = value if isinstance(value, list) else [value]
+    try:
+        numbers = [int(str(one)) for one in many]
+    except ValueError:
+        raise ValueError(_DEVICE) from None
+    if isinstance(value, list):
+        if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+            raise ValueError(_DEVICE)
+        if len(numbers) > MAX_GPUS:
+            raise ValueError(f"at most {MAX_GPUS} GPUs, got {len(numbers)}")
+        return len(numbers)
+    if numbers[0] < -1:
+        raise ValueError(_DEVICE)
+    return 0 if numbers[0] == -1 else 1
+
+
+_DEVICE = 'must be an index from 0 (one GPU), a list such as "0,1" or [0, 1] (so many GPUs), or "cpu" or -1'
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"must be a whole number, got {str(value).lower()}")  # noqa: TRY004 - for pydantic
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+"""A whole number, or one as a string."""
+
+
+class Legacy(BaseModel):
+    """A value in the old server's snake_case form."""
+
+    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
+
+
+class StartRequest(Legacy):
+    """A training as old clients ask for it. Numbers may be strings; null means the default."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        json_schema_extra={
+            "example": {
+                "model_type": "yolov5s",
+                "batch_size": 16,
+                "device": 0,
+                "epochs": 100,
+                "imgsz": 640,
+                "model_name": "helmet",
+                "train_ucd": "helmet_demo",
+                "val_ucd": "None",
+                "labels": "helmet,person",
+                "hyp_dict": {"lr0": 0.01, "mosaic": 1.0},
+            }
+        },
+    )
+
+    model_name: str
+    """Name of the model and of its run folder: 2 to 128 letters (any script), digits, `. _ -`, blanks."""
+    train_ucd: str = Field(min_length=1, max_length=512)
+    """UCD data set to train on, or a path on the data volume: UCD .json, YOLO folder or data.yaml."""
+    val_ucd: str = Field(max_length=512)
+    """The same for validation; `None` or empty: split the training set 80/20."""
+    labels: str = Field(min_length=1, max_length=131_072)
+    """Class names joined by `,` in the order of their indices, or a text file on the data volume."""
+    model_type: str = Field(default="yolov5s", min_length=1, max_length=250)
+    """Architecture or checkpoint. A bare name or .pt: pretrained; .yaml: from scratch."""
+    batch_size: Whole = Field(default=10, ge=-1, le=65_536)
+    """Images a step; -1: as many as the GPU's memory allows."""
+    device: Annotated[
+        int,
+        BeforeValidator(_to_gpus),
+        Field(json_schema_extra={"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "array"}]}),
+    ] = Field(default=0, validate_default=True)
+    """An index (one GPU), `0,1` or [0, 1] (so many GPUs), `cpu` or -1 (none). Here: the number of GPUs."""
+    epochs: Whole = Field(default=30, ge=1, le=100_000)
+    """Epochs in all."""
+    imgsz: Whole = Field(default=640, ge=1, le=8192)
+    """Edge of the training image in pixels, rounded up to a multiple of 32."""
+    workers: Whole = Field(default=8, ge=0, le=256)
+    """Data-loader processes."""
+    continue_train: bool = False
+    """Go on from this model's last checkpoint, with these new options."""
+    hyp_dict: dict[str, Any] = Field(default_factory=dict)
+    """Hyperparameters by YOLOv5's or Ultralytics' names."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_default(cls, body: object) -> object:
+        if not isinstance(body, dict):
+            return body
+        sent = {key: value for key, value in body.items() if value is not None}
+        return {**sent, "val_ucd": ""} if "val_ucd" in body and "val_ucd" not in sent else sent
+
+    @field_validator("model_name")
+    @classmethod
+    def _check_model_name(cls, name: str) -> str:
+        return normalize_model_name(name)
+
+    @field_validator("batch_size")
+    @classmethod
+    def _check_batch_size(cls, size: int) -> int:
+        if size == 0:
+            raise ValueError("must be at least 1, or -1 to choose by the GPU's memory")
+        return size
+
+
+class ErrorField(Legacy):
+    """One wrong field of a request."""
+
+    field: str
+    message: str
+
+
+class ErrorAnswer(Legacy):
+    """The body of every error."""
+
+    detail: str
+    """What is wrong, and what would be right."""
+    error: str
+    """The same text, under the old server's key."""
+    errors: list[ErrorField] | None = None
+    """Field by field, when fields of the request are wrong."""
+
+
+class Message(Legacy):
+    """A confirmation."""
+
+    message: str
+
+
+class StartAnswer(Message):
+    """What `POST /start` answers."""
+
+    safe_code: dict[str, str]
+    """The training's unique id by its model name."""
+    model_name: str
+    """The name as it was taken (in Unicode's NFC form)."""
+
+
+class ModelStatus(Legacy):
+    """How one training stands; null: not known (yet)."""
+
+    phase: str
+    """Pending, Preparing, Queued, Starting, Running, Suspended, Succeeded, Failed or Terminated."""
+    reason: str | None
+    """One word of why."""
+    message: str | None
+    """A sentence of why."""
+    epoch: int | None
+    epochs: int | None
+    percent: float | None
+    eta_seconds: int | None
+    metrics: dict[str, float]
+    """Newest validation metrics by Ultralytics' names."""
+    restarts: int
+    started_at: str | None
+    finished_at: str | None
+    """RFC 3339, UTC."""
+    warnings: list[str]
+    """What was changed or ignored in the request, and what went on with it all the same."""
+
+
+class StatusAnswer(Legacy):
+    """What `GET /status` answers. Lists of model names, each in one of the last three or in `Running`."""
+
+    Running: list[str]
+    """Not ended: what old clients wait for to go away."""
+    Pending: list[str]
+    """Those of `Running` that do not train yet, or are suspended."""
+    Succeeded: list[str]
+    Failed: list[str]
+    Terminated: list[str]
+    models: dict[str, ModelStatus]
+
+
+class TrainInfo(Legacy):
+    """Lines of a run folder's files; null where there is no such file."""
+
+    train_log_std: list[str] | None
+    opt_yaml: list[str] | None
+    train_log_err: list[str] | None
+
+
+class ClearedAnswer(Message):
+    """What `/clear_train_cache` answers."""
+
+    clear_cache_success: list[str]
+    clear_cache_failed: dict[str, str]
+    """Why, by model name."""
+
+
+class CacheInfo(Legacy):
+    """Names of the folders on the run volume."""
+
+    train_info: list[str]
+    train: list[str]
+
+
+class GpuInfo(Legacy):
+    """One GPU of the cluster."""
+
+    name: str
+    index: int
+    memory_used: int
+    memory_total: int
+    """MiB."""
+    node: str
+    uuid: str
+    utilization: float | None = None
+    temperature: float | None = None
+    power_draw: float | None = None
+    processes: list[Any] = Field(default_factory=list)
+    model_name: str | None = None
+    """Whose training holds it."""
+
+
+class NamesAnswer(Legacy):
+    """Model names."""
+
+    status: str
+    model_name_list: list[str]
+
+
+class InfoAnswer(Legacy):
+    """Lines about a training."""
+
+    status: str
+    info: list[str]
+
+
+class TypesAnswer(Legacy):
+    """Values for `model_type`."""
+
+    status: str
+    model_type_list: list[str]

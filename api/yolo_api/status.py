@@ -1,0 +1,93 @@
+"""How a training looks to the clients of `GET /status`: pure functions of the object."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from yolo_crds.conditions import TERMINAL_PHASES, ConditionType, Phase, Reason
+from yolo_crds.meta import ANNOTATION_WARNINGS
+
+_ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.TERMINATED)
+_NOT_SEEN = "accepted; the operator has not taken it up yet"
+
+
+def observed_status(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The status, if it speaks of the run that the spec asks for; else nothing is known yet."""
+    status: dict[str, Any] = body.get("status") or {}
+    return status if status.get("run") == body["spec"].get("run", 1) else {}
+
+
+def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of `models` in `GET /status`. Times are RFC 3339; what is not known is null."""
+    status = observed_status(body)
+    template = body["spec"]["template"]
+    progress = status.get("progress") or {}
+    phase = str(status.get("phase") or Phase.PENDING)
+    reason, message = _why(status, phase)
+    annotated = _parse_warnings((body["metadata"].get("annotations") or {}).get(ANNOTATION_WARNINGS))
+    return {
+        "phase": phase,
+        "reason": reason,
+        "message": message,
+        "epoch": progress.get("epoch"),
+        "epochs": progress.get("epochs") or template.get("epochs"),
+        "percent": progress.get("percent"),
+        "eta_seconds": progress.get("etaSeconds"),
+        "metrics": progress.get("metrics") or (status.get("best") or {}).get("metrics") or {},
+        "restarts": status.get("restarts", 0),
+        "started_at": status.get("startTime"),
+        "finished_at": status.get("completionTime"),
+        "warnings": list(dict.fromkeys([*annotated, *status.get("warnings", [])])),
+    }
+
+
+def _why(status: Mapping[str, Any], phase: str) -> tuple[str, str]:
+    """Reason and message: of the failure, else of the condition that tells most."""
+    failure = status.get("failure")
+    if failure and phase == Phase.FAILED:
+        text = f"{failure['message']} ({failure['hint']})" if failure.get("hint") else failure["message"]
+        return failure["reason"], text
+    types = (
+        [ConditionType.FINISHED, ConditionType.COMPLETE, ConditionType.FAILED]
+        if phase in TERMINAL_PHASES
+        else [ConditionType.RECONCILING, ConditionType.PROGRESSING]
+    )
+    conditions: dict[str, Mapping[str, Any]] = {c["type"]: c for c in status.get("conditions", [])}
+    for kind in types:
+        if (found := conditions.get(kind)) and found.get("reason"):
+            return found["reason"], found.get("message", "")
+    return (phase, "") if status.get("phase") else (Reason.ACCEPTED, _NOT_SEEN)
+
+
+def _parse_warnings(text: str | None) -> list[str]:
+    """The sentences of the annotation; a person may have written anything there."""
+    try:
+        parsed = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [one for one in parsed if isinstance(one, str)] if isinstance(parsed, list) else []
+
+
+def to_overview(trainings: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The answer of `GET /status` for (model name, phase, view) of every training.
+
+    `Running` means what it meant to the old server's clients, which poll until a name is no longer in it:
+    started and not ended. `Pending` names those of them that do not train yet (or are suspended).
+    """
+    ended = {phase.value: [name for name, at, _ in trainings if at == phase] for phase in _ENDED}
+    active = [(name, phase) for name, phase, _ in trainings if phase not in TERMINAL_PHASES]
+    return {
+        "Running": [name for name, _ in active],
+        "Pending": [name for name, phase in active if phase != Phase.RUNNING],
+        **ended,
+        "models": {name: view for name, _, view in trainings},
+    }
+
+
+def to_stage(view: Mapping[str, Any] | None, logged: str | None) -> list[str]:
+    """How far a training is, as `i/N` or the word for its stage; of an adopted folder what its log says."""
+    if view and view["epoch"] is not None:
+        return [f"{view['epoch']}/{view['epochs']}"]
+    if logged and (view is None or view["phase"] in TERMINAL_PHASES):
+        return [logged]
+    return [view["phase"]] if view else []

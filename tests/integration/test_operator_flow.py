@@ -1,0 +1,427 @@
+"""The operator as a process against a real API server; the test plays scheduler, kubelet and trainer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from cluster import Cluster
+from demo.install import ROOT, System
+from yolo_crds.meta import LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
+from yolo_crds.trainer import Result
+from yolo_crds.training import Dataset, Weight, Weights
+from yolo_operator.kube import RBAC, RBAC_CLUSTER
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+NAME = "test-operator"
+NODE = "node-1"
+PATIENCE = 30.0
+Body = dict[str, Any]
+T = TypeVar("T")
+
+
+def until(what: str, look: Callable[[], T | None]) -> T:
+    """What `look` finds as soon as it finds something. Raises AssertionError after `PATIENCE` seconds."""
+    end = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < end, f"{what}: not within {PATIENCE:.0f} s"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    """An API server with the CRD and one node that nobody serves."""
+    cluster = Cluster(NAME)
+    cluster.down()
+    cluster.up(api_only=True)
+    system = System(cluster.kubeconfig, cluster.bin, "default", "none", url="")
+    system.kubectl("apply", "-f", str(ROOT / "crds" / "yolotrainings.yaml"))
+    system.kubectl("wait", "--for=condition=Established", "crd/yolotrainings.yolo.training", "--timeout=30s")
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+    system.run_kubectl("create", "-f", "-", stdin=json.dumps(node))
+    grant(system)
+    yield system
+    cluster.down()
+
+
+def grant(system: System) -> None:
+    """A service account with the rights that `yolo_operator.kube` lists, and no others."""
+    rules = [
+        {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+        for group, resource, verbs in (*RBAC, *RBAC_CLUSTER)
+    ]
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "operator"},
+        "rules": rules,
+    }
+    system.run_kubectl("create", "-f", "-", stdin=json.dumps(role))
+    system.kubectl("create", "serviceaccount", "operator")
+    subject = f"--serviceaccount={system.namespace}:operator"
+    system.kubectl("create", "clusterrolebinding", "operator", "--clusterrole=operator", subject)
+
+
+def log_in(system: System, folder: Path) -> Path:
+    """A kubeconfig of that service account."""
+    config = json.loads(system.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    token = system.kubectl("create", "token", "operator").strip()
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+class Operator:
+    """The operator's process."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        self._log = folder / "operator.log"
+        self._env = system.environment | {
+            "KUBECONFIG": str(log_in(system, folder)),
+            "YOLO_OPERATOR_TRAINER_IMAGE": "trainer:1",
+            "YOLO_OPERATOR_DATA_CLAIM": "yolo-data",
+            "YOLO_OPERATOR_RUNS_CLAIM": "yolo-runs",
+            "YOLO_OPERATOR_METRICS_PORT": "0",
+            "YOLO_OPERATOR_HEALTH_PORT": "0",
+            "YOLO_OPERATOR_PROGRESS_INTERVAL_SECONDS": "1",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "yolo_operator"]
+            self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log, cwd=os.sep)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> int:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=30)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+
+@pytest.fixture
+def operator(system: System, tmp_path: Path) -> Iterator[Operator]:
+    operator = Operator(system, tmp_path)
+    operator.start()
+    yield operator
+    operator.kill()
+    assert "orbidden" not in operator.log()
+
+
+class Hand:
+    """One training, and the hand that plays the node for it."""
+
+    def __init__(self, system: System, name: str) -> None:
+        self.system = system
+        self.name = name
+
+    def create(self, **spec: Any) -> None:
+        template = {"model": "yolo11n.yaml", "data": {"train": "cats"}, "epochs": 2}
+        self._apply(
+            {
+                "apiVersion": "yolo.training/v1alpha1",
+                "kind": "YoloTraining",
+                "metadata": {"name": self.name},
+                "spec": {"template": template, **spec},
+            }
+        )
+
+    def change(self, **spec: Any) -> None:
+        self.system.kubectl("patch", "yt", self.name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def training(self) -> Body:
+        found: Body = json.loads(self.system.kubectl("get", "yt", self.name, "-o", "json"))
+        return found
+
+    def status(self) -> Body:
+        found: Body = self.training().get("status", {})
+        return found
+
+    def jobs(self) -> list[str]:
+        listed = self.system.kubectl("get", "jobs", "-l", f"{LABEL_TRAINING}={self.name}", "-o", "name")
+        return sorted(line.partition("/")[2] for line in listed.split())
+
+    def pods(self) -> list[Body]:
+        text = self.system.kubectl("get", "pods", "-l", f"{LABEL_TRAINING}={self.name}", "-o", "json")
+        found: list[Body] = json.loads(text)["items"]
+        return found
+
+    def wait_phase(self, phase: str) -> Body:
+        def look() -> Body | None:
+            status = self.status()
+            return status if status.get("phase") == phase else None
+
+        return until(f"{self.name} {phase}", look)
+
+    def wait_attempt(self, attempt: int) -> Body:
+        def look() -> Body | None:
+            status = self.status()
+            return status if status.get("attempt") == attempt else None
+
+        return until(f"attempt {attempt}", look)
+
+    def wait_pod(self, stage: Stage, attempt: int = 1) -> str:
+        """Name of the stage's pod."""
+
+        def look() -> str | None:
+            for pod in self.pods():
+                labels, name = pod["metadata"]["labels"], pod["metadata"]["name"]
+                if labels[LABEL_ATTEMPT] == str(attempt) and f"-{stage}" in name:
+                    return str(name)
+            return None
+
+        return until(f"pod {stage} of attempt {attempt}", look)
+
+    def start(self, stage: Stage, attempt: int = 1) -> str:
+        """The scheduler finds a node, the kubelet starts the container."""
+        pod = self.wait_pod(stage, attempt)
+        target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod},
+            "target": target,
+        }
+        path = f"/api/v1/namespaces/{self.system.namespace}/pods/{pod}/binding"
+        self.system.run_kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
+        self._set_status(pod, "Running", {"running": {"startedAt": _now()}})
+        return pod
+
+    def end(self, pod: str, code: int = 0, message: str = "", reason: str = "Completed") -> None:
+        """The container ends."""
+        state = {
+            "exitCode": code,
+            "reason": reason,
+            "message": message,
+            "startedAt": _now(),
+            "finishedAt": _now(),
+        }
+        self._set_status(pod, "Succeeded" if code == 0 else "Failed", {"terminated": state})
+
+    def run_to_end(self, stage: Stage, code: int = 0, attempt: int = 1, **fields: Any) -> None:
+        """The stage's pod runs and ends with a result."""
+        pod = self.start(stage, attempt)
+        uid = self.training()["metadata"]["uid"]
+        result = Result(stage=stage, uid=uid, run=1, attempt=attempt, exit_code=code, **fields)
+        self.end(pod, code, result.to_termination_message(), "Completed" if code == 0 else "Error")
+
+    def remove(self, pod: str) -> None:
+        """The kubelet has ended a deleted pod."""
+        self.system.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
+
+    def leave(self, pod: str) -> None:
+        """The deleted pod's container saves and exits within its grace period."""
+        until(f"{pod} asked to leave", lambda: any("deletionTimestamp" in p["metadata"] for p in self.pods()))
+        self.end(pod, 143, reason="Error")
+        self.remove(pod)
+
+    def _set_status(self, pod: str, phase: str, state: Body) -> None:
+        statuses = [
+            {
+                "name": TRAINER_CONTAINER,
+                "state": state,
+                "image": "trainer:1",
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+            }
+        ]
+        patch = {"status": {"phase": phase, "containerStatuses": statuses}}
+        self.system.kubectl(
+            "patch", "pod", pod, "--subresource=status", "--type=merge", "-p", json.dumps(patch)
+        )
+
+    def _apply(self, manifest: Body) -> None:
+        self.system.run_kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_operator_prepares_trains_and_succeeds(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-good")
+    hand.create()
+    hand.wait_phase("Preparing")
+    hand.run_to_end(Stage.PREPARE, dataset=Dataset(hash="abc", images=3))
+    hand.wait_phase("Queued")
+    pod = hand.start(Stage.TRAIN)
+    assert hand.wait_phase("Running")["nodeName"] == NODE
+    weights = Weights(best=Weight(path="train/flow-good/weights/best.pt", size=5, sha256="ab"))
+    uid = hand.training()["metadata"]["uid"]
+    done = Result(
+        stage=Stage.TRAIN,
+        uid=uid,
+        run=1,
+        attempt=1,
+        exit_code=0,
+        epochs_done=2,
+        epochs=2,
+        weights=weights,
+        metrics={"metrics/mAP50-95(B)": 0.5},
+    )
+    hand.end(pod, 0, done.to_termination_message())
+    status = hand.wait_phase("Succeeded")
+    assert status["dataset"]["hash"] == "abc"
+    assert status["weights"]["best"]["sha256"] == "ab"
+    assert status["printed"] == {"epoch": "2/2", "metric": "mAP50-95 0.50"}
+    until("children gone", lambda: hand.jobs() == [] and hand.pods() == [])
+    system.kubectl("wait", "--for=condition=Complete", "yt/flow-good", "--timeout=5s")
+    assert "finalizers" not in hand.training()["metadata"]
+    assert not [k for k in hand.training()["metadata"].get("annotations", {}) if "kopf" in k]
+
+
+def test_operator_says_why_prepare_failed_and_takes_no_gpu(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-bad-data")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE, 3, reason="InvalidData", message="no labels", hint="add some")
+    failure = hand.wait_phase("Failed")["failure"]
+    assert (failure["reason"], failure["message"], failure["hint"]) == (
+        "InvalidData",
+        "no labels",
+        "add some",
+    )
+    until("children gone", lambda: hand.jobs() == [])
+
+
+def test_operator_killed_at_each_step_goes_on(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-crash")
+    operator.kill()
+    hand.create()
+    operator.start()
+    hand.wait_phase("Preparing")
+    operator.kill()
+    hand.run_to_end(Stage.PREPARE, dataset=Dataset(hash="abc"))
+    operator.start()
+    hand.wait_phase("Queued")
+    operator.kill()
+    pod = hand.start(Stage.TRAIN)
+    operator.start()
+    hand.wait_phase("Running")
+    operator.kill()
+    hand.end(pod)
+    operator.start()
+    hand.wait_phase("Succeeded")
+    assert hand.status()["attempt"] == 1
+    until("children gone", lambda: hand.jobs() == [])
+
+
+def test_operator_resumes_in_another_attempt_after_oom(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-oom")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE)
+    pod = hand.start(Stage.TRAIN)
+    hand.wait_phase("Running")
+    hand.end(pod, 137, reason="OOMKilled")
+    again = hand.wait_attempt(2)
+    assert (again["restarts"], again["failure"]["reason"]) == (1, "OOMKilled")
+    hand.run_to_end(Stage.PREPARE, attempt=2)
+    hand.wait_pod(Stage.TRAIN, 2)
+    job = json.loads(system.kubectl("get", "job", "flow-oom-r1a2-train", "-o", "json"))
+    config = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
+    assert (config["attempt"], config["resume"]) == (2, True)
+
+
+def test_stop_ends_the_pods_and_a_higher_run_goes_on(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-stop")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE)
+    pod = hand.start(Stage.TRAIN)
+    hand.wait_phase("Running")
+    hand.change(stop=True)
+    until("train Job gone", lambda: "flow-stop-r1a1-train" not in hand.jobs())
+    assert hand.status()["phase"] == "Running"
+    hand.leave(pod)
+    assert hand.wait_phase("Terminated").get("failure") is None
+    hand.change(stop=False, run=2, resume=True)
+    status = hand.wait_phase("Preparing")
+    assert (status["run"], status["attempt"]) == (2, 1)
+    assert [run["phase"] for run in status["runs"]] == ["Terminated"]
+    assert "startTime" not in status
+
+
+def test_suspend_frees_the_gpu_and_goes_on_later(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-suspend")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE)
+    pod = hand.start(Stage.TRAIN)
+    hand.wait_phase("Running")
+    hand.change(suspend=True)
+    hand.leave(pod)
+    hand.wait_phase("Suspended")
+    assert hand.jobs() == []
+    hand.change(suspend=False)
+    hand.wait_pod(Stage.PREPARE, 2)
+    assert hand.wait_phase("Preparing")["restarts"] == 0
+
+
+def test_job_deleted_by_hand_is_replaced_once_its_pod_is_gone(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-deleted")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE)
+    pod = hand.start(Stage.TRAIN)
+    hand.wait_phase("Running")
+    system.kubectl("delete", "job", "flow-deleted-r1a1-train", "--wait=false")
+    status = hand.wait_attempt(2)
+    assert (status["failure"]["reason"], status["restarts"]) == ("PodDeleted", 0)
+    hand.leave(pod)
+    hand.wait_pod(Stage.PREPARE, 2)
+
+
+def test_name_mismatch_is_refused_with_the_right_name(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-misnamed")
+    hand.create(modelName="Other Name")
+    failure = hand.wait_phase("Failed")["failure"]
+    assert failure["reason"] == "NameMismatch"
+    assert "other-name-" in failure["message"]
+    assert hand.jobs() == []
+
+
+def test_quota_is_told_while_the_training_waits(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-quota")
+    system.kubectl("create", "quota", "no-pods", "--hard=pods=0")
+    try:
+        until(
+            "quota in force",
+            lambda: system.kubectl("get", "quota", "no-pods", "-o", "jsonpath={.status.hard}"),
+        )
+        hand.create()
+        found = until("reason", lambda: hand.status().get("failure"))
+        assert found["reason"] == "QuotaExceeded"
+        assert "no-pods" in found["message"]
+    finally:
+        system.kubectl("delete", "quota", "no-pods")
+
+
+def test_operator_ends_on_sigterm_and_leaves_settled_objects_alone(
+    system: System, operator: Operator
+) -> None:
+    hand = Hand(system, "flow-settled")
+    hand.create(modelName="Bad One")
+    hand.wait_phase("Failed")
+    version = hand.training()["metadata"]["resourceVersion"]
+    assert operator.stop() == 0
+    operator.start()
+    other = Hand(system, "flow-other")
+    other.create()
+    other.wait_phase("Preparing")
+    assert hand.training()["metadata"]["resourceVersion"] == version
+    assert "Traceback" not in operator.log()

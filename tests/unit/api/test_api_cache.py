@@ -1,0 +1,126 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from yolo_api.cache import TrainingCache
+from yolo_api.errors import UnavailableError
+
+
+def training(name: str = "helmet", **metadata: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, **metadata}, "spec": {"run": 1, "template": {"epochs": 1}}}
+
+
+@asynccontextmanager
+async def running(cache: TrainingCache) -> AsyncIterator[None]:
+    task = asyncio.create_task(cache.run())
+    try:
+        await until(lambda: cache.synced)
+        yield
+    finally:
+        task.cancel()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - conditions of many kinds
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def cache(kube: Any, monkeypatch: pytest.MonkeyPatch) -> TrainingCache:
+    monkeypatch.setattr("yolo_api.cache._BACK_OFF", (0.01, 0.02))
+    return TrainingCache(kube)
+
+
+async def test_run_follows_what_others_do(kube: Any, cache: TrainingCache) -> None:
+    kube.store(training("before"))
+    assert not cache.fresh
+    async with running(cache):
+        assert [entry.name for entry in cache.entries()] == ["before"]
+        kube.store(training("after"))
+        await until(lambda: cache.peek("after"))
+        kube.set_status("after", phase="Succeeded")
+        await until(lambda: cache.peek("after") and cache.peek("after").settled)  # type: ignore[union-attr]
+        kube.remove("after")
+        await until(lambda: cache.peek("after") is None)
+        assert cache.fresh
+        assert kube.calls == ["list", "watch"]
+
+
+async def test_reads_cost_no_call(kube: Any, cache: TrainingCache) -> None:
+    kube.store(training())
+    async with running(cache):
+        for _ in range(100):
+            assert await cache.find("helmet")
+            cache.entries()
+        assert "get" not in kube.calls
+
+
+async def test_find_reads_a_miss_through_once(kube: Any, cache: TrainingCache) -> None:
+    kube.store(training())
+    assert await cache.find("helmet")
+    assert await cache.find("helmet")
+    assert await cache.find("nope") is None
+    assert kube.calls == ["get", "get"]
+
+
+async def test_run_lists_again_when_history_is_gone(kube: Any, cache: TrainingCache) -> None:
+    async with running(cache):
+        kube.store(training())
+        kube.forget_history()
+        await until(lambda: cache.peek("helmet"))
+        assert kube.calls.count("list") == 2
+
+
+async def test_run_survives_an_api_server_that_is_away(
+    kube: Any, cache: TrainingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, failures = kube.list_trainings, [UnavailableError("away"), RuntimeError("a fault of ours")]
+
+    async def sometimes() -> Any:
+        if failures:
+            raise failures.pop()
+        return await original()
+
+    monkeypatch.setattr(kube, "list_trainings", sometimes)
+    async with running(cache):
+        assert failures == []
+
+
+async def test_put_keeps_the_newer_state(cache: TrainingCache) -> None:
+    new = training(uid="a", resourceVersion="10")
+    assert cache.put(new).resource_version == "10"
+    assert cache.put(training(uid="a", resourceVersion="9")).resource_version == "10"
+    # Another object of the same name has another history.
+    assert cache.put(training(uid="b", resourceVersion="9")).uid == "b"
+
+
+async def test_remove_leaves_another_object_of_the_same_name(cache: TrainingCache) -> None:
+    cache.put(training(uid="new", resourceVersion="10"))
+    cache.remove("helmet", "old")
+    assert cache.peek("helmet")
+    cache.remove("helmet", "new")
+    assert cache.peek("helmet") is None
+
+
+async def test_a_list_does_not_drop_what_was_just_created(
+    kube: Any, cache: TrainingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def older() -> Any:
+        return [], "5"
+
+    cache.put(training(uid="a", resourceVersion="7"))
+    cache.put(training("deleted meanwhile", uid="b", resourceVersion="4"))
+    monkeypatch.setattr(kube, "list_trainings", older)
+    async with running(cache):
+        assert [entry.name for entry in cache.entries()] == ["helmet"]
+
+
+async def test_changed_wakes_up_on_every_change(cache: TrainingCache) -> None:
+    waiting = asyncio.create_task(cache.changed())
+    await asyncio.sleep(0)
+    cache.put(training(uid="a", resourceVersion="7"))
+    await asyncio.wait_for(waiting, 1)

@@ -1,0 +1,132 @@
+from typing import Any
+
+import pytest
+
+from yolo_api.cache import to_entry
+from yolo_api.status import to_overview, to_stage, to_view
+
+
+def training(status: dict[str, Any] | None = None, name: str = "helmet", **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": "u1", "resourceVersion": "5", "managedFields": [{"a": "b"}]},
+        "spec": {"run": 2, "template": {"model": "yolov5s", "epochs": 30}, **spec},
+        **({"status": status} if status is not None else {}),
+    }
+
+
+NOT_SEEN: dict[str, Any] = {
+    "phase": "Pending",
+    "reason": "Accepted",
+    "message": "accepted; the operator has not taken it up yet",
+    "epoch": None,
+    "epochs": 30,
+    "percent": None,
+    "eta_seconds": None,
+    "metrics": {},
+    "restarts": 0,
+    "started_at": None,
+    "finished_at": None,
+    "warnings": [],
+}
+
+
+@pytest.mark.parametrize(
+    "status", [None, {}, {"run": 1, "phase": "Succeeded", "restarts": 3, "warnings": ["old"]}]
+)
+def test_to_view_of_a_run_that_the_operator_has_not_seen(status: dict[str, Any] | None) -> None:
+    assert to_view(training(status)) == NOT_SEEN
+    assert not to_entry(training(status)).settled
+
+
+def test_to_view_of_a_running_training() -> None:
+    status = {
+        "run": 2,
+        "phase": "Running",
+        "restarts": 1,
+        "startTime": "2026-11-24T10:00:00Z",
+        "progress": {
+            "epoch": 3,
+            "epochs": 40,
+            "percent": 7.5,
+            "etaSeconds": 60,
+            "metrics": {"metrics/mAP50(B)": 0.5},
+        },
+        "warnings": ["fewer workers"],
+        "failure": {"reason": "OOMKilled", "message": "of the attempt before"},
+        "conditions": [{"type": "Reconciling", "status": "True", "reason": "Training", "message": "epoch 3"}],
+    }
+    body = training(status)
+    body["metadata"]["annotations"] = {"yolo.training/warnings": '["ignored obj", "fewer workers"]'}
+    assert to_view(body) == NOT_SEEN | {
+        "phase": "Running",
+        "reason": "Training",
+        "message": "epoch 3",
+        "epoch": 3,
+        "epochs": 40,
+        "percent": 7.5,
+        "eta_seconds": 60,
+        "metrics": {"metrics/mAP50(B)": 0.5},
+        "restarts": 1,
+        "started_at": "2026-11-24T10:00:00Z",
+        "warnings": ["ignored obj", "fewer workers"],
+    }
+
+
+def test_to_view_of_a_failed_training_says_why_and_what_to_do() -> None:
+    status = {
+        "run": 2,
+        "phase": "Failed",
+        "completionTime": "2026-11-24T10:00:00Z",
+        "failure": {"reason": "InvalidData", "message": "no image", "hint": "correct the data set"},
+    }
+    view = to_view(training(status))
+    assert (view["phase"], view["reason"], view["message"], view["finished_at"]) == (
+        "Failed",
+        "InvalidData",
+        "no image (correct the data set)",
+        "2026-11-24T10:00:00Z",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "no json", '{"a": 1}', "[1, null]"])
+def test_to_view_survives_an_annotation_that_is_no_list(text: str) -> None:
+    body = training()
+    body["metadata"]["annotations"] = {"yolo.training/warnings": text}
+    assert to_view(body)["warnings"] == []
+
+
+def test_to_overview_keeps_in_running_what_has_not_ended() -> None:
+    """Old clients poll until a name is no longer under `Running`; being queued must not look like the end."""
+    phases = ["Pending", "Preparing", "Queued", "Starting", "Running", "Suspended"]
+    phases += ["Succeeded", "Failed", "Terminated"]
+    overview = to_overview([(phase.lower(), phase, {"phase": phase}) for phase in phases])
+    assert overview == {
+        "Running": ["pending", "preparing", "queued", "starting", "running", "suspended"],
+        "Pending": ["pending", "preparing", "queued", "starting", "suspended"],
+        "Succeeded": ["succeeded"],
+        "Failed": ["failed"],
+        "Terminated": ["terminated"],
+        "models": {phase.lower(): {"phase": phase} for phase in phases},
+    }
+
+
+@pytest.mark.parametrize(
+    ("view", "logged", "want"),
+    [
+        ({"phase": "Running", "epoch": 3, "epochs": 9}, "2/9", ["3/9"]),
+        ({"phase": "Preparing", "epoch": None, "epochs": 9}, "5/5", ["Preparing"]),
+        ({"phase": "Failed", "epoch": None, "epochs": 9}, "5/9", ["5/9"]),
+        ({"phase": "Failed", "epoch": None, "epochs": 9}, None, ["Failed"]),
+        (None, "30/30", ["30/30"]),
+        (None, None, []),
+    ],
+)
+def test_to_stage(view: dict[str, Any] | None, logged: str | None, want: list[str]) -> None:
+    assert to_stage(view, logged) == want
+
+
+def test_to_entry_shows_a_misnamed_object_under_its_own_name() -> None:
+    """Else anybody could hide the rightful object of a model behind another."""
+    entry = to_entry(training(name="other", modelName="helmet"))
+    assert (entry.model_name, entry.shown_name) == ("helmet", "other")
+    assert b"managedFields" not in entry.raw
