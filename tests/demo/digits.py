@@ -97,7 +97,7 @@ def write_yolo_folder(volume: Path, name: str, splits: dict[str, list[Picture]])
             (root / "labels" / split / f"{picture.code}.txt").write_text(lines, encoding="utf-8")
     names = "\n".join(f"  {index}: '{label}'" for index, label in enumerate(LABELS))
     splits_text = "\n".join(f"{split}: images/{split}" for split in splits)
-    (root / "data.yaml").write_text(f"path: .\n{splits_text}\nnames:\n{names}\n", encoding="utf-8")
+    (root / "data.yaml").write_text(f"{splits_text}\nnames:\n{names}\n", encoding="utf-8")
     return root
 
 
