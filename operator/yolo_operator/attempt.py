@@ -1,0 +1,99 @@
+"""The newest attempt of a run, as its Jobs and pods show it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_crds.trainer import Result, parse_result
+from yolo_crds.training import Failure, Status, YoloTraining
+
+from .diagnosis import diagnose, failure
+from .snapshot import JobView, PodView, Snapshot, print_time
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The newest attempt, as its Jobs and pods show it."""
+
+    number: int
+    stage: Stage
+    job: JobView | None
+    pod: PodView | None
+    prepared: Result | None = None
+    done: bool = False
+    """The training has ended well or ill for good, as its own result says."""
+    result: Result | None = None
+    failure: Failure | None = None
+    ended_at: str | None = None
+    """When the stage ended; None while it is under way."""
+
+    @property
+    def ended_well(self) -> bool:
+        return self.failure is None and self.ended_at is not None
+
+
+def newest_attempt(view: Snapshot, training: YoloTraining, before: Status) -> Attempt:
+    """The attempt with the highest number among the run's Jobs and the stored status."""
+    jobs = [j for j in view.jobs if j.run == training.spec.run and j.owner_uid == training.uid]
+    jobs = [job for job in jobs if not job.deleting]
+    number = max([before.attempt or 1, *(job.attempt for job in jobs)])
+    stages = {job.stage: job for job in jobs if job.attempt == number}
+    known = {job.name for job in stages.values()}
+    if before.attempt == number and before.job_name and before.job_name not in known:
+        return _deleted(view, number, before)
+    prepare, train = stages.get(Stage.PREPARE), stages.get(Stage.TRAIN)
+    prepared = None
+    if prepare is not None:
+        attempt = _attempt_at(view, number, prepare)
+        if train is None and not attempt.ended_well:
+            return attempt
+        prepared = attempt.result
+        if prepared is not None and prepared.finished is not None:
+            return _finished_before(attempt, prepared.finished)
+    if train is not None:
+        attempt = _attempt_at(view, number, train, prepared)
+        return replace(attempt, done=attempt.ended_well)
+    return Attempt(number, Stage.PREPARE if prepare is None else Stage.TRAIN, None, None, prepared)
+
+
+def _deleted(view: Snapshot, number: int, before: Status) -> Attempt:
+    """The attempt whose Job was there and is not: somebody deleted it. Its pod may still be ending."""
+    pod = next((p for p in view.pods if p.name == before.pod_name), None)
+    gone = failure(Reason.POD_DELETED, "the Job was deleted", attempt=number)
+    return Attempt(number, Stage.TRAIN, None, pod, failure=gone, ended_at=print_time(view.now))
+
+
+def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | None = None) -> Attempt:
+    """The attempt at the stage of `job`, which may be under way, ended well, or failed."""
+    pod = newest_pod(p for p in view.pods if p.job_uid == job.uid)
+    result = parse_result(pod.terminated.message) if pod and pod.terminated else None
+    well = job.complete or (pod is not None and pod.phase == "Succeeded")
+    ill = not well and (job.failed or (pod is not None and (pod.phase == "Failed" or pod.lost(view.now))))
+    ended_at = (pod and pod.finished_at) or job.finished_at or print_time(view.now)
+    return Attempt(
+        number,
+        job.stage,
+        job,
+        pod,
+        prepared,
+        result=result,
+        failure=diagnose(job, pod) if ill else None,
+        ended_at=ended_at if well or ill else None,
+    )
+
+
+def _finished_before(attempt: Attempt, result: Result) -> Attempt:
+    """Prepare found the result of a training that had ended without anybody storing it."""
+    told = None
+    if result.exit_code != 0:
+        reason = result.reason or Reason.TRAINING_FAILED
+        told = failure(
+            reason, result.message, hint=result.hint, exit_code=result.exit_code, attempt=result.attempt
+        )
+    return replace(attempt, prepared=attempt.result, result=result, failure=told, done=True)
+
+
+def newest_pod(pods: Iterable[PodView]) -> PodView | None:
+    """The pod that was created last."""
+    return max(pods, key=lambda pod: (pod.created, pod.name), default=None)

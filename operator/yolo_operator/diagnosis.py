@@ -1,0 +1,180 @@
+"""Why a pod cannot start, or how it died: in the vocabulary of `Reason`, with a sentence for a person."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
+from yolo_crds.training import Failure
+
+from .snapshot import EventView, JobView, PodView, Terminated
+
+MESSAGE_MAX = 1024
+"""Longest message in characters: the whole object stays below 16 KiB."""
+_SIGKILL = 128 + 9
+_FORBIDDEN = 403
+_EXIT_CODES = frozenset(int(code) for code in EXIT_REASONS)
+
+# Reasons of the condition DisruptionTarget (Kubernetes, "Pod disruption conditions").
+_DISRUPTIONS = {
+    "PreemptionByScheduler": Reason.PREEMPTED,
+    "DeletionByTaintManager": Reason.NODE_LOST,
+    "DeletionByPodGC": Reason.NODE_LOST,
+    "DeletionByDeviceTaintManager": Reason.GPU_FAULT,
+    "EvictionByEvictionAPI": Reason.EVICTED,
+    "TerminationByKubelet": Reason.EVICTED,
+}
+# `status.reason` of a pod that the kubelet or the node controller ended.
+_POD_REASONS = {
+    "Evicted": Reason.EVICTED,
+    "Preempting": Reason.PREEMPTED,
+    "NodeLost": Reason.NODE_LOST,
+    "NodeShutdown": Reason.NODE_LOST,
+    "Terminated": Reason.NODE_LOST,
+    "Shutdown": Reason.NODE_LOST,
+    "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
+}
+_ADMISSION = re.compile(
+    r"UnexpectedAdmissionError|OutOf|Node(Affinity|Ports|Unschedulable)|Topology|TaintTol"
+)
+_IMAGE = re.compile(r"Image|Registry|SignatureValidation")
+_MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
+_START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"})
+# `terminated.reason` of a container whose process never ran.
+_START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
+# Waiting reasons of a container on its normal way.
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
+
+
+def failure(
+    reason: Reason,
+    message: str,
+    *,
+    node: str | None = None,
+    attempt: int | None = None,
+    hint: str | None = None,
+    exit_code: int | None = None,
+) -> Failure:
+    """A failure with the reason's own hint unless a better one is given, the message cut to `MESSAGE_MAX`."""
+    return Failure(
+        reason=reason,
+        message=message.strip()[:MESSAGE_MAX],
+        hint=hint or HINTS.get(reason),
+        exit_code=exit_code,
+        node=node,
+        attempt=attempt,
+    )
+
+
+def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
+    """How an attempt's stage died, from its Job and pod; either may be gone."""
+    if pod is None:
+        return _diagnose_without_pod(job)
+    result = parse_result(pod.terminated.message) if pod.terminated else None
+    told = result is not None and result.reason not in {None, Reason.INTERRUPTED}
+    if _ADMISSION.match(pod.reason):
+        return _failure_of(pod, Reason.ADMISSION_REFUSED, f"{pod.reason}: {pod.message}")
+    if pod.disruption in _DISRUPTIONS and not told:
+        return _failure_of(pod, _DISRUPTIONS[pod.disruption], pod.disruption_message or pod.disruption)
+    if pod.reason in _POD_REASONS and not told:
+        return _failure_of(pod, _POD_REASONS[pod.reason], pod.message or pod.reason)
+    if pod.terminated is not None:
+        return _diagnose_exit(pod, pod.terminated, result)
+    if job is not None and job.failed and pod.gone_by is None:
+        return _diagnose_without_pod(job)
+    return _failure_of(pod, Reason.NODE_LOST, f"the pod does not end; node {pod.node} does not answer")
+
+
+def diagnose_waiting(pod: PodView | None, events: Iterable[EventView] = ()) -> Failure | None:
+    """What keeps a pod from starting; None while all goes its way.
+
+    `pod` is None when the Job controller could not create one. `events` are those of the pod or Job.
+    The failure carries no attempt: this one has not failed, it waits.
+    """
+    if pod is None:
+        found = _refused_pod(events)
+    elif pod.finished or pod.started_at is not None:
+        return None
+    elif pod.unscheduled is not None:
+        found = _unscheduled_pod(pod.unscheduled)
+    elif pod.waiting and pod.waiting not in _STARTING:
+        found = _blocked_container(pod)
+    else:
+        found = _stuck_creation(events)
+    return failure(*found, node=pod.node if pod else None) if found else None
+
+
+def diagnose_refusal(code: int, message: str) -> Failure:
+    """Why the API server refused to create a Job (HTTP status `code`)."""
+    return failure(_refusal_reason(message) if code == _FORBIDDEN else Reason.INTERNAL_ERROR, message)
+
+
+def _failure_of(pod: PodView, reason: Reason, message: str, **fields: Any) -> Failure:
+    return failure(reason, message, node=pod.node, attempt=pod.attempt, **fields)
+
+
+def _diagnose_without_pod(job: JobView | None) -> Failure:
+    attempt = job.attempt if job else None
+    if job is not None and job.reason == "DeadlineExceeded":
+        return failure(Reason.DEADLINE_EXCEEDED, job.message, attempt=attempt)
+    what = "the pod is gone" if job is not None else "the Job is gone"
+    return failure(Reason.POD_DELETED, f"{what}, and nothing tells how it ended", attempt=attempt)
+
+
+def _diagnose_exit(pod: PodView, end: Terminated, result: Result | None) -> Failure:
+    """How the trainer's container ended, as the kernel, the trainer or else the exit code tells it."""
+    code = end.exit_code
+    if end.reason == "OOMKilled":
+        message = "the pod used more memory than spec.template.resources.memory allows"
+        return _failure_of(pod, Reason.OOM_KILLED, message, exit_code=code)
+    if result is not None and result.reason is not None:
+        told = {"exit_code": result.exit_code, "hint": result.hint}
+        return _failure_of(pod, result.reason, result.message or f"exit code {code}", **told)
+    if end.reason in _START_FAILURES:
+        return _failure_of(pod, Reason.CONTAINER_START_FAILED, end.message or end.reason, exit_code=code)
+    if code in _EXIT_CODES:
+        message = f"the trainer ended with exit code {code} and left no message"
+        return _failure_of(pod, EXIT_REASONS[ExitCode(code)], message, exit_code=code)
+    if code == _SIGKILL:
+        message = "the trainer was killed (SIGKILL) before it could tell why"
+        return _failure_of(pod, Reason.WORKER_KILLED, message, exit_code=code)
+    message = f"the trainer ended with the unknown exit code {code} {end.message}"
+    return _failure_of(pod, Reason.INTERNAL_ERROR, message, exit_code=code)
+
+
+def _unscheduled_pod(message: str) -> tuple[Reason, str]:
+    if "persistentvolumeclaim" in message.lower():
+        return Reason.VOLUME_FAILED, message
+    missing = ", ".join(dict.fromkeys(_INSUFFICIENT.findall(message)))
+    return Reason.UNSCHEDULABLE, f"no node has enough {missing}: {message}" if missing else message
+
+
+def _blocked_container(pod: PodView) -> tuple[Reason, str]:
+    message = f"{pod.waiting}: {pod.waiting_message}"
+    if _IMAGE.search(pod.waiting or ""):
+        return Reason.IMAGE_PULL_FAILED, f"image {pod.image}: {message}"
+    if "subPath" in message or "volume" in message.lower():
+        return Reason.VOLUME_FAILED, message
+    return Reason.CONTAINER_START_FAILED, message
+
+
+def _stuck_creation(events: Iterable[EventView]) -> tuple[Reason, str] | None:
+    for event in events:
+        if event.reason in _MOUNT_EVENTS:
+            return Reason.VOLUME_FAILED, event.message
+        if event.reason in _START_EVENTS:
+            return Reason.CONTAINER_START_FAILED, event.message
+    return None
+
+
+def _refused_pod(events: Iterable[EventView]) -> tuple[Reason, str] | None:
+    for event in events:
+        if event.reason == "FailedCreate":
+            return _refusal_reason(event.message), event.message
+    return None
+
+
+def _refusal_reason(message: str) -> Reason:
+    return Reason.QUOTA_EXCEEDED if "quota" in message else Reason.FORBIDDEN

@@ -1,0 +1,243 @@
+"""The two Jobs of an attempt: pure functions that return manifests."""
+
+from typing import Any
+
+from yolo_crds import meta
+from yolo_crds.layout import DATA_DIR, RUNS_DIR
+from yolo_crds.meta import Stage
+from yolo_crds.trainer import TrainerConfig
+from yolo_crds.training import Toleration, YoloTraining
+
+from .settings import Settings
+
+Manifest = dict[str, Any]
+
+PREPARE_SHARED_MEMORY = "64Mi"
+"""Shared memory of the prepare pod: what a container has by default."""
+NODE_FAILURE_SECONDS = 30
+"""How long a pod stays bound to a node that does not answer (Kubernetes' own default is 300)."""
+
+
+def build_prepare_job(
+    training: YoloTraining, attempt: int, settings: Settings, *, resume: bool = False
+) -> Manifest:
+    """The Job that checks and converts the data, and needs no GPU."""
+    config = build_config(training, Stage.PREPARE, attempt, settings, resume=resume)
+    mounts = [
+        {"name": "data", "mountPath": str(DATA_DIR)},
+        {"name": "runs", "mountPath": str(RUNS_DIR)},
+    ]
+    resources = {
+        "requests": {"cpu": settings.prepare_cpu, "memory": settings.prepare_memory},
+        "limits": {"memory": settings.prepare_memory},
+    }
+    pod = {
+        **_pod(training, settings, shared_memory=PREPARE_SHARED_MEMORY),
+        "containers": [_container(config, settings, mounts, resources)],
+        "nodeSelector": settings.node_selector,
+        "tolerations": _tolerations(settings.tolerations),
+    }
+    return _job(training, Stage.PREPARE, attempt, pod)
+
+
+def build_train_job(
+    training: YoloTraining,
+    attempt: int,
+    settings: Settings,
+    *,
+    resume: bool = False,
+    avoid_node: str | None = None,
+) -> Manifest:
+    """The Job that trains. It sees the data read-only and of the run volume its own folders alone.
+
+    `avoid_node` is the name of a node that it must not run on again.
+    """
+    config = build_config(training, Stage.TRAIN, attempt, settings, resume=resume)
+    wanted, scheduling = training.spec.template.resources, training.spec.template.scheduling
+    mounts: list[Manifest] = [
+        {"name": "data", "mountPath": str(DATA_DIR), "readOnly": True},
+        *(
+            {"name": "runs", "mountPath": f"{RUNS_DIR}/{folder}", "subPath": folder}
+            for folder in (f"train/{training.model_name}", f"train_info/{training.model_name}")
+        ),
+    ]
+    gpus = {wanted.gpu_resource: str(wanted.gpus)} if wanted.gpus else {}
+    resources = {
+        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **gpus},
+        "limits": {"memory": wanted.memory, **gpus},
+    }
+    pod = {
+        **_pod(training, settings, shared_memory=wanted.shared_memory),
+        "containers": [_container(config, settings, mounts, resources)],
+        "nodeSelector": scheduling.node_selector | settings.node_selector,
+        "tolerations": _tolerations(
+            [*_gpu_tolerations(wanted.gpu_resource if wanted.gpus else None)],
+            settings.tolerations,
+            scheduling.tolerations,
+        ),
+    }
+    if scheduling.runtime_class_name:
+        pod["runtimeClassName"] = scheduling.runtime_class_name
+    if avoid_node:
+        pod["affinity"] = _avoid(avoid_node)
+    return _job(training, Stage.TRAIN, attempt, pod)
+
+
+def build_config(
+    training: YoloTraining, stage: Stage, attempt: int, settings: Settings, *, resume: bool
+) -> TrainerConfig:
+    """What the trainer is told."""
+    lifecycle = training.spec.lifecycle
+    return TrainerConfig(
+        stage=stage,
+        name=training.name,
+        uid=training.uid,
+        model_name=training.model_name,
+        run=training.spec.run,
+        attempt=attempt,
+        resume=resume,
+        template=training.spec.template,
+        stall_timeout_seconds=lifecycle.stall_timeout_seconds,
+        active_deadline_seconds=lifecycle.active_deadline_seconds,
+        grace_period_seconds=lifecycle.termination_grace_period_seconds,
+        time_zone=settings.time_zone,
+    )
+
+
+def _job(training: YoloTraining, stage: Stage, attempt: int, pod: Manifest) -> Manifest:
+    labels = {
+        meta.LABEL_TRAINING: training.name,
+        meta.LABEL_RUN: str(training.spec.run),
+        meta.LABEL_ATTEMPT: str(attempt),
+        meta.LABEL_STAGE: str(stage),
+        meta.LABEL_MANAGED_BY: meta.MANAGED_BY,
+    }
+    annotations = {meta.ANNOTATION_MODEL_NAME: training.model_name}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": meta.job_name(training.name, training.spec.run, attempt, stage),
+            "namespace": training.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [
+                {
+                    "apiVersion": meta.API_VERSION,
+                    "kind": meta.KIND,
+                    "name": training.name,
+                    "uid": training.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            # One pod, once: whether and how to try again is the operator's decision.
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "podReplacementPolicy": "Failed",
+            "template": {
+                "metadata": {
+                    "labels": {**labels, meta.LABEL_EGRESS: "none"},
+                    "annotations": dict(annotations),
+                },
+                "spec": pod,
+            },
+        },
+    }
+
+
+def _pod(training: YoloTraining, settings: Settings, shared_memory: str) -> Manifest:
+    """What the pods of both stages have in common."""
+    scheduling = training.spec.template.scheduling
+    pod: Manifest = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": training.spec.lifecycle.termination_grace_period_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": settings.run_as_user,
+            "runAsGroup": settings.run_as_group,
+            "fsGroup": settings.run_as_group,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": settings.data_claim}},
+            {"name": "runs", "persistentVolumeClaim": {"claimName": settings.runs_claim}},
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}},
+        ],
+    }
+    if settings.service_account:
+        pod["serviceAccountName"] = settings.service_account
+    if settings.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
+    if scheduling.priority_class_name:
+        pod["priorityClassName"] = scheduling.priority_class_name
+    return pod
+
+
+def _container(
+    config: TrainerConfig, settings: Settings, mounts: list[Manifest], resources: Manifest
+) -> Manifest:
+    return {
+        "name": meta.TRAINER_CONTAINER,
+        "image": settings.trainer_image,
+        "imagePullPolicy": settings.trainer_image_pull_policy,
+        "env": [
+            {"name": meta.CONFIG_ENV, "value": config.model_dump_json(by_alias=True, exclude_none=True)},
+            _env_from_field("POD_NAME", "metadata.name"),
+            _env_from_field("NODE_NAME", "spec.nodeName"),
+        ],
+        "resources": resources,
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            *mounts,
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path in the container
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        ],
+    }
+
+
+def _env_from_field(name: str, path: str) -> Manifest:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _tolerations(*groups: list[Toleration]) -> list[Manifest]:
+    node_failure = [
+        Toleration(
+            key=f"node.kubernetes.io/{taint}",
+            operator="Exists",
+            effect="NoExecute",
+            toleration_seconds=NODE_FAILURE_SECONDS,
+        )
+        for taint in ("unreachable", "not-ready")
+    ]
+    return [toleration.to_wire() for group in (node_failure, *groups) for toleration in group]
+
+
+def _gpu_tolerations(gpu_resource: str | None) -> list[Toleration]:
+    """GPU nodes are commonly tainted with the name of their resource, to keep other pods away."""
+    if gpu_resource is None:
+        return []
+    return [
+        Toleration(key=key, operator="Exists", effect="NoSchedule")
+        for key in dict.fromkeys(("nvidia.com/gpu", gpu_resource))
+    ]
+
+
+def _avoid(node: str) -> Manifest:
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]}]
+    return {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": fields}]}
+        }
+    }

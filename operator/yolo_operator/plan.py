@@ -1,0 +1,113 @@
+"""What has to be created and deleted: a pure function of the verdict."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_crds.training import YoloTraining
+
+from .jobs import Manifest, build_prepare_job, build_train_job
+from .settings import Settings
+from .snapshot import JobView, Snapshot, parse_time
+from .verdict import State, Verdict
+
+NO_POD_AFTER = timedelta(seconds=10)
+"""A Job without a pod after so long is looked at through its events: usually it has one within a second."""
+STUCK_AFTER = timedelta(seconds=30)
+"""The same for a pod that has a node and does not start."""
+LOOK_AGAIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class CreateJob:
+    """Create a Job under its deterministic name."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class DeleteJob:
+    """Delete the Job with this uid, and its pods in the background."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class DeleteTraining:
+    """Delete the training whose time to live after its end is over."""
+
+    uid: str
+
+
+Action = CreateJob | DeleteJob | DeleteTraining
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now, and when to look again though nothing may have happened."""
+
+    actions: tuple[Action, ...] = ()
+    wake: datetime | None = None
+
+
+def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
+    """The actions that bring the objects where the verdict wants them.
+
+    A terminal verdict that is not stored yet deletes nothing: its evidence is in the pods.
+    """
+    training = verdict.training
+    if training is None or verdict.state == State.REFUSED:
+        return Plan()
+    actions: list[Action] = [
+        DeleteJob(job.name, job.uid) for job in view.jobs if _superfluous(job, view, verdict)
+    ]
+    wakes = list(verdict.wakes)
+    if verdict.state == State.SETTLED and any(view.now >= at for at in wakes):
+        actions.append(DeleteTraining(training.uid))
+    if verdict.state == State.WAITING and _clear(view, verdict):
+        actions.append(CreateJob(_build(training, verdict, settings)))
+    if stuck_at := wants_events(verdict):
+        wakes.append(max(stuck_at, view.now + LOOK_AGAIN) if stuck_at <= view.now else stuck_at)
+    return Plan(tuple(actions), min((at for at in wakes if at > view.now), default=None))
+
+
+def wants_events(verdict: Verdict) -> datetime | None:
+    """From when on the events of the newest Job or pod are needed to say what it waits for."""
+    job, pod = verdict.job, verdict.pod
+    if verdict.state != State.UNDER_WAY or job is None or job.finished:
+        return None
+    if pod is None:
+        return parse_time(job.created) + NO_POD_AFTER
+    creating = pod.started_at is None and not pod.finished and pod.node is not None
+    return parse_time(pod.created) + STUCK_AFTER if creating else None
+
+
+def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:
+    """Whether a Job is neither needed nor evidence any more."""
+    if job.deleting or verdict.training is None or job.owner_uid != verdict.training.uid:
+        return False
+    if verdict.state == State.SETTLED or job.run != verdict.run:
+        return True
+    over = job.finished or any(pod.job_uid == job.uid and pod.finished for pod in view.pods)
+    if verdict.state in {State.LEAVING, State.AGAIN}:
+        return not over and verdict.state == State.LEAVING
+    if job.attempt == verdict.attempt:
+        return False
+    # The failed Job before the newest attempt tells when the back-off began, until that attempt has a Job.
+    return not over or verdict.job is not None or verdict.state == State.SUSPENDED
+
+
+def _clear(view: Snapshot, verdict: Verdict) -> bool:
+    """Whether nothing may still write into the run folder, and the back-off is over."""
+    due = all(view.now >= at for at in verdict.wakes)
+    return due and all(pod.finished or pod.lost(view.now) for pod in view.pods)
+
+
+def _build(training: YoloTraining, verdict: Verdict, settings: Settings) -> Manifest:
+    if verdict.stage == Stage.PREPARE:
+        return build_prepare_job(training, verdict.attempt, settings, resume=verdict.resume)
+    last = verdict.before.failure
+    avoid = last.node if last is not None and last.reason == Reason.GPU_FAULT else None
+    return build_train_job(training, verdict.attempt, settings, resume=verdict.resume, avoid_node=avoid)

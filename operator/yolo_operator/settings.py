@@ -1,0 +1,57 @@
+"""All that an installer can set, from environment variables `YOLO_OPERATOR_<NAME>`."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from yolo_crds.training import Toleration
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+class Settings(BaseSettings):
+    """The operator's settings; lists and maps are given as JSON."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="YOLO_OPERATOR_", frozen=True, use_attribute_docstrings=True, extra="ignore"
+    )
+
+    trainer_image: str = Field(min_length=1)
+    """Image of the trainer, for prepare and train alike."""
+    trainer_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the kubelet pulls that image."""
+    image_pull_secrets: list[str] = []
+    """Names of the pull secrets, the same in every namespace that is served."""
+    data_claim: str = Field(min_length=1)
+    """Name of the PersistentVolumeClaim that holds the data, the same in every namespace."""
+    runs_claim: str = Field(min_length=1)
+    """Name of the PersistentVolumeClaim that holds the run folders, the same in every namespace."""
+    run_as_user: int = Field(default=1000, ge=1)
+    """User id of the training pods; the façade's must be the same."""
+    run_as_group: int = Field(default=1000, ge=1)
+    """Group id of the training pods and of what they write."""
+    service_account: str = ""
+    """Service account of the training pods; empty: the namespace's default. No token is ever mounted."""
+    time_zone: str = "UTC"
+    """IANA name of the time zone of the time stamps in the training logs."""
+    namespaces: list[str] = []
+    """Namespaces to serve; empty: all."""
+    node_selector: dict[str, str] = {}
+    """Labels that the node of every training pod must have (both stages); wins over a training's own."""
+    tolerations: list[Toleration] = []
+    """Taints that every training pod tolerates (both stages)."""
+    prepare_cpu: str = "1"
+    """CPU request of the prepare pod."""
+    prepare_memory: str = "2Gi"
+    """Memory request and limit of the prepare pod."""
+    metrics_port: int = Field(default=8080, ge=0, le=65535)
+    """Port of the Prometheus metrics; 0 serves none."""
+    health_port: int = Field(default=8081, ge=0, le=65535)
+    """Port of /healthz; 0 serves none."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe log records that are written."""
+    progress_interval_seconds: float = Field(default=10.0, gt=0)
+    """How often a running pod's log tail is read for its progress."""
+    resync_seconds: float = Field(default=300.0, gt=0)
+    """How often everything is listed, to look for what a watch missed and to check that watches are alive."""

@@ -1,0 +1,252 @@
+"""Slim, immutable projections of the objects that a decision needs; bodies are not kept."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from yolo_crds import meta
+from yolo_crds.meta import Stage
+from yolo_crds.trainer import ProgressLine
+from yolo_crds.training import Failure
+
+Wire = Mapping[str, Any]
+"""An object as the API server sends it."""
+
+LOST_AFTER = timedelta(seconds=60)
+"""A pod that is still there so long after it should have been gone sits on a node that does not answer."""
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time of the API server. Raises ValueError for anything else."""
+    return datetime.fromisoformat(text)
+
+
+def print_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds, as the API server writes times."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class JobView:
+    """What decisions need of a Job."""
+
+    name: str
+    uid: str
+    owner_uid: str | None
+    run: int
+    attempt: int
+    stage: Stage
+    created: str
+    resource_version: str = ""
+    deleting: bool = False
+    complete: bool = False
+    failed: bool = False
+    reason: str = ""
+    """Of the Failed condition."""
+    message: str = ""
+    finished_at: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.complete or self.failed
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """How the trainer's container ended."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True)
+class PodView:
+    """What decisions need of a pod."""
+
+    name: str
+    uid: str
+    job_uid: str | None
+    run: int
+    attempt: int
+    stage: Stage
+    created: str
+    resource_version: str = ""
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    node: str | None = None
+    image: str = ""
+    gone_by: str | None = None
+    """The deletionTimestamp: when a deleted pod's grace period ends."""
+    unscheduled: str | None = None
+    """The scheduler's message while no node was found."""
+    disruption: str | None = None
+    """Reason of the DisruptionTarget condition."""
+    disruption_message: str = ""
+    waiting: str | None = None
+    """Why the trainer's container does not run yet."""
+    waiting_message: str = ""
+    started_at: str | None = None
+    """Since when the trainer's container runs."""
+    terminated: Terminated | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def running(self) -> bool:
+        return self.started_at is not None and not self.finished
+
+    @property
+    def finished_at(self) -> str | None:
+        return self.terminated.finished_at if self.terminated else None
+
+    def lost_at(self) -> datetime | None:
+        """When this pod counts as lost with its node, unless it ends before; None if nobody deleted it."""
+        if self.gone_by is None or self.finished:
+            return None
+        return parse_time(self.gone_by) + LOST_AFTER
+
+    def lost(self, now: datetime) -> bool:
+        lost_at = self.lost_at()
+        return lost_at is not None and now >= lost_at
+
+
+@dataclass(frozen=True)
+class EventView:
+    """What decisions need of a Kubernetes Event."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that one decision is made from, at one moment."""
+
+    training: Wire
+    """The YoloTraining without managed fields."""
+    jobs: tuple[JobView, ...]
+    pods: tuple[PodView, ...]
+    now: datetime
+    progress: Mapping[str, ProgressLine] = field(default_factory=dict)
+    """Newest progress line by the pod's uid."""
+    events: tuple[EventView, ...] = ()
+    """Events of the Job or pod that does not start; read only for one that is stuck."""
+    refusal: Failure | None = None
+    """Why the API server refused the Job that should have been created."""
+
+
+def _conditions(body: Wire) -> dict[str, Wire]:
+    return {c["type"]: c for c in body.get("status", {}).get("conditions") or () if c["status"] == "True"}
+
+
+def _labelled(body: Wire) -> tuple[int, int, Stage]:
+    labels = body["metadata"].get("labels", {})
+    return int(labels[meta.LABEL_RUN]), int(labels[meta.LABEL_ATTEMPT]), Stage(labels[meta.LABEL_STAGE])
+
+
+def _controller(body: Wire) -> str | None:
+    owners = body["metadata"].get("ownerReferences") or ()
+    return next((str(o["uid"]) for o in owners if o.get("controller")), None)
+
+
+def training_name(body: Wire) -> str | None:
+    """Name of the training that a Job or pod belongs to."""
+    name = body["metadata"].get("labels", {}).get(meta.LABEL_TRAINING)
+    return None if name is None else str(name)
+
+
+def view_training(body: Wire) -> dict[str, Any]:
+    """The YoloTraining without what only takes memory."""
+    metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+    return {"metadata": metadata, "spec": body.get("spec", {}), "status": body.get("status") or {}}
+
+
+def view_job(body: Wire) -> JobView | None:
+    """The Job's projection; None when its labels are not ours."""
+    try:
+        run, attempt, stage = _labelled(body)
+    except (KeyError, ValueError):
+        return None
+    metadata, conditions = body["metadata"], _conditions(body)
+    failed = conditions.get("Failed", {})
+    end = conditions.get("Complete") or failed
+    return JobView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner_uid=_controller(body),
+        run=run,
+        attempt=attempt,
+        stage=stage,
+        created=metadata["creationTimestamp"],
+        resource_version=metadata["resourceVersion"],
+        deleting="deletionTimestamp" in metadata,
+        complete="Complete" in conditions,
+        failed=bool(failed),
+        reason=failed.get("reason", ""),
+        message=failed.get("message", ""),
+        finished_at=end.get("lastTransitionTime"),
+    )
+
+
+def view_pod(body: Wire) -> PodView | None:
+    """The pod's projection; None when its labels are not ours."""
+    try:
+        run, attempt, stage = _labelled(body)
+    except (KeyError, ValueError):
+        return None
+    metadata, status = body["metadata"], body.get("status", {})
+    disruption = _conditions(body).get("DisruptionTarget", {})
+    state = _trainer(status.get("containerStatuses")).get("state", {})
+    waiting, terminated = state.get("waiting", {}), state.get("terminated")
+    return PodView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        job_uid=_controller(body),
+        run=run,
+        attempt=attempt,
+        stage=stage,
+        created=metadata["creationTimestamp"],
+        resource_version=metadata["resourceVersion"],
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        node=body.get("spec", {}).get("nodeName"),
+        image=_trainer(body.get("spec", {}).get("containers")).get("image", ""),
+        gone_by=metadata.get("deletionTimestamp"),
+        unscheduled=_unscheduled(status),
+        disruption=disruption.get("reason"),
+        disruption_message=disruption.get("message", ""),
+        waiting=waiting.get("reason"),
+        waiting_message=waiting.get("message", ""),
+        started_at=(state.get("running") or terminated or {}).get("startedAt"),
+        terminated=terminated and _view_terminated(terminated),
+    )
+
+
+def _trainer(containers: Iterable[Wire] | None) -> Wire:
+    empty: Wire = {}
+    return next((c for c in containers or () if c["name"] == meta.TRAINER_CONTAINER), empty)
+
+
+def _unscheduled(status: Wire) -> str | None:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "no node was found")
+    return None
+
+
+def _view_terminated(state: Wire) -> Terminated:
+    return Terminated(
+        exit_code=int(state["exitCode"]),
+        reason=state.get("reason", ""),
+        message=state.get("message", ""),
+        started_at=state.get("startedAt"),
+        finished_at=state.get("finishedAt"),
+    )

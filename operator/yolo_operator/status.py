@@ -1,0 +1,249 @@
+"""The status that the objects mean, and the one patch that stores it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from yolo_crds import meta
+from yolo_crds.arguments import HEADLINE, infer_task
+from yolo_crds.conditions import Phase
+from yolo_crds.trainer import ProgressLine, Result
+from yolo_crds.training import (
+    Best,
+    Dataset,
+    Failure,
+    Printed,
+    Progress,
+    RunSummary,
+    Status,
+    Weights,
+    YoloTraining,
+)
+
+from .conditions import derive_conditions, derive_phase, derive_reason
+from .snapshot import Snapshot, Wire, print_time
+from .verdict import State, Verdict, parse_status, retry_nonce
+
+RUNS_KEPT = 10
+WARNINGS_KEPT = 20
+_WARNING_MAX = 256
+STATUS_MAX_BYTES = 12_000
+"""Bound of the status as JSON: the whole object stays below 16 KiB."""
+_CLASSES_KEPT = 100
+
+
+def observe(view: Snapshot, verdict: Verdict) -> Status:
+    """The status as it should be stored."""
+    stored = parse_status(view.training)
+    generation = view.training["metadata"].get("generation")
+    if verdict.state == State.SETTLED:
+        conditions = [c.model_copy(update={"observed_generation": generation}) for c in stored.conditions]
+        return stored.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    before, pod, again = verdict.before, verdict.pod, verdict.state == State.AGAIN
+    phase = derive_phase(view, verdict)
+    dataset = _dataset(verdict) or before.dataset
+    line = view.progress.get(pod.uid) if pod else None
+    progress = _progress(verdict, line)
+    status = Status(
+        phase=phase,
+        observed_generation=generation,
+        run=verdict.run,
+        attempt=verdict.attempt + again,
+        restarts=before.restarts + (again and verdict.counted),
+        job_name=None if again else verdict.job.name if verdict.job else before.job_name,
+        pod_name=pod.name if pod else None if verdict.state == State.UNDER_WAY else before.pod_name,
+        node_name=pod.node if pod else None if verdict.state == State.UNDER_WAY else before.node_name,
+        start_time=before.start_time or _started(verdict),
+        completion_time=verdict.ended_at if verdict.terminal else None,
+        progress=progress,
+        printed=_printed(verdict, progress),
+        best=_best(verdict, line) or before.best,
+        weights=_weights(verdict) or before.weights,
+        dataset=dataset,
+        failure=_failure(verdict),
+        warnings=_warnings(view, verdict),
+        remedies=before.remedies,
+        retry=_retry(verdict.training, stored),
+        runs=_runs(stored, verdict.run),
+        conditions=derive_conditions(view, verdict, phase, stored.conditions, _data_ready(verdict)),
+    )
+    return fit(status)
+
+
+def merge_patch(old: Wire, new: Wire) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns `old` into `new`; empty when nothing differs."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            if inner := merge_patch(before, value):
+                patch[key] = inner
+        elif key not in old or before != value:
+            patch[key] = value
+    return patch
+
+
+def status_patch(stored: Wire, status: Status) -> dict[str, Any]:
+    """The patch of `.status`; empty when nothing but the progress' time would change."""
+    patch = merge_patch(stored, status.to_wire())
+    return {} if patch.keys() <= {"progress"} and _only_time(patch.get("progress")) else patch
+
+
+def fit(status: Status) -> Status:
+    """The status within its bound: the rarest classes and the oldest warnings are left out first."""
+    if len(json.dumps(status.to_wire())) <= STATUS_MAX_BYTES:
+        return status
+    dataset = status.dataset
+    if dataset is not None:
+        most = sorted(dataset.classes.items(), key=lambda item: -item[1])[:_CLASSES_KEPT]
+        short = {name[:48]: boxes for name, boxes in most}
+        dataset = dataset.model_copy(update={"classes": short})
+    return status.model_copy(update={"dataset": dataset, "warnings": status.warnings[-5:]})
+
+
+def print_eta(seconds: int) -> str:
+    """`45s`, `12m`, `2h05m`."""
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def print_metric(training: YoloTraining, metrics: Mapping[str, float | None]) -> str | None:
+    """The headline metric of the training's task, such as `mAP50-95 0.61`."""
+    template = training.spec.template
+    key, name = HEADLINE[template.task or infer_task(template.model)]
+    value = metrics.get(key)
+    return None if value is None else f"{name} {value:.2f}"
+
+
+def _only_time(patch: object) -> bool:
+    return patch is None or (isinstance(patch, Mapping) and patch.keys() <= {"updatedAt"})
+
+
+def _started(verdict: Verdict) -> str | None:
+    pod = verdict.pod
+    return pod.started_at if pod is not None and pod.stage == meta.Stage.TRAIN else None
+
+
+def _data_ready(verdict: Verdict) -> bool:
+    """Whether prepare of the newest attempt ended well."""
+    return verdict.stage == meta.Stage.TRAIN and verdict.state not in {State.REFUSED, State.AGAIN}
+
+
+def _progress(verdict: Verdict, line: ProgressLine | None) -> Progress | None:
+    before, result = verdict.before.progress, verdict.result
+    progress = before
+    if line is not None:
+        progress = Progress(
+            stage=line.stage,
+            epoch=line.epoch if line.epoch is not None else before and before.epoch,
+            epochs=line.epochs if line.epochs is not None else before and before.epochs,
+            percent=line.percent,
+            eta_seconds=line.eta_seconds,
+            images_per_second=line.images_per_second,
+            metrics=_numbers(line.metrics) or (before.metrics if before else {}),
+            updated_at=print_time(datetime.fromtimestamp(line.time, UTC)),
+        )
+    if verdict.state == State.SUCCEEDED and result is not None:
+        progress = (progress or Progress()).model_copy(
+            update={
+                "epoch": result.epochs_done,
+                "epochs": result.epochs,
+                "percent": 100.0,
+                "metrics": _numbers(result.metrics) or (progress.metrics if progress else {}),
+            }
+        )
+    if progress is not None and verdict.state != State.UNDER_WAY:
+        progress = progress.model_copy(update={"eta_seconds": None, "images_per_second": None, "stage": None})
+    return progress
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _printed(verdict: Verdict, progress: Progress | None) -> Printed | None:
+    if progress is None or verdict.training is None:
+        return verdict.before.printed
+    epoch = f"{progress.epoch}/{progress.epochs}" if progress.epoch is not None and progress.epochs else None
+    eta = print_eta(progress.eta_seconds) if progress.eta_seconds is not None else None
+    metric = print_metric(verdict.training, progress.metrics)
+    return Printed(epoch=epoch, metric=metric, eta=eta)
+
+
+def _results(verdict: Verdict) -> list[Result]:
+    return [result for result in (verdict.result, verdict.prepared) if result is not None]
+
+
+def _dataset(verdict: Verdict) -> Dataset | None:
+    return next((result.dataset for result in _results(verdict) if result.dataset is not None), None)
+
+
+def _best(verdict: Verdict, line: ProgressLine | None) -> Best | None:
+    told = next((result.best for result in _results(verdict) if result.best is not None), None)
+    return told or (line.best if line else None)
+
+
+def _weights(verdict: Verdict) -> Weights | None:
+    return next((result.weights for result in _results(verdict) if result.weights is not None), None)
+
+
+def _failure(verdict: Verdict) -> Failure | None:
+    """What failed or blocks; while an attempt is under way else, why the one before it failed."""
+    if verdict.state in {State.SUCCEEDED, State.TERMINATED, State.SUSPENDED, State.LEAVING}:
+        return None
+    if verdict.failure is not None:
+        return verdict.failure
+    before = verdict.before.failure
+    return before if before is not None and before.attempt is not None else None
+
+
+def _warnings(view: Snapshot, verdict: Verdict) -> list[str]:
+    told: list[str] = [*_request_warnings(view.training), *verdict.before.warnings]
+    for result in reversed(_results(verdict)):
+        told += result.warnings
+    return list(dict.fromkeys(warning[:_WARNING_MAX] for warning in told))[-WARNINGS_KEPT:]
+
+
+def _request_warnings(training: Wire) -> Iterable[str]:
+    """What the façade changed or ignored in the request; anybody else's annotation may be no such list."""
+    text = (training["metadata"].get("annotations") or {}).get(meta.ANNOTATION_WARNINGS)
+    try:
+        warnings = json.loads(text) if text else []
+    except ValueError:
+        return []
+    return [str(warning) for warning in warnings] if isinstance(warnings, list) else []
+
+
+def _retry(training: YoloTraining | None, stored: Status) -> str | None:
+    return (retry_nonce(training) if training else None) or stored.retry
+
+
+def _runs(stored: Status, run: int) -> list[RunSummary]:
+    """The history, with the stored run in it as soon as another one begins."""
+    if stored.run is None or stored.run == run:
+        return stored.runs
+    ended = RunSummary(
+        run=stored.run,
+        phase=str(stored.phase or Phase.PENDING),
+        reason=str(stored.failure.reason) if stored.failure else None,
+        start_time=stored.start_time,
+        completion_time=stored.completion_time,
+        epochs=stored.progress.epoch if stored.progress else None,
+        metric=stored.printed.metric if stored.printed else None,
+    )
+    return [*stored.runs, ended][-RUNS_KEPT:]
+
+
+def describe(view: Snapshot, verdict: Verdict) -> dict[str, object]:
+    """The fields of a log record about a state change."""
+    phase = derive_phase(view, verdict)
+    return {
+        "phase": str(phase),
+        "reason": derive_reason(verdict, phase),
+        "run": verdict.run,
+        "attempt": verdict.attempt,
+        "failure": verdict.failure.message if verdict.failure else None,
+    }

@@ -1,0 +1,109 @@
+"""What the watches have shown so far: slim projections by training."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+from yolo_crds.trainer import ProgressLine
+
+from .snapshot import JobView, PodView, Snapshot, Wire
+
+Key = tuple[str, str]
+"""Namespace and name of a training."""
+_View = TypeVar("_View", JobView, PodView)
+
+
+class Store:
+    """The cache that decisions are triggered from; those that weigh are made from a live read."""
+
+    def __init__(self) -> None:
+        self._trainings: dict[Key, dict[str, Any]] = {}
+        self._jobs: dict[Key, dict[str, JobView]] = {}
+        self._pods: dict[Key, dict[str, PodView]] = {}
+        self._progress: dict[str, ProgressLine] = {}
+
+    def list_keys(self) -> list[Key]:
+        return list(self._trainings)
+
+    def trainings(self) -> list[dict[str, Any]]:
+        return list(self._trainings.values())
+
+    def pods(self) -> Iterator[tuple[Key, PodView]]:
+        """All pods with their training's key."""
+        for key, pods in list(self._pods.items()):
+            for pod in list(pods.values()):
+                yield key, pod
+
+    def put_training(self, training: dict[str, Any]) -> None:
+        """Keep a training, unless a newer version of it is already known (our own write, told twice)."""
+        metadata = training["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        known = self._trainings.get(key)
+        if known is None or _version(known["metadata"]) <= _version(metadata):
+            self._trainings[key] = training
+
+    def put_job(self, key: Key, job: JobView) -> None:
+        _put(self._jobs, key, job)
+
+    def put_pod(self, key: Key, pod: PodView) -> None:
+        _put(self._pods, key, pod)
+
+    def put_progress(self, uid: str, line: ProgressLine) -> bool:
+        """Keep the newest progress line of the pod with this uid; False when it tells nothing new."""
+        known = self._progress.get(uid)
+        self._progress[uid] = line
+        same = {"seq": 0, "time": 0.0}
+        return known is None or known.model_copy(update=same) != line.model_copy(update=same)
+
+    def drop_training(self, key: Key, uid: str) -> None:
+        known = self._trainings.get(key)
+        if known is not None and known["metadata"]["uid"] == uid:
+            del self._trainings[key]
+
+    def drop_child(self, key: Key, uid: str) -> None:
+        """Forget the Job or pod with this uid."""
+        kinds: tuple[dict[Key, dict[str, Any]], ...] = (self._jobs, self._pods)
+        for kind in kinds:
+            children = kind.get(key, {})
+            children.pop(uid, None)
+            if not children:
+                kind.pop(key, None)
+        self._progress.pop(uid, None)
+
+    def snapshot(self, key: Key, now: datetime) -> Snapshot | None:
+        """What is known of a training; None when it is not."""
+        training = self._trainings.get(key)
+        if training is None:
+            return None
+        jobs, pods = self._jobs.get(key, {}), self._pods.get(key, {})
+        return self.with_progress(Snapshot(training, tuple(jobs.values()), tuple(pods.values()), now))
+
+    def with_progress(self, view: Snapshot) -> Snapshot:
+        """The snapshot with the newest progress lines of its pods."""
+        lines = {pod.uid: self._progress[pod.uid] for pod in view.pods if pod.uid in self._progress}
+        return Snapshot(view.training, view.jobs, view.pods, view.now, lines, view.events, view.refusal)
+
+    def versions(self) -> dict[str, tuple[Key, int]]:
+        """Key and resourceVersion of everything known, by uid."""
+        known = {t["metadata"]["uid"]: (key, _version(t["metadata"])) for key, t in self._trainings.items()}
+        for key, jobs in self._jobs.items():
+            known |= {job.uid: (key, parse_version(job.resource_version)) for job in jobs.values()}
+        for key, pods in self._pods.items():
+            known |= {pod.uid: (key, parse_version(pod.resource_version)) for pod in pods.values()}
+        return known
+
+
+def parse_version(text: str) -> int:
+    """A resourceVersion as a number, so that two of one kind can be compared (KEP-5504, Kubernetes 1.35)."""
+    return int(text) if text.isdigit() else 0
+
+
+def _version(metadata: Wire) -> int:
+    return parse_version(metadata["resourceVersion"])
+
+
+def _put(kind: dict[Key, dict[str, _View]], key: Key, child: _View) -> None:
+    known = kind.setdefault(key, {})
+    before = known.get(child.uid)
+    if before is None or parse_version(before.resource_version) <= parse_version(child.resource_version):
+        known[child.uid] = child

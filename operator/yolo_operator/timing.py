@@ -1,0 +1,80 @@
+"""Back-off and deadlines, counted from times in the objects: a restart of the operator starts none anew."""
+
+from datetime import datetime, timedelta
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_crds.training import Failure, Status, YoloTraining
+
+from .attempt import Attempt, newest_pod
+from .diagnosis import diagnose_waiting, failure
+from .snapshot import Snapshot, parse_time
+
+BACKOFF_FIRST = timedelta(seconds=10)
+BACKOFF_MOST = timedelta(minutes=5)
+_BACKOFF_DOUBLINGS = 5
+STEADY = timedelta(minutes=10)
+"""An attempt that ran so long was sound: the next one starts after the shortest back-off."""
+DEADLINE_SLACK = timedelta(seconds=60)
+"""The pod itself keeps the active deadline; the operator steps in this long after the grace period."""
+
+
+def next_job_due(view: Snapshot, before: Status, attempt: Attempt) -> datetime | None:
+    """When the next Job may be created; None when at once.
+
+    Counted from the end of the attempt before, so that a restart of the operator does not start it anew.
+    """
+    if attempt.number == 1 or attempt.stage != Stage.PREPARE or before.failure is None:
+        return None
+    last = newest_pod(
+        p for p in view.pods if p.run == before.run and p.attempt == attempt.number - 1 and p.finished
+    )
+    ran = timedelta(0)
+    if last is not None and last.finished_at is not None:
+        ended = parse_time(last.finished_at)
+        ran = ended - parse_time(last.started_at or last.finished_at)
+    elif before.conditions:
+        ended = parse_time(max(condition.last_transition_time for condition in before.conditions))
+    else:
+        return None
+    doublings = 0 if ran >= STEADY else min(attempt.number - 2, _BACKOFF_DOUBLINGS)
+    due = ended + min(BACKOFF_MOST, BACKOFF_FIRST * 2**doublings)
+    return due if due > view.now else None
+
+
+def deadlines(training: YoloTraining, attempt: Attempt) -> list[datetime]:
+    """When the newest Job's waiting or training is over at the latest."""
+    lifecycle = training.spec.lifecycle
+    if attempt.job is None or attempt.job.finished:
+        return []
+    started_at = attempt.pod.started_at if attempt.pod else None
+    if started_at is None:
+        pending = lifecycle.pending_deadline_seconds
+        return [parse_time(attempt.job.created) + timedelta(seconds=pending)] if pending else []
+    active = lifecycle.active_deadline_seconds
+    if active is None or attempt.stage != Stage.TRAIN:
+        return []
+    grace = timedelta(seconds=lifecycle.termination_grace_period_seconds)
+    return [parse_time(started_at) + timedelta(seconds=active) + grace + DEADLINE_SLACK]
+
+
+def deadline_passed(view: Snapshot, training: YoloTraining, attempt: Attempt) -> Failure | None:
+    if not any(view.now >= deadline for deadline in deadlines(training, attempt)):
+        return None
+    lifecycle = training.spec.lifecycle
+    if attempt.pod is not None and attempt.pod.started_at is not None:
+        message = f"the training ran longer than {lifecycle.active_deadline_seconds} s"
+        reason = Reason.DEADLINE_EXCEEDED
+    else:
+        why = diagnose_waiting(attempt.pod, view.events)
+        because = f": {why.message}" if why else ""
+        message = f"no pod started within {lifecycle.pending_deadline_seconds} s{because}"
+        reason = Reason.PENDING_TOO_LONG
+    return failure(reason, message, attempt=attempt.number)
+
+
+def ttl_over_at(training: YoloTraining, stored: Status) -> tuple[datetime, ...]:
+    ttl = training.spec.lifecycle.ttl_seconds_after_finished
+    if ttl is None or stored.completion_time is None:
+        return ()
+    return (parse_time(stored.completion_time) + timedelta(seconds=ttl),)

@@ -1,0 +1,247 @@
+"""What the objects mean, taken together: the one place where a run's course is decided.
+
+`judge` is pure and level-based: `plan` turns its verdict into actions and `observe` into the status, so the
+two never disagree, and a replay after a restart at any point comes to the same end.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import ValidationError
+
+from yolo_crds import meta
+from yolo_crds.conditions import RETRYABLE, ConditionType, Reason
+from yolo_crds.meta import Stage
+from yolo_crds.trainer import Result
+from yolo_crds.training import Failure, Status, YoloTraining
+
+from .attempt import newest_attempt
+from .diagnosis import diagnose_waiting, failure
+from .snapshot import JobView, PodView, Snapshot, Wire, print_time
+from .timing import deadline_passed, deadlines, next_job_due, ttl_over_at
+
+NOT_COUNTED = frozenset(
+    {
+        Reason.ADMISSION_REFUSED,
+        Reason.INTERRUPTED,
+        Reason.EVICTED,
+        Reason.PREEMPTED,
+        Reason.NODE_LOST,
+        Reason.POD_DELETED,
+    }
+)
+"""Retryable reasons that are not the training's fault, and so cost none of its `maxRestarts`."""
+
+REFUSED = frozenset({Reason.NAME_MISMATCH, Reason.INVALID_SPEC})
+
+
+class State(StrEnum):
+    """Where a training stands."""
+
+    REFUSED = "refused"
+    """The object itself is wrong; nothing was or is started."""
+    SETTLED = "settled"
+    """The run has ended and its terminal status is stored."""
+    WAITING = "waiting"
+    """The next Job is due, now or when the back-off is over and older pods are gone."""
+    UNDER_WAY = "underWay"
+    """The newest Job is neither complete nor failed."""
+    AGAIN = "again"
+    """The attempt is over and another one follows."""
+    LEAVING = "leaving"
+    """Stopped or suspended; pods are saving."""
+    SUSPENDED = "suspended"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TERMINATED = "terminated"
+
+
+ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.TERMINATED})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where a training stands, and what that was read from."""
+
+    state: State
+    training: YoloTraining | None
+    """None only when the spec cannot be read."""
+    before: Status
+    """The status of this run so far: the stored one, emptied when a new run or a retry begins."""
+    run: int
+    attempt: int
+    stage: Stage = Stage.PREPARE
+    """The stage that the newest Job has, or the next one will have."""
+    job: JobView | None = None
+    pod: PodView | None = None
+    prepared: Result | None = None
+    """What this attempt's prepare told."""
+    result: Result | None = None
+    """What the end told."""
+    failure: Failure | None = None
+    """Why it ended, or what keeps it from starting."""
+    ended_at: str | None = None
+    wakes: tuple[datetime, ...] = field(default=())
+    """Moments at which the clock alone can change the verdict."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the failed attempt counts against `maxRestarts`."""
+        return self.failure is not None and self.failure.reason not in NOT_COUNTED
+
+    @property
+    def resume(self) -> bool:
+        """Whether the attempt goes on from a checkpoint: if the user wants it, or this run trained before."""
+        asked = self.training is not None and self.training.spec.resume
+        return asked or (self.attempt > 1 and self.before.start_time is not None)
+
+    @property
+    def terminal(self) -> bool:
+        return self.state in ENDED or self.state in {State.SETTLED, State.REFUSED}
+
+
+def judge(view: Snapshot) -> Verdict:
+    """Where the training stands."""
+    stored = parse_status(view.training)
+    try:
+        training = YoloTraining.model_validate({**view.training, "status": {}})
+        wanted_name = training.wanted_name
+    except ValueError as error:
+        return _refuse(view, stored, None, failure(Reason.INVALID_SPEC, explain(error)))
+    if wanted_name != training.name:
+        message = f"model name {training.model_name!r} belongs to an object named {wanted_name!r}"
+        return _refuse(view, stored, training, failure(Reason.NAME_MISMATCH, message))
+    if is_settled(training, stored):
+        run, attempt = training.spec.run, stored.attempt or 1
+        return Verdict(State.SETTLED, training, stored, run, attempt, wakes=ttl_over_at(training, stored))
+    before = _status_of_run(training, stored)
+    return _judge_run(view, training, before)
+
+
+def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdict:
+    attempt = newest_attempt(view, training, before)
+    busy = [pod for pod in view.pods if not pod.finished and not pod.lost(view.now)]
+    leaving = tuple(at for pod in busy if (at := pod.lost_at()))
+    base = Verdict(
+        State.WAITING,
+        training,
+        before,
+        training.spec.run,
+        attempt.number,
+        stage=attempt.stage,
+        job=attempt.job,
+        pod=attempt.pod,
+        prepared=attempt.prepared,
+        result=attempt.result,
+        failure=attempt.failure,
+        ended_at=attempt.ended_at,
+        wakes=leaving,
+    )
+    alive = bool(busy) or any(not job.finished for job in view.jobs)
+    if attempt.done:
+        return replace(base, state=State.FAILED if attempt.failure else State.SUCCEEDED)
+    if training.spec.stop:
+        if alive:
+            return replace(base, state=State.LEAVING, failure=None)
+        return replace(base, state=State.TERMINATED, failure=None, ended_at=print_time(view.now))
+    if attempt.failure:
+        return replace(
+            base, state=State.AGAIN if _another(attempt.failure, training, before) else State.FAILED
+        )
+    if training.spec.suspend:
+        if attempt.job is not None or before.job_name:
+            return replace(base, state=State.AGAIN)
+        return replace(base, state=State.LEAVING if alive else State.SUSPENDED)
+    if late := deadline_passed(view, training, attempt):
+        return replace(base, state=State.FAILED, failure=late, ended_at=print_time(view.now))
+    if attempt.job is None:
+        due = next_job_due(view, before, attempt)
+        return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
+    blocked = diagnose_waiting(attempt.pod, view.events)
+    wakes = (*deadlines(training, attempt), *leaving)
+    return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
+
+
+def parse_status(training: Wire) -> Status:
+    """The stored status; an unreadable one, as another version may leave it, counts as none."""
+    try:
+        return Status.model_validate(training.get("status") or {})
+    except ValidationError:
+        return Status()
+
+
+def explain(error: ValueError) -> str:
+    """What is wrong with a spec, in one sentence a field."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()[:5]
+    )
+
+
+def condition_reason(status: Status, type_: ConditionType) -> str | None:
+    """The reason of a condition that is True; None otherwise."""
+    return next((c.reason for c in status.conditions if c.type == type_ and c.status == "True"), None)
+
+
+def is_settled(training: YoloTraining, stored: Status) -> bool:
+    """Whether this run's end is stored and nobody asked for another try."""
+    reason = condition_reason(stored, ConditionType.FINISHED)
+    if stored.run is None or reason is None or reason in REFUSED:
+        return False
+    return training.spec.run <= stored.run and not _retry_wanted(training, stored)
+
+
+def retry_nonce(training: YoloTraining) -> str | None:
+    """The value of the retry annotation."""
+    annotations = training.metadata.get("annotations")
+    value = annotations.get(meta.ANNOTATION_RETRY) if isinstance(annotations, dict) else None
+    return str(value) if value else None
+
+
+def _retry_wanted(training: YoloTraining, stored: Status) -> bool:
+    nonce = retry_nonce(training)
+    can = condition_reason(stored, ConditionType.COMPLETE) is None and not training.spec.stop
+    return can and nonce is not None and nonce != stored.retry
+
+
+def _refuse(view: Snapshot, stored: Status, training: YoloTraining | None, why: Failure) -> Verdict:
+    run = view.training.get("spec", {}).get("run", 1)
+    return Verdict(
+        State.REFUSED,
+        training,
+        stored,
+        run=run if isinstance(run, int) else 1,
+        attempt=stored.attempt or 1,
+        failure=why,
+        ended_at=view.training["metadata"]["creationTimestamp"],
+    )
+
+
+def _status_of_run(training: YoloTraining, stored: Status) -> Status:
+    """The stored status as far as it speaks of the wanted run; a retry goes on with the next attempt."""
+    if stored.run != training.spec.run:
+        return Status(run=training.spec.run)
+    if condition_reason(stored, ConditionType.FINISHED) is None:
+        return stored
+    if condition_reason(stored, ConditionType.FINISHED) in REFUSED:
+        return Status(run=training.spec.run)
+    return Status(
+        run=stored.run,
+        attempt=(stored.attempt or 0) + 1,
+        start_time=stored.start_time,
+        progress=stored.progress,
+        printed=stored.printed,
+        best=stored.best,
+        weights=stored.weights,
+        dataset=stored.dataset,
+    )
+
+
+def _another(why: Failure, training: YoloTraining, before: Status) -> bool:
+    """Whether another attempt can end otherwise, and is allowed."""
+    if why.reason not in RETRYABLE:
+        return False
+    return why.reason in NOT_COUNTED or before.restarts < training.spec.lifecycle.max_restarts

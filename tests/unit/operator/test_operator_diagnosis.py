@@ -1,0 +1,225 @@
+"""Every way that a pod cannot start or dies, and the reason that a person is told."""
+
+from typing import Any
+
+import pytest
+
+from operator_objects import (
+    Body,
+    end,
+    end_job,
+    make_job,
+    make_pod,
+    make_result,
+    make_training,
+    schedule,
+    start,
+    with_state,
+)
+from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.meta import Stage
+from yolo_operator.diagnosis import MESSAGE_MAX, diagnose, diagnose_refusal, diagnose_waiting
+from yolo_operator.snapshot import EventView, view_job, view_pod
+
+JOB = make_job(make_training(), Stage.TRAIN)
+POD = make_pod(JOB)
+OOM_RESULT = make_result(
+    Stage.TRAIN, 4, reason="CudaOutOfMemory", message="CUDA out of memory", hint="batch 8"
+)
+
+
+def _failed(reason: str, message: str = "", **more: Any) -> Body:
+    return schedule(POD) | {"status": {"phase": "Failed", "reason": reason, "message": message, **more}}
+
+
+def _disrupted(pod: Body, reason: str) -> Body:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": f"by {reason}"}
+    return pod | {"status": pod["status"] | {"conditions": [condition]}}
+
+
+DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
+    "OOMKilled": (end(POD, 137, reason="OOMKilled"), Reason.OOM_KILLED, "memory"),
+    "told by the trainer": (end(POD, 4, result=OOM_RESULT), Reason.CUDA_OUT_OF_MEMORY, "CUDA"),
+    "exit 2": (end(POD, 2), Reason.INVALID_ARGUMENTS, "exit code 2"),
+    "exit 3": (end(POD, 3), Reason.INVALID_DATA, "exit code 3"),
+    "exit 4": (end(POD, 4), Reason.TRAINING_FAILED, "exit code 4"),
+    "exit 5": (end(POD, 5), Reason.NO_ACCELERATOR, "exit code 5"),
+    "exit 6": (end(POD, 6), Reason.DISK_FULL, "exit code 6"),
+    "exit 7": (end(POD, 7), Reason.HUNG, "exit code 7"),
+    "exit 8": (end(POD, 8), Reason.WORKER_KILLED, "exit code 8"),
+    "exit 9": (end(POD, 9), Reason.FENCED, "exit code 9"),
+    "exit 10": (end(POD, 10), Reason.GPU_FAULT, "exit code 10"),
+    "exit 143": (end(POD, 143), Reason.INTERRUPTED, "exit code 143"),
+    "SIGKILL": (end(POD, 137), Reason.WORKER_KILLED, "SIGKILL"),
+    "exit 1": (end(POD, 1, message="Traceback: boom"), Reason.INTERNAL_ERROR, "boom"),
+    "no such program": (
+        end(POD, 128, reason="StartError", message="exec: no such file"),
+        Reason.CONTAINER_START_FAILED,
+        "no such file",
+    ),
+    "evicted by the kubelet": (_failed("Evicted", "low on resource: memory"), Reason.EVICTED, "memory"),
+    "evicted by the API": (_disrupted(end(POD, 143), "EvictionByEvictionAPI"), Reason.EVICTED, "by Evic"),
+    "preempted": (_disrupted(end(POD, 143), "PreemptionByScheduler"), Reason.PREEMPTED, "by Preem"),
+    "taint": (_disrupted(end(POD, 143), "DeletionByTaintManager"), Reason.NODE_LOST, "by Deletion"),
+    "pod gc": (_disrupted(_failed(""), "DeletionByPodGC"), Reason.NODE_LOST, "by DeletionByPodGC"),
+    "device taint": (
+        _disrupted(end(POD, 143), "DeletionByDeviceTaintManager"),
+        Reason.GPU_FAULT,
+        "by DeletionByDevice",
+    ),
+    "failed by itself while it was preempted": (
+        _disrupted(end(POD, 4, result=OOM_RESULT), "PreemptionByScheduler"),
+        Reason.CUDA_OUT_OF_MEMORY,
+        "CUDA",
+    ),
+    "device plugin": (
+        _failed("UnexpectedAdmissionError", "Allocate failed"),
+        Reason.ADMISSION_REFUSED,
+        "Allocate failed",
+    ),
+    "no CPU after all": (
+        _failed("OutOfcpu", "Node didn't have enough"),
+        Reason.ADMISSION_REFUSED,
+        "OutOfcpu",
+    ),
+    "no GPU after all": (_failed("OutOfnvidia.com/gpu", "none"), Reason.ADMISSION_REFUSED, "OutOfnvidia"),
+    "node shut down": (_failed("Terminated", "imminent node shutdown"), Reason.NODE_LOST, "shutdown"),
+    "node lost": (
+        start(POD) | {"metadata": POD["metadata"] | {"deletionTimestamp": "2026-11-24T10:00:00Z"}},
+        Reason.NODE_LOST,
+        "node-1",
+    ),
+    "pod deleted": (None, Reason.POD_DELETED, "gone"),
+}
+
+
+@pytest.mark.parametrize("case", DEATHS)
+def test_diagnose_names_the_reason(case: str) -> None:
+    body, want_reason, want_words = DEATHS[case]
+    job = end_job(JOB, "Failed", 70, "BackoffLimitExceeded") if body is None else JOB
+    found = diagnose(view_job(job), view_pod(body) if body else None)
+    assert found.reason == want_reason
+    assert want_words in found.message
+    assert found.hint
+    assert found.attempt == 1
+    assert found.node == ("node-1" if body else None)
+
+
+def test_diagnose_takes_the_trainers_own_hint_and_exit_code() -> None:
+    found = diagnose(view_job(JOB), view_pod(end(POD, 4, result=OOM_RESULT)))
+    assert (found.hint, found.exit_code) == ("batch 8", 4)
+
+
+def test_diagnose_job_deadline() -> None:
+    job = end_job(JOB, "Failed", 70, "DeadlineExceeded", "Job was active longer than specified deadline")
+    assert diagnose(view_job(job), None).reason == Reason.DEADLINE_EXCEEDED
+
+
+def test_diagnose_without_job_and_pod() -> None:
+    assert diagnose(None, None).reason == Reason.POD_DELETED
+
+
+def _unscheduled(message: str) -> Body:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return POD | {"status": {"phase": "Pending", "conditions": [condition]}}
+
+
+def _waiting(reason: str, message: str = "") -> Body:
+    return with_state(schedule(POD), "Pending", waiting={"reason": reason, "message": message})
+
+
+FULL = "0/3 nodes are available: 1 Insufficient cpu, 3 Insufficient nvidia.com/gpu."
+BLOCKS: dict[str, tuple[Body | None, list[EventView], Reason | None, str]] = {
+    "no GPU free": (
+        _unscheduled(FULL),
+        [],
+        Reason.UNSCHEDULABLE,
+        "no node has enough cpu, nvidia.com/gpu: 0/3",
+    ),
+    "no claim": (
+        _unscheduled('persistentvolumeclaim "yolo-data" not found'),
+        [],
+        Reason.VOLUME_FAILED,
+        "yolo-data",
+    ),
+    "back-off": (
+        _waiting("ImagePullBackOff", "no such tag"),
+        [],
+        Reason.IMAGE_PULL_FAILED,
+        "image trainer:1",
+    ),
+    "pull": (_waiting("ErrImagePull", "403"), [], Reason.IMAGE_PULL_FAILED, "403"),
+    "name": (_waiting("InvalidImageName", "bad"), [], Reason.IMAGE_PULL_FAILED, "bad"),
+    "never": (_waiting("ErrImageNeverPull"), [], Reason.IMAGE_PULL_FAILED, "image trainer:1"),
+    "config": (
+        _waiting("CreateContainerConfigError", "runAsNonRoot and image will run as root"),
+        [],
+        Reason.CONTAINER_START_FAILED,
+        "root",
+    ),
+    "run": (_waiting("RunContainerError", "no runtime"), [], Reason.CONTAINER_START_FAILED, "no runtime"),
+    "sub path": (
+        _waiting("CreateContainerConfigError", "failed to prepare subPath for volumeMount"),
+        [],
+        Reason.VOLUME_FAILED,
+        "subPath",
+    ),
+    "mount": (
+        _waiting("ContainerCreating"),
+        [EventView("Scheduled", "ok"), EventView("FailedMount", "nfs: timed out")],
+        Reason.VOLUME_FAILED,
+        "nfs",
+    ),
+    "sandbox": (
+        _waiting("ContainerCreating"),
+        [EventView("FailedCreatePodSandBox", "no CNI")],
+        Reason.CONTAINER_START_FAILED,
+        "no CNI",
+    ),
+    "on its way": (_waiting("ContainerCreating"), [EventView("Pulling", "")], None, ""),
+    "running": (start(POD), [], None, ""),
+    "quota": (
+        None,
+        [EventView("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus')],
+        Reason.QUOTA_EXCEEDED,
+        "gpus",
+    ),
+    "pod security": (
+        None,
+        [EventView("FailedCreate", 'pods "x" is forbidden: violates PodSecurity')],
+        Reason.FORBIDDEN,
+        "PodSecurity",
+    ),
+    "no pod yet": (None, [], None, ""),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_diagnose_waiting_names_the_reason(case: str) -> None:
+    body, events, want_reason, want_words = BLOCKS[case]
+    found = diagnose_waiting(view_pod(body) if body else None, events)
+    if want_reason is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found.reason == want_reason
+    assert want_words in found.message
+    assert found.hint == HINTS[want_reason]
+    assert found.attempt is None
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "want"),
+    [
+        (403, "exceeded quota: jobs", Reason.QUOTA_EXCEEDED),
+        (403, "jobs.batch is forbidden: User cannot create", Reason.FORBIDDEN),
+        (422, "spec.template: Invalid value", Reason.INTERNAL_ERROR),
+    ],
+)
+def test_diagnose_refusal_names_the_reason(code: int, message: str, want: Reason) -> None:
+    assert diagnose_refusal(code, message).reason == want
+
+
+def test_failure_message_is_cut() -> None:
+    found = diagnose_refusal(403, "x" * 5000)
+    assert len(found.message) == MESSAGE_MAX

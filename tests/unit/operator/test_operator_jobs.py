@@ -1,0 +1,122 @@
+"""The two Jobs, whole, against tests/golden, and through the models that know every field."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes.client.models import V1Job
+
+from operator_objects import SETTINGS, make_training
+from yolo_crds.meta import CONFIG_ENV, Stage
+from yolo_crds.trainer import TrainerConfig
+from yolo_crds.training import Toleration, YoloTraining
+from yolo_operator.jobs import build_prepare_job, build_train_job
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+PLAIN = YoloTraining.model_validate(make_training())
+FULL = YoloTraining.model_validate(
+    make_training(
+        name="helm-v2-23d1dce19f",
+        modelName="Helm v2",
+        run=3,
+        resume=True,
+        lifecycle={"activeDeadlineSeconds": 3600, "terminationGracePeriodSeconds": 25},
+        template={
+            "model": "yolo11n.pt",
+            "data": {"train": "a", "val": "b", "labels": ["helmet", "head"]},
+            "resources": {"gpus": 2, "gpuResource": "nvidia.com/mig-1g.10gb", "sharedMemory": "4Gi"},
+            "scheduling": {
+                "nodeSelector": {"gpu": "a100"},
+                "tolerations": [
+                    {"key": "team", "operator": "Equal", "value": "vision", "effect": "NoSchedule"}
+                ],
+                "priorityClassName": "batch",
+                "runtimeClassName": "nvidia",
+            },
+        },
+    )
+)
+ON_CPU = YoloTraining.model_validate(
+    make_training(template={"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": {"gpus": 0}})
+)
+ELABORATE = SETTINGS.model_copy(
+    update={
+        "image_pull_secrets": ["pull"],
+        "service_account": "trainer",
+        "node_selector": {"storage": "here"},
+        "tolerations": [Toleration(key="dedicated", operator="Exists")],
+        "time_zone": "Asia/Shanghai",
+    }
+)
+JOBS = {
+    "job-prepare": build_prepare_job(PLAIN, 1, SETTINGS),
+    "job-train": build_train_job(PLAIN, 1, SETTINGS),
+    "job-prepare-full": build_prepare_job(FULL, 2, ELABORATE, resume=True),
+    "job-train-full": build_train_job(FULL, 2, ELABORATE, resume=True, avoid_node="node-7"),
+    "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_build_job_matches_its_golden_file(name: str) -> None:
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(yaml.safe_dump(JOBS[name], sort_keys=False, width=110))
+    want = yaml.safe_load(path.read_text())
+    assert JOBS[name] == want
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_build_job_is_a_valid_job(name: str) -> None:
+    V1Job.model_validate(JOBS[name])
+    kubernetes_validate.validate(JOBS[name], "1.36", strict=True)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_build_job_carries_a_configuration_that_the_trainer_reads(name: str) -> None:
+    env = {e["name"]: e.get("value") for e in _container(JOBS[name])["env"]}
+    config = TrainerConfig.model_validate_json(env[CONFIG_ENV])
+    assert config.stage == JOBS[name]["metadata"]["labels"]["yolo.training/stage"]
+
+
+def test_build_train_job_sees_no_other_run_and_no_writable_data() -> None:
+    mounts = _container(JOBS["job-train-full"])["volumeMounts"]
+    assert [m for m in mounts if m["name"] == "data"] == [
+        {"name": "data", "mountPath": "/data", "readOnly": True}
+    ]
+    want = ["train/Helm v2", "train_info/Helm v2"]
+    assert [m["subPath"] for m in mounts if m["name"] == "runs"] == want
+
+
+def test_build_train_job_without_gpus_asks_for_none() -> None:
+    spec = JOBS["job-train-cpu"]["spec"]["template"]["spec"]
+    assert "nvidia.com/gpu" not in str(spec["containers"][0]["resources"])
+    assert "nvidia.com/gpu" not in str(spec["tolerations"])
+
+
+def test_build_job_lets_the_installer_win_over_the_node_selector() -> None:
+    training = YoloTraining.model_validate(
+        make_training(
+            template={
+                "model": "m.yaml",
+                "data": {"train": "a"},
+                "scheduling": {"nodeSelector": {"storage": "elsewhere", "gpu": "a100"}},
+            }
+        )
+    )
+    spec = build_train_job(training, 1, ELABORATE)["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {"storage": "here", "gpu": "a100"}
+
+
+def test_build_job_names_fit_in_a_label() -> None:
+    training = YoloTraining.model_validate(make_training(name="a" * 40, run=99_999))
+    assert len(build_prepare_job(training, 9999, SETTINGS)["metadata"]["name"]) <= 63
+    assert Stage.PREPARE in build_prepare_job(training, 9999, SETTINGS)["metadata"]["name"]
+
+
+def _container(job: dict[str, Any]) -> dict[str, Any]:
+    container: dict[str, Any] = job["spec"]["template"]["spec"]["containers"][0]
+    return container

@@ -1,0 +1,133 @@
+"""The requests over HTTP: what is retried, what is not, and whose a Job is."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio import client
+
+from operator_objects import UID, make_job, make_training
+from yolo_crds.meta import Stage
+from yolo_operator import kube as kube_module
+from yolo_operator.kube import ConflictError, Kube, KubeError
+from yolo_operator.metrics import Metrics
+
+Answer = tuple[int, dict[str, str], Any]
+
+
+class Server:
+    """Gives prepared answers in turn, the last one for ever, and keeps the requests."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.requests: list[tuple[str, str, Any]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, str(request.rel_url), body))
+        status, headers, answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return web.json_response(answer, status=status, headers=headers)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
+    monkeypatch.setattr("yolo_operator.kube.random.uniform", lambda low, high: 0.0)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    async with TestServer(app) as running:
+        configuration = client.Configuration(host=str(running.make_url("")).rstrip("/"))
+        async with client.ApiClient(configuration) as api:
+            yield Kube(api, Metrics())
+
+
+def _error(code: int, message: str = "no") -> Answer:
+    return code, {}, {"kind": "Status", "message": message}
+
+
+async def test_request_is_retried_when_the_server_is_busy(server: Server, kube: Kube) -> None:
+    server.answers = [(429, {"Retry-After": "0"}, {}), _error(503), (200, {}, {"items": []})]
+    assert await kube.list_pods("lab", "cats") == []
+    assert len(server.requests) == 3
+    assert "labelSelector=yolo.training/training%3Dcats" in server.requests[0][1].replace("%2F", "/")
+
+
+async def test_request_gives_up_after_some_tries(server: Server, kube: Kube) -> None:
+    server.answers = [_error(500, "etcd is down")]
+    with pytest.raises(KubeError, match="etcd is down"):
+        await kube.list_jobs("lab", "cats")
+    assert len(server.requests) == kube_module.TRIES
+
+
+async def test_request_that_is_refused_is_not_repeated(server: Server, kube: Kube) -> None:
+    server.answers = [_error(403, "forbidden")]
+    with pytest.raises(KubeError, match="forbidden"):
+        await kube.list_jobs("lab", "cats")
+    assert len(server.requests) == 1
+
+
+async def test_get_training_that_is_not_there(server: Server, kube: Kube) -> None:
+    server.answers = [_error(404)]
+    assert await kube.get_training("lab", "cats") is None
+
+
+async def test_patch_training_status_carries_the_version(server: Server, kube: Kube) -> None:
+    server.answers = [_error(409)]
+    with pytest.raises(ConflictError):
+        await kube.patch_training_status("lab", "cats", "77", {"phase": "Running"})
+    method, path, body = server.requests[0]
+    assert (method, path) == (
+        "PATCH",
+        "/apis/yolo.training/v1alpha1/namespaces/lab/yolotrainings/cats/status",
+    )
+    assert body == {"metadata": {"resourceVersion": "77"}, "status": {"phase": "Running"}}
+
+
+async def test_create_job_finds_the_one_of_an_earlier_try(server: Server, kube: Kube) -> None:
+    job = make_job(make_training(), Stage.PREPARE)
+    server.answers = [_error(409), (200, {}, job)]
+    assert await kube.create_job("lab", job) == job
+
+
+async def test_create_job_refuses_a_strangers_job(server: Server, kube: Kube) -> None:
+    job = make_job(make_training(), Stage.PREPARE)
+    owners = [{"uid": "another", "controller": True}, {"uid": UID, "controller": False}]
+    stranger = job | {"metadata": job["metadata"] | {"ownerReferences": owners}}
+    server.answers = [_error(409), (200, {}, stranger)]
+    with pytest.raises(ConflictError, match="belongs to something else"):
+        await kube.create_job("lab", job)
+
+
+async def test_delete_job_names_the_uid_and_does_not_orphan_pods(server: Server, kube: Kube) -> None:
+    server.answers = [(200, {}, {})]
+    await kube.delete_job("lab", "cats-r1a1-train", "u1")
+    want = {"propagationPolicy": "Background", "preconditions": {"uid": "u1"}}
+    assert server.requests[0][2] == want
+
+
+@pytest.mark.parametrize("code", [404, 409])
+async def test_delete_job_that_is_gone_or_another_is_done(server: Server, kube: Kube, code: int) -> None:
+    server.answers = [_error(code)]
+    await kube.delete_job("lab", "cats-r1a1-train", "u1")
+
+
+async def test_get_log_tail_without_a_log_is_empty(server: Server, kube: Kube) -> None:
+    server.answers = [_error(400, "container is waiting to start")]
+    assert await kube.get_log_tail("lab", "pod") == ""
+
+
+async def test_list_versions_follows_the_pages(server: Server, kube: Kube) -> None:
+    def page(uid: str, more: str) -> Answer:
+        item = {"metadata": {"uid": uid, "resourceVersion": "5"}}
+        return 200, {}, {"metadata": {"resourceVersion": "9", "continue": more}, "items": [item]}
+
+    server.answers = [page("a", "next"), page("b", "")]
+    assert await kube.list_versions("jobs", None) == ({"a": "5", "b": "5"}, "9")
+    assert server.requests[1][1].startswith("/apis/batch/v1/jobs?")
+    assert "continue=next" in server.requests[1][1]

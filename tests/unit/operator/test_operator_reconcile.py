@@ -1,0 +1,360 @@
+"""Whole courses through the reconciler over an API server in memory, which can fail at any request.
+
+A real API server is in tests/integration; here it can be made to fail exactly between two requests.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from operator_objects import (
+    SETTINGS,
+    START,
+    Body,
+    at,
+    end,
+    end_job,
+    make_pod,
+    make_result,
+    make_training,
+    start,
+)
+from yolo_crds.meta import LABEL_STAGE, Stage
+from yolo_operator.kube import ConflictError, Kube, KubeError
+from yolo_operator.metrics import Metrics
+from yolo_operator.progress import ProgressPoller
+from yolo_operator.reconcile import Reconciler
+from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
+from yolo_operator.store import Key, Store
+
+KEY: Key = ("lab", "cats")
+
+
+class CrashError(Exception):
+    """The operator dies here."""
+
+
+class MemoryKube:
+    """The requests of `Kube`, answered from memory; `crash_at` counts down the writes to a crash."""
+
+    def __init__(self, training: Body) -> None:
+        self.training: Body | None = training
+        self.jobs: dict[str, Body] = {}
+        self.pods: dict[str, Body] = {}
+        self.writes: list[str] = []
+        self.crash_at: int | None = None
+        self.crash_after_write = False
+        self.refuse_jobs: KubeError | None = None
+        self._version = 100
+
+    async def get_training(self, namespace: str, name: str) -> Body | None:
+        return self.training
+
+    async def list_jobs(self, namespace: str, training: str) -> list[Body]:
+        return list(self.jobs.values())
+
+    async def list_pods(self, namespace: str, training: str) -> list[Body]:
+        return list(self.pods.values())
+
+    async def list_events(self, namespace: str, uid: str) -> tuple[EventView, ...]:
+        return ()
+
+    async def get_log_tail(self, namespace: str, pod: str) -> str:
+        return ""
+
+    async def patch_training_status(self, namespace: str, name: str, version: str, patch: Body) -> Body:
+        assert self.training is not None
+        with self._write("patch status"):
+            if version != self.training["metadata"]["resourceVersion"]:
+                raise ConflictError(409, "modified")
+            status = _merged(self.training["status"], patch)
+            self.training = self.training | {"status": status}
+            self.touch()
+        return self.training
+
+    async def create_job(self, namespace: str, manifest: Body) -> Body:
+        name = manifest["metadata"]["name"]
+        if self.refuse_jobs is not None:
+            raise self.refuse_jobs
+        with self._write(f"create {name}"):
+            stored = {"uid": f"job-{name}", "creationTimestamp": at(1), "resourceVersion": self._next()}
+            job = manifest | {"metadata": manifest["metadata"] | stored, "status": {}}
+            if name not in self.jobs:
+                self.jobs[name] = job
+                self.pods[name] = make_pod(job)
+        return self.jobs[name]
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        with self._write(f"delete {name}"):
+            if name in self.jobs and self.jobs[name]["metadata"]["uid"] == uid:
+                del self.jobs[name]
+                del self.pods[name]
+
+    async def delete_training(self, namespace: str, name: str, uid: str) -> None:
+        with self._write("delete training"):
+            self.training = None
+
+    def touch(self) -> None:
+        assert self.training is not None
+        self.training["metadata"] = self.training["metadata"] | {"resourceVersion": self._next()}
+
+    def advance(self, stage: Stage, change: Callable[[Body], Body]) -> bool:
+        """Let the kubelet change the newest pod of a stage that has not ended; whether there was one."""
+        for name, pod in self.pods.items():
+            if pod["metadata"]["labels"][LABEL_STAGE] == stage and pod["status"]["phase"] in (
+                "Pending",
+                "Running",
+            ):
+                self.pods[name] = change(pod)
+                if (phase := self.pods[name]["status"]["phase"]) in ("Succeeded", "Failed"):
+                    type_ = "Complete" if phase == "Succeeded" else "Failed"
+                    self.jobs[name] = end_job(self.jobs[name], type_, 61)
+                return True
+        return False
+
+    def _next(self) -> str:
+        self._version += 1
+        return str(self._version)
+
+    def _write(self, what: str) -> "_Crashing":
+        return _Crashing(self, what)
+
+
+class _Crashing:
+    def __init__(self, kube: MemoryKube, what: str) -> None:
+        self.kube, self.what = kube, what
+
+    def __enter__(self) -> None:
+        if self.kube.crash_at is not None:
+            self.kube.crash_at -= 1
+            if self.kube.crash_at < 0 and not self.kube.crash_after_write:
+                raise CrashError
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self.kube.writes.append(self.what)
+            if self.kube.crash_at is not None and self.kube.crash_at < 0:
+                raise CrashError
+
+
+def _merged(old: Body, patch: Body) -> Body:
+    merged = dict(old)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            merged[key] = _merged(merged.get(key) or {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+class World:
+    """An operator over a `MemoryKube`; a restart leaves only what the API server has."""
+
+    def __init__(self, training: Body | None = None) -> None:
+        self.kube = MemoryKube(training or make_training())
+        self.now: datetime = START + timedelta(seconds=100)
+        self.restart()
+
+    def restart(self) -> None:
+        self.store, metrics = Store(), Metrics()
+        kube = cast("Kube", self.kube)
+        poller = ProgressPoller(kube, self.store, 10)
+        self.reconciler = Reconciler(kube, self.store, poller, SETTINGS, metrics, lambda: self.now)
+
+    def observe(self) -> None:
+        """What the watches would have shown by now."""
+        self.store.__init__()  # type: ignore[misc]
+        if self.kube.training is not None:
+            self.store.put_training(view_training(self.kube.training))
+        for job in self.kube.jobs.values():
+            if seen := view_job(job):
+                self.store.put_job(KEY, seen)
+        for pod in self.kube.pods.values():
+            if found := view_pod(pod):
+                self.store.put_pod(KEY, found)
+
+    async def settle(self) -> None:
+        """Reconcile until nothing is written any more; a crash restarts the operator."""
+        for _ in range(20):
+            before = len(self.kube.writes)
+            self.observe()
+            try:
+                await self.reconciler.reconcile(KEY)
+            except CrashError:
+                self.kube.crash_at = None
+                self.restart()
+                continue
+            if len(self.kube.writes) == before:
+                return
+        raise AssertionError(f"the operator does not come to rest: {self.kube.writes[-6:]}")
+
+    @property
+    def status(self) -> Body:
+        assert self.kube.training is not None
+        status: Body = self.kube.training["status"]
+        return status
+
+
+def _prepared(pod: Body) -> Body:
+    return end(pod, result=make_result(Stage.PREPARE, dataset={"hash": "abc"}))
+
+
+def _trained(pod: Body) -> Body:
+    return end(pod, result=make_result(Stage.TRAIN, epochs_done=100, epochs=100))
+
+
+def _interrupted(pod: Body) -> Body:
+    return end(pod, 143)
+
+
+COURSE: list[tuple[Stage, Callable[[Body], Body]]] = [
+    (Stage.PREPARE, start),
+    (Stage.PREPARE, _prepared),
+    (Stage.TRAIN, start),
+    (Stage.TRAIN, _interrupted),
+    (Stage.PREPARE, _prepared),
+    (Stage.TRAIN, start),
+    (Stage.TRAIN, _trained),
+]
+
+
+async def _run_course(world: World) -> None:
+    await world.settle()
+    for stage, change in COURSE:
+        assert world.kube.advance(stage, change), (stage, world.kube.writes)
+        await world.settle()
+        world.now += timedelta(seconds=400)
+        await world.settle()
+
+
+def _timeless(status: Body) -> Body:
+    """Without times: a crash costs some, and nothing else."""
+    conditions = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in status["conditions"]]
+    return {k: v for k, v in status.items() if k != "completionTime"} | {"conditions": conditions}
+
+
+async def test_course_ends_well_with_few_writes() -> None:
+    world = World()
+    await _run_course(world)
+    assert world.status["phase"] == "Succeeded"
+    assert (world.status["attempt"], world.status["restarts"]) == (2, 0)
+    assert (world.kube.jobs, world.kube.pods) == ({}, {})
+    creates = [write for write in world.kube.writes if write.startswith("create")]
+    want = ["cats-r1a1-prepare", "cats-r1a1-train", "cats-r1a2-prepare", "cats-r1a2-train"]
+    assert creates == [f"create {name}" for name in want]
+    assert world.kube.writes.count("patch status") <= 13
+
+
+async def _reference() -> tuple[Body, list[str]]:
+    world = World()
+    await _run_course(world)
+    return _timeless(world.status), world.kube.writes
+
+
+@pytest.mark.parametrize("after_write", [False, True])
+async def test_a_crash_at_any_write_comes_to_the_same_end(after_write: bool) -> None:
+    want, writes = await _reference()
+    want_creates = sorted(write for write in writes if write.startswith("create"))
+    for crash_at in range(len(writes)):
+        world = World()
+        world.kube.crash_at, world.kube.crash_after_write = crash_at, after_write
+        await _run_course(world)
+        assert _timeless(world.status) == want, crash_at
+        assert sorted({w for w in world.kube.writes if w.startswith("create")}) == want_creates, crash_at
+        assert (world.kube.jobs, world.kube.pods) == ({}, {}), crash_at
+
+
+async def test_a_stale_cache_neither_loses_nor_repeats_a_job() -> None:
+    world = World()
+    await world.settle()
+    stale = world.store.snapshot(KEY, world.now)
+    assert stale is not None
+    world.kube.advance(Stage.PREPARE, _prepared)
+    await world.settle()
+    world.restart()
+    world.store.put_training(dict(stale.training))
+    writes = len(world.kube.writes)
+    await world.reconciler.reconcile(KEY)
+    assert [w for w in world.kube.writes[writes:] if not w.startswith("patch")] == []
+    assert world.status["jobName"] == "cats-r1a1-train"
+
+
+async def test_a_conflict_is_decided_anew_on_the_fresh_object() -> None:
+    world = World()
+    await world.settle()
+    world.observe()
+    assert world.kube.training is not None
+    world.kube.training["spec"] = world.kube.training["spec"] | {"stop": True}
+    world.kube.touch()
+    world.kube.advance(Stage.PREPARE, start)
+    started = view_pod(world.kube.pods["cats-r1a1-prepare"])
+    assert started is not None
+    world.store.put_pod(KEY, started)
+    await world.reconciler.reconcile(KEY)
+    assert "delete cats-r1a1-prepare" in world.kube.writes
+
+
+async def test_a_refused_job_is_told_and_tried_again() -> None:
+    world = World()
+    world.kube.refuse_jobs = KubeError(403, "exceeded quota: jobs")
+    world.observe()
+    delay = await world.reconciler.reconcile(KEY)
+    assert delay is not None
+    assert world.status["phase"] == "Pending"
+    assert world.status["failure"]["reason"] == "QuotaExceeded"
+    world.kube.refuse_jobs = None
+    await world.settle()
+    assert world.status["phase"] == "Preparing"
+    assert "failure" not in world.status
+
+
+async def test_a_training_that_is_being_deleted_is_left_alone() -> None:
+    training = make_training()
+    training["metadata"]["deletionTimestamp"] = at(1)
+    world = World(training)
+    await world.settle()
+    assert world.kube.writes == []
+
+
+async def test_a_settled_training_costs_nothing_at_a_restart() -> None:
+    world = World()
+    await _run_course(world)
+    writes = len(world.kube.writes)
+    for _ in range(3):
+        world.restart()
+        await world.settle()
+    assert len(world.kube.writes) == writes
+
+
+async def test_time_to_live_deletes_the_training() -> None:
+    world = World(make_training(lifecycle={"ttlSecondsAfterFinished": 10}, stop=True))
+    await world.settle()
+    assert world.status["phase"] == "Terminated"
+    world.now += timedelta(seconds=11)
+    await world.settle()
+    assert world.kube.writes[-1] == "delete training"
+
+
+async def test_events_in_any_order_come_to_the_same_end() -> None:
+    """The kubelet and the user race: whatever comes first, nothing is created after a stop."""
+    changes: Iterator[Any] = itertools.permutations(["stop", "start", "end"])
+    for order in changes:
+        world = World()
+        await world.settle()
+        for change in order:
+            if change == "stop":
+                assert world.kube.training is not None
+                world.kube.training["spec"] = world.kube.training["spec"] | {"stop": True}
+                world.kube.touch()
+            else:
+                world.kube.advance(Stage.PREPARE, start if change == "start" else _prepared)
+            await world.settle()
+        trained = "create cats-r1a1-train" in world.kube.writes
+        assert world.status["phase"] == "Terminated", order
+        assert trained == (order.index("end") < order.index("stop")), order
+        assert world.kube.jobs == {}, order

@@ -1,0 +1,46 @@
+"""Settings come from the environment, are checked, and are described."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from yolo_operator.settings import Settings
+
+NEEDED = {"TRAINER_IMAGE": "trainer:1", "DATA_CLAIM": "d", "RUNS_CLAIM": "r"}
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"YOLO_OPERATOR_{name}", value)
+
+
+def test_settings_read_lists_and_maps_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(
+        monkeypatch,
+        **NEEDED,
+        NAMESPACES='["a", "b"]',
+        NODE_SELECTOR='{"disk": "ssd"}',
+        TOLERATIONS='[{"key": "gpu", "operator": "Exists", "tolerationSeconds": 5}]',
+        IMAGE_PULL_SECRETS='["s"]',
+    )
+    settings = Settings()
+    assert settings.namespaces == ["a", "b"]
+    assert settings.node_selector == {"disk": "ssd"}
+    assert settings.tolerations[0].toleration_seconds == 5
+    assert settings.image_pull_secrets == ["s"]
+
+
+def test_settings_are_frozen_and_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, **NEEDED)
+    with pytest.raises(ValidationError):
+        Settings().log_level = "DEBUG"  # type: ignore[misc]
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_main_names_the_setting_that_is_missing() -> None:
+    done = subprocess.run([sys.executable, "-m", "yolo_operator"], env={}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "YOLO_OPERATOR_TRAINER_IMAGE: Field required" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,214 @@
+"""The status: what it says, that it stays the same, and the patch that stores it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from operator_objects import (
+    SETTINGS,
+    at,
+    end,
+    make_job,
+    make_pod,
+    make_result,
+    make_training,
+    make_view,
+    start,
+)
+from yolo_crds.conditions import ConditionType, Reason
+from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
+from yolo_crds.trainer import ProgressLine
+from yolo_crds.training import Dataset, Status, YoloTraining
+from yolo_operator.reconcile import decide
+from yolo_operator.status import (
+    STATUS_MAX_BYTES,
+    fit,
+    merge_patch,
+    print_eta,
+    print_metric,
+    status_patch,
+)
+
+PREPARE = make_job(make_training(), Stage.PREPARE)
+PREPARED = end(make_pod(PREPARE), seconds=20, result=make_result(Stage.PREPARE, dataset={"hash": "abc"}))
+TRAIN = make_job(make_training(), Stage.TRAIN, seconds=21)
+POD = make_pod(TRAIN, seconds=22)
+LINE = ProgressLine(
+    seq=7,
+    time=1_795_514_500.0,
+    stage="epoch",
+    epoch=45,
+    epochs=100,
+    percent=44.5,
+    eta_seconds=720,
+    images_per_second=80.0,
+    metrics={"metrics/mAP50-95(B)": 0.614, "metrics/mAP50(B)": None},
+)
+
+
+def _conditions(status: Status) -> dict[str, tuple[str, str, str]]:
+    return {c.type: (c.status, c.reason, c.last_transition_time) for c in status.conditions}
+
+
+def test_observe_shows_the_progress_of_the_running_pod() -> None:
+    pod = start(POD, 30)
+    view = make_view(
+        make_training(), [PREPARE, TRAIN], [PREPARED, pod], progress={pod["metadata"]["uid"]: LINE}
+    )
+    status = decide(view, SETTINGS).status
+    assert status.progress is not None
+    assert (status.progress.epoch, status.progress.percent) == (45, 44.5)
+    assert status.progress.metrics == {"metrics/mAP50-95(B)": 0.614}
+    assert status.printed is not None
+    assert status.printed.to_wire() == {"epoch": "45/100", "metric": "mAP50-95 0.61", "eta": "12m"}
+    assert status.start_time == at(30)
+    assert (status.job_name, status.pod_name, status.node_name) == (
+        "cats-r1a1-train",
+        "cats-r1a1-train-x1",
+        "node-1",
+    )
+
+
+def test_observe_is_a_fixed_point() -> None:
+    pod = start(POD, 30)
+    training = make_training()
+    first = decide(make_view(training, [PREPARE, TRAIN], [PREPARED, pod]), SETTINGS).status
+    stored = training | {"status": first.to_wire()}
+    again = decide(make_view(stored, [PREPARE, TRAIN], [PREPARED, pod], seconds=5000), SETTINGS).status
+    assert again == first
+    assert status_patch(stored["status"], again) == {}
+
+
+def test_observe_keeps_the_progress_over_a_restart_of_the_operator() -> None:
+    pod = start(POD, 30)
+    objects: dict[str, Any] = {"jobs": [PREPARE, TRAIN], "pods": [PREPARED, pod]}
+    told = decide(
+        make_view(make_training(), **objects, progress={pod["metadata"]["uid"]: LINE}), SETTINGS
+    ).status
+    stored = make_training(status=told.to_wire())
+    assert decide(make_view(stored, **objects), SETTINGS).status == told
+
+
+def test_observe_tells_all_conditions() -> None:
+    status = decide(make_view(make_training(), [PREPARE, TRAIN], [PREPARED, start(POD, 30)]), SETTINGS).status
+    assert _conditions(status) == {
+        ConditionType.RECONCILING: ("True", Reason.TRAINING, at(30)),
+        ConditionType.STALLED: ("False", Reason.TRAINING, at(30)),
+        ConditionType.DATA_READY: ("True", Reason.DATA_PREPARED, at(30)),
+        ConditionType.POD_READY: ("True", Reason.TRAINING, at(30)),
+        ConditionType.PROGRESSING: ("True", Reason.TRAINING, at(30)),
+        ConditionType.SUSPENDED: ("False", Reason.TRAINING, at(30)),
+        ConditionType.COMPLETE: ("False", Reason.TRAINING, at(30)),
+        ConditionType.FAILED: ("False", Reason.TRAINING, at(30)),
+        ConditionType.FINISHED: ("False", Reason.TRAINING, at(30)),
+    }
+
+
+def test_observe_changes_a_transition_time_only_with_the_status() -> None:
+    objects: tuple[Any, Any] = ([PREPARE, TRAIN], [PREPARED, start(POD, 30)])
+    running = make_training(status=decide(make_view(make_training(), *objects), SETTINGS).status.to_wire())
+    failed = decide(
+        make_view(running, [PREPARE, TRAIN], [PREPARED, end(POD, 4, seconds=60)]), SETTINGS
+    ).status
+    conditions = _conditions(failed)
+    assert conditions[ConditionType.DATA_READY] == ("True", Reason.DATA_PREPARED, at(30))
+    assert conditions[ConditionType.COMPLETE] == ("False", Reason.TRAINING_FAILED, at(30))
+    assert conditions[ConditionType.STALLED] == ("True", Reason.TRAINING_FAILED, at(60))
+    assert conditions[ConditionType.RECONCILING] == ("False", Reason.TRAINING_FAILED, at(60))
+    assert failed.completion_time == at(60)
+
+
+def test_observe_shows_what_blocks_a_pod_and_keeps_the_phase() -> None:
+    message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu"
+    condition = {"type": "PodScheduled", "status": "False", "message": message}
+    pod = POD | {"status": {"phase": "Pending", "conditions": [condition]}}
+    status = decide(make_view(make_training(), [PREPARE, TRAIN], [PREPARED, pod]), SETTINGS).status
+    assert status.phase == "Queued"
+    assert _conditions(status)[ConditionType.POD_READY][:2] == ("False", Reason.UNSCHEDULABLE)
+    assert status.failure is not None
+    assert (status.failure.reason, status.failure.attempt) == (Reason.UNSCHEDULABLE, None)
+    training = make_training(status=status.to_wire())
+    later = decide(make_view(training, [PREPARE, TRAIN], [PREPARED, start(POD)]), SETTINGS).status
+    assert later.failure is None
+
+
+def test_observe_gathers_warnings_once() -> None:
+    training = make_training()
+    training["metadata"]["annotations"] = {ANNOTATION_WARNINGS: json.dumps(["obj is ignored"])}
+    result = make_result(Stage.PREPARE, warnings=["3 images skipped"])
+    pods = [end(make_pod(PREPARE), result=result)]
+    status = decide(make_view(training, [PREPARE], pods), SETTINGS).status
+    again = decide(make_view(training | {"status": status.to_wire()}, [PREPARE], pods), SETTINGS).status
+    assert again.warnings == ["obj is ignored", "3 images skipped"]
+
+
+@pytest.mark.parametrize("text", ["no json", "3", '{"a": 1}'])
+def test_observe_ignores_a_warnings_annotation_that_is_no_list(text: str) -> None:
+    training = make_training()
+    training["metadata"]["annotations"] = {ANNOTATION_WARNINGS: text}
+    assert decide(make_view(training), SETTINGS).status.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "want"),
+    [
+        ({}, {"a": 1}, {"a": 1}),
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 1, "b": 2}, {"a": 1}, {"b": None}),
+        ({"m": {"x": 1, "y": 2}}, {"m": {"x": 1, "z": 3}}, {"m": {"y": None, "z": 3}}),
+        ({"m": {"x": 1}}, {}, {"m": None}),
+        ({"l": [1, 2]}, {"l": [1]}, {"l": [1]}),
+    ],
+)
+def test_merge_patch_is_the_difference(old: Any, new: Any, want: Any) -> None:
+    assert merge_patch(old, new) == want
+
+
+def test_status_patch_is_empty_when_only_the_time_of_the_progress_differs() -> None:
+    stored = {"restarts": 0, "progress": {"epoch": 1, "metrics": {}, "updatedAt": at(1)}}
+    stored |= {"warnings": [], "remedies": [], "runs": [], "conditions": []}
+    status = Status.model_validate(stored | {"progress": {"epoch": 1, "updatedAt": at(2)}})
+    assert status_patch(stored, status) == {}
+    further = Status.model_validate(stored | {"progress": {"epoch": 2, "updatedAt": at(2)}})
+    assert status_patch(stored, further) == {"progress": {"epoch": 2, "updatedAt": at(2)}}
+
+
+def test_fit_keeps_the_commonest_classes_within_the_bound() -> None:
+    classes = {f"class {i} {'x' * 100}": i for i in range(1000)}
+    status = fit(Status(dataset=Dataset(hash="a", classes=classes), warnings=["w" * 256] * 20))
+    assert len(json.dumps(status.to_wire())) <= STATUS_MAX_BYTES
+    assert status.dataset is not None
+    assert max(status.dataset.classes.values()) == 999
+
+
+@pytest.mark.parametrize(
+    ("seconds", "want"),
+    [
+        (0, "0s"),
+        (45, "45s"),
+        (60, "1m"),
+        (725, "12m"),
+        (3599, "1h00m"),
+        (7500, "2h05m"),
+        (360_000, "100h00m"),
+    ],
+)
+def test_print_eta(seconds: int, want: str) -> None:
+    assert print_eta(seconds) == want
+
+
+@pytest.mark.parametrize(
+    ("model", "metrics", "want"),
+    [
+        ("yolo11n.pt", {"metrics/mAP50-95(B)": 0.614}, "mAP50-95 0.61"),
+        ("yolo11n-cls.pt", {"metrics/accuracy_top1": 0.9}, "accuracy_top1 0.90"),
+        ("yolo11n.pt", {"metrics/mAP50-95(B)": None}, None),
+        ("yolo11n.pt", {}, None),
+    ],
+)
+def test_print_metric_takes_the_headline_of_the_task(
+    model: str, metrics: dict[str, float | None], want: str | None
+) -> None:
+    training = YoloTraining.model_validate(make_training(template={"model": model, "data": {"train": "a"}}))
+    assert print_metric(training, metrics) == want
