@@ -135,7 +135,12 @@ def _data_ready(verdict: Verdict) -> bool:
 def _progress(verdict: Verdict, line: ProgressLine | None) -> Progress | None:
     before, result = verdict.before.progress, verdict.result
     progress = before
-    if line is not None:
+    if line is not None and verdict.stage == meta.Stage.PREPARE:
+        # Its percentage is of the data check; what the run has reached so far stays.
+        progress = (before or Progress()).model_copy(
+            update={"stage": line.stage, "updated_at": _time_of(line)}
+        )
+    elif line is not None:
         progress = Progress(
             stage=line.stage,
             epoch=line.epoch if line.epoch is not None else before and before.epoch,
@@ -144,7 +149,7 @@ def _progress(verdict: Verdict, line: ProgressLine | None) -> Progress | None:
             eta_seconds=line.eta_seconds,
             images_per_second=line.images_per_second,
             metrics=_numbers(line.metrics) or (before.metrics if before else {}),
-            updated_at=print_time(datetime.fromtimestamp(line.time, UTC)),
+            updated_at=_time_of(line),
         )
     if verdict.state == State.SUCCEEDED and result is not None:
         progress = (progress or Progress()).model_copy(
@@ -158,6 +163,10 @@ def _progress(verdict: Verdict, line: ProgressLine | None) -> Progress | None:
     if progress is not None and verdict.state != State.UNDER_WAY:
         progress = progress.model_copy(update={"eta_seconds": None, "images_per_second": None, "stage": None})
     return progress
+
+
+def _time_of(line: ProgressLine) -> str:
+    return print_time(datetime.fromtimestamp(line.time, UTC))
 
 
 def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:

@@ -25,7 +25,7 @@ START = {
     "model_type": "yolo11n.yaml",
     "model_name": MODEL,
     "device": "cpu",
-    "epochs": 14,
+    "epochs": 12,
     "batch_size": 8,
     "imgsz": 160,
     "workers": 0,

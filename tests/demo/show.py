@@ -11,7 +11,7 @@ _BAR = 24
 def format_state(name: str, state: dict[str, Any], elapsed: float) -> str:
     """One line: phase or stage, epoch, metric, ETA, time since the start."""
     parts = [name, f"{state['phase']:<10}"]
-    if state.get("percent") is not None:
+    if state.get("percent") is not None and state["phase"] not in ("Pending", "Preparing", "Queued"):
         done = round(_BAR * state["percent"] / 100)
         parts.append("█" * done + "░" * (_BAR - done))
     if state.get("epoch") is not None:
@@ -20,8 +20,8 @@ def format_state(name: str, state: dict[str, Any], elapsed: float) -> str:
     parts += [f"{key} {metrics[wire]:.2f}" for key, wire in _METRICS.items() if metrics.get(wire) is not None]
     if state.get("eta_seconds") is not None and state["phase"] == "Running":
         parts.append(f"ETA {_duration(state['eta_seconds'])}")
-    if state.get("reason") and state["phase"] not in ("Running", "Succeeded"):
-        parts.append(f"{state['reason']}: {state.get('message') or ''}".rstrip(": "))
+    if state.get("message") and state["phase"] not in ("Running", "Succeeded"):
+        parts.append(f"{state['reason']}: {state['message']}")
     return "  ".join([*parts, f"[{_duration(elapsed)}]"])
 
 
