@@ -68,7 +68,8 @@ class TrainerConfig(Model):
     run: int = Field(default=1, ge=1)
     attempt: int = Field(default=1, ge=1)
     resume: bool = False
-    """Go on from the folder's last checkpoint: asked for by the user, or a restart within a run."""
+    """Go on from the folder's last checkpoint, whichever run wrote it. An attempt after the first goes on
+    from its own run's last checkpoint in any case."""
     template: Template
     overrides: dict[str, str | float | bool] = Field(default_factory=dict)
     """Ultralytics arguments that the operator changed as a remedy; they win over the template's."""

@@ -18,11 +18,9 @@ NODE_FAILURE_SECONDS = 30
 """How long a pod stays bound to a node that does not answer (Kubernetes' own default is 300)."""
 
 
-def build_prepare_job(
-    training: YoloTraining, attempt: int, settings: Settings, *, resume: bool = False
-) -> Manifest:
+def build_prepare_job(training: YoloTraining, attempt: int, settings: Settings) -> Manifest:
     """The Job that checks and converts the data, and needs no GPU."""
-    config = build_config(training, Stage.PREPARE, attempt, settings, resume=resume)
+    config = build_config(training, Stage.PREPARE, attempt, settings)
     mounts = [
         {"name": "data", "mountPath": str(DATA_DIR)},
         {"name": "runs", "mountPath": str(RUNS_DIR)},
@@ -45,14 +43,13 @@ def build_train_job(
     attempt: int,
     settings: Settings,
     *,
-    resume: bool = False,
     avoid_node: str | None = None,
 ) -> Manifest:
     """The Job that trains. It sees the data read-only and of the run volume its own folders alone.
 
     `avoid_node` is the name of a node that it must not run on again.
     """
-    config = build_config(training, Stage.TRAIN, attempt, settings, resume=resume)
+    config = build_config(training, Stage.TRAIN, attempt, settings)
     wanted, scheduling = training.spec.template.resources, training.spec.template.scheduling
     mounts: list[Manifest] = [
         {"name": "data", "mountPath": str(DATA_DIR), "readOnly": True},
@@ -83,9 +80,7 @@ def build_train_job(
     return _job(training, Stage.TRAIN, attempt, pod)
 
 
-def build_config(
-    training: YoloTraining, stage: Stage, attempt: int, settings: Settings, *, resume: bool
-) -> TrainerConfig:
+def build_config(training: YoloTraining, stage: Stage, attempt: int, settings: Settings) -> TrainerConfig:
     """What the trainer is told."""
     lifecycle = training.spec.lifecycle
     return TrainerConfig(
@@ -95,7 +90,7 @@ def build_config(
         model_name=training.model_name,
         run=training.spec.run,
         attempt=attempt,
-        resume=resume,
+        resume=training.spec.resume,
         template=training.spec.template,
         stall_timeout_seconds=lifecycle.stall_timeout_seconds,
         active_deadline_seconds=lifecycle.active_deadline_seconds,

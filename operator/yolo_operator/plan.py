@@ -107,7 +107,7 @@ def _clear(view: Snapshot, verdict: Verdict) -> bool:
 
 def _build(training: YoloTraining, verdict: Verdict, settings: Settings) -> Manifest:
     if verdict.stage == Stage.PREPARE:
-        return build_prepare_job(training, verdict.attempt, settings, resume=verdict.resume)
+        return build_prepare_job(training, verdict.attempt, settings)
     last = verdict.before.failure
     avoid = last.node if last is not None and last.reason == Reason.GPU_FAULT else None
-    return build_train_job(training, verdict.attempt, settings, resume=verdict.resume, avoid_node=avoid)
+    return build_train_job(training, verdict.attempt, settings, avoid_node=avoid)

@@ -91,12 +91,6 @@ class Verdict:
         return self.failure is not None and self.failure.reason not in NOT_COUNTED
 
     @property
-    def resume(self) -> bool:
-        """Whether the attempt goes on from a checkpoint: if the user wants it, or this run trained before."""
-        asked = self.training is not None and self.training.spec.resume
-        return asked or (self.attempt > 1 and self.before.start_time is not None)
-
-    @property
     def terminal(self) -> bool:
         return self.state in ENDED or self.state in {State.SETTLED, State.REFUSED}
 

@@ -54,8 +54,8 @@ ELABORATE = SETTINGS.model_copy(
 JOBS = {
     "job-prepare": build_prepare_job(PLAIN, 1, SETTINGS),
     "job-train": build_train_job(PLAIN, 1, SETTINGS),
-    "job-prepare-full": build_prepare_job(FULL, 2, ELABORATE, resume=True),
-    "job-train-full": build_train_job(FULL, 2, ELABORATE, resume=True, avoid_node="node-7"),
+    "job-prepare-full": build_prepare_job(FULL, 2, ELABORATE),
+    "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_node="node-7"),
     "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
 }
 

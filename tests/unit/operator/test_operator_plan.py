@@ -226,7 +226,6 @@ def test_suspend_goes_on_with_the_next_attempt() -> None:
     stored = stored | {"status": idle.status.to_wire(), "spec": RUNNING["spec"]}
     resumed = _decide(stored)
     assert _created(resumed) == ["cats-r1a2-prepare"]
-    assert resumed.verdict.resume
 
 
 def test_higher_run_resets_the_status_and_removes_the_old_jobs() -> None:
@@ -256,7 +255,6 @@ def test_retry_annotation_starts_another_attempt_once() -> None:
     retried = _decide(failed)
     assert _created(retried) == ["cats-r1a2-prepare"]
     assert (retried.status.attempt, retried.status.retry, retried.status.restarts) == (2, "again", 0)
-    assert retried.verdict.resume
     second = make_job(failed, Stage.PREPARE, attempt=2)
     stored = failed | {"status": retried.status.to_wire()}
     over = _with_status(stored, make_view(stored, [second], [end(make_pod(second), 3)]))
