@@ -42,9 +42,12 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _why(status: Mapping[str, Any], phase: str) -> tuple[str, str]:
-    """Reason and message: of the failure, else of the condition that tells most."""
+    """Reason and message: of what failed or blocks, else of the condition that tells most.
+
+    A failure with an attempt is that of an earlier one while another is under way: no news of this one.
+    """
     failure = status.get("failure")
-    if failure and phase == Phase.FAILED:
+    if failure and (phase == Phase.FAILED or failure.get("attempt") is None):
         text = f"{failure['message']} ({failure['hint']})" if failure.get("hint") else failure["message"]
         return failure["reason"], text
     types = (

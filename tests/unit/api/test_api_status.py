@@ -72,6 +72,20 @@ def test_to_view_of_a_running_training() -> None:
     }
 
 
+def test_to_view_of_a_waiting_training_names_what_blocks_it() -> None:
+    blocked = {"reason": "Unschedulable", "message": "no node has enough nvidia.com/gpu", "hint": "add one"}
+    earlier = blocked | {"reason": "NodeLost", "attempt": 1}
+    status = {"run": 2, "phase": "Queued"}
+    reconciling = [{"type": "Reconciling", "status": "True", "reason": "Queued", "message": "attempt 2"}]
+    view = to_view(training(status | {"failure": blocked, "conditions": reconciling}))
+    assert (view["reason"], view["message"]) == (
+        "Unschedulable",
+        "no node has enough nvidia.com/gpu (add one)",
+    )
+    view = to_view(training(status | {"failure": earlier, "conditions": reconciling}))
+    assert (view["reason"], view["message"]) == ("Queued", "attempt 2")
+
+
 def test_to_view_of_a_failed_training_says_why_and_what_to_do() -> None:
     status = {
         "run": 2,
