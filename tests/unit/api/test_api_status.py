@@ -52,7 +52,7 @@ def test_to_view_of_a_running_training() -> None:
             "metrics": {"metrics/mAP50(B)": 0.5},
         },
         "warnings": ["fewer workers"],
-        "failure": {"reason": "OOMKilled", "message": "of the attempt before"},
+        "failure": {"attempt": 1, "reason": "OOMKilled", "message": "of the attempt before"},
         "conditions": [{"type": "Reconciling", "status": "True", "reason": "Training", "message": "epoch 3"}],
     }
     body = training(status)
