@@ -1,13 +1,13 @@
 """Brings the system up: on a local Kubernetes of its own, or on the current kube context."""
 
 import os
+import shutil
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cluster import Cluster, build, images, packages
+from cluster.processes import Daemon, Supervisor
 from cluster.progress import say, step
 
 from .install import NODE_PORT, ROOT, InstallError, System, install_chart
@@ -16,6 +16,8 @@ RELEASE = "yolo"
 NAMESPACE = "yolo"
 PORT = 60066
 """Of the older server: its clients change host and port, here only the host."""
+_CURRENT = ROOT / ".local" / "current"
+_FORWARD = "port-forward"
 LOCAL_VALUES = [
     "legacy.anonymous=true",  # only 127.0.0.1 of this machine leads here
     "dataAccess.enabled=true",
@@ -52,10 +54,10 @@ def bring_up(name: str, *, port: int = PORT, values: list[str] | None = None) ->
     return system
 
 
-def bring_up_current() -> System:
+def bring_up_current(port: int = PORT) -> System:
     """A ready system on the current kube context; images are named by IMAGE_REGISTRY and IMAGE_TAG.
 
-    The façade is reached through `kubectl port-forward`, which ends with this process. Raises InstallError.
+    The façade is reached through a `kubectl port-forward` that `tear_down` ends. Raises InstallError.
     """
     registry, tag = os.environ.get("IMAGE_REGISTRY"), os.environ.get("IMAGE_TAG")
     if not registry or not tag:
@@ -63,17 +65,27 @@ def bring_up_current() -> System:
             "CLUSTER=current needs images that the cluster's nodes can pull: build and push the three images "
             "(README, «Install on your cluster»), then set IMAGE_REGISTRY and IMAGE_TAG"
         )
-    system = System(None, None, NAMESPACE, RELEASE, f"http://127.0.0.1:{PORT}")
+    kubectl = shutil.which("kubectl")
+    if kubectl is None or shutil.which("helm") is None:
+        raise InstallError("CLUSTER=current needs kubectl and helm on PATH")
+    kubeconfig = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config").resolve()
+    system = System(kubeconfig, None, NAMESPACE, RELEASE, f"http://127.0.0.1:{port}")
     references = {part: f"{registry}/yolo-operator/{part}:{tag}" for part in ("operator", "api", "trainer")}
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            raise InstallError(f"port {PORT} of 127.0.0.1 is taken; end what listens there")
     with step("chart: installed and ready"):
         install_chart(system, references, LOCAL_VALUES)
-    forward = ["kubectl", "--namespace", NAMESPACE, "port-forward", f"svc/{RELEASE}-api", f"{PORT}"]
-    subprocess.Popen(forward, stdout=subprocess.DEVNULL, stderr=sys.stderr)
+    forward = ("--namespace", NAMESPACE, "port-forward", f"svc/{RELEASE}-api", f"{port}:60066")
+    forwarder = Supervisor(_CURRENT)
+    if forwarder.pid(_FORWARD) is None and _listens(port):
+        raise InstallError(f"port {port} of 127.0.0.1 is taken; end what listens there")
+    forwarder.stop(_FORWARD)  # the pod that it leads to may be an earlier one
+    forwarder.start(Daemon(_FORWARD, (kubectl, *forward), env={"KUBECONFIG": str(kubeconfig)}))
     system.wait_ready()
     return system
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def write_environment(system: System) -> Path:
@@ -90,9 +102,10 @@ def write_environment(system: System) -> Path:
 
 
 def tear_down() -> None:
-    """End every local cluster that was started from this checkout."""
-    state = ROOT / ".local" / "cluster"
-    for folder in sorted(state.iterdir()) if state.is_dir() else ():
-        if folder.is_dir():
-            Cluster(folder.name).down()
+    """End every local cluster that was started from this checkout, and the way to a foreign one."""
+    for cluster in Cluster.here():
+        cluster.down()
+    if _CURRENT.exists():
+        Supervisor(_CURRENT).stop(_FORWARD)
+        say(f"  the release on your own cluster stays; to remove it: helm -n {NAMESPACE} uninstall {RELEASE}")
     say("  nothing of ours runs any more; the cache stays (make distclean removes it)")
