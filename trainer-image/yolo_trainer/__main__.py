@@ -1,0 +1,28 @@
+"""`python -m yolo_trainer [CONFIG.json]`: prepare and train one model; see `config.load_config`."""
+
+from __future__ import annotations
+
+import sys
+
+from .config import load_config
+from .errors import TrainerError
+from .outcome import Outcome
+from .results import build_refusal, write_termination_message
+from .supervisor import StopSignal, Supervisor
+
+
+def main() -> int:
+    """The exit code, one of `trainer.ExitCode`."""
+    stop = StopSignal()
+    stop.install()
+    try:
+        config = load_config(sys.argv[1:])
+    except TrainerError as error:
+        write_termination_message(build_refusal(Outcome.of(error)))
+        print(f"ERROR {error.message}", file=sys.stderr)
+        return int(error.exit_code)
+    return int(Supervisor(config, stop).run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What leaves the trainer as text: the worker's lines, the old log lines, and progress lines among them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sys
+import time
+import zoneinfo
+from pathlib import Path
+from typing import IO, TextIO
+
+from yolo_crds.trainer import PROGRESS_EVERY_LINES
+
+from .progress import Progress
+
+PROGRESS_SECONDS = 10.0
+
+
+class Console:
+    """Standard streams of the supervisor and, once opened, the attempt's two log files.
+
+    A log file that cannot be written (disk full) is given up; what was printed still reaches the streams.
+    """
+
+    def __init__(self, progress: Progress, time_zone: str) -> None:
+        self._progress = progress
+        self._streams: dict[str, TextIO] = {"out": sys.stdout, "err": sys.stderr}
+        self._logs: dict[str, IO[str]] = {}
+        self._zone = _zone(time_zone)
+        self._seq = 0
+        self._lines = 0
+        self._last_progress = float("-inf")
+
+    def open_logs(self, folder: Path) -> None:
+        """From now on lines also go to train_std.log and train_err.log in `folder`, behind what they hold."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for stream, name in (("out", "train_std.log"), ("err", "train_err.log")):
+            self._logs[stream] = (folder / name).open("a", encoding="utf-8", buffering=1)
+
+    @property
+    def err_log(self) -> Path | None:
+        """The open train_err.log."""
+        log = self._logs.get("err")
+        return Path(log.name) if log else None
+
+    def close(self) -> None:
+        """Closes the log files."""
+        for log in self._logs.values():
+            with contextlib.suppress(OSError):
+                log.close()
+        self._logs.clear()
+
+    def line(self, stream: str, text: str, now: float) -> None:
+        """One line of the worker, of stream `out` or `err`."""
+        self._print(stream, text)
+        if log := self._logs.get(stream):
+            try:
+                log.write(f"{text}\n")
+            except OSError as error:
+                del self._logs[stream]
+                self._print("err", f"WARNING {log.name} is given up: {error}")
+        if self._lines >= PROGRESS_EVERY_LINES - 10:  # what else is printed must fit into the hundred, too
+            self.progress(now)
+
+    def legacy(self, text: str, now: float) -> None:
+        """A line that clients of the older server parse: `* <text>, <local time>`."""
+        stamp = datetime.datetime.now(self._zone).strftime("%Y-%m-%d %H:%M:%S")
+        self.line("out", f"* {text}, {stamp}", now)
+
+    def progress(self, now: float) -> None:
+        """A progress line, now."""
+        self._seq += 1
+        self._last_progress = now
+        self._print("out", self._progress.line(self._seq, now, time.time()).to_line())
+        self._lines = 0
+
+    def progress_if_due(self, now: float) -> None:
+        """A progress line if the last one is `PROGRESS_SECONDS` old."""
+        if now - self._last_progress >= PROGRESS_SECONDS:
+            self.progress(now)
+
+    def _print(self, stream: str, text: str) -> None:
+        self._lines += 1
+        with contextlib.suppress(OSError, ValueError):  # nobody reads any more: the files are still written
+            print(text, file=self._streams[stream], flush=True)
+
+
+def _zone(name: str) -> datetime.tzinfo:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return datetime.UTC

@@ -1,0 +1,207 @@
+"""Labels of either format to the lines of a YOLO label file. Pure, but for what it counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from yolo_crds.training import Task
+
+from . import geometry
+from .errors import InvalidDataError
+from .geometry import Point
+from .skipped import Skipped
+from .source import Sample, Shape
+
+POLYGON_TASKS = frozenset({"segment", "semantic", "obb"})
+_FAR_OUT = 2.0  # normalised numbers beyond this are pixels
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the lines are for."""
+
+    task: Task
+    names: tuple[str, ...]
+    """Class names; the position is the class index."""
+    kpt_shape: tuple[int, int] | None = None
+    """Keypoints and numbers for each (2 or 3), for `pose`."""
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+
+def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, skipped: Skipped) -> list[str]:
+    """The lines of an image whose shapes are in pixels of `sample.size`, else of the upright image."""
+    width, height = image_size
+    if sample.size and sample.size != image_size:
+        skipped.add("sizeMismatch", sample.stem)
+        # Turned by its EXIF tag, an image is trained on and was labelled upright. Otherwise the cached file
+        # is a scaled one, and the shapes count in the size that the data set gives.
+        if sample.size != (height, width):
+            width, height = int(sample.size[0]), int(sample.size[1])
+    index = target.index
+    lines: dict[str, None] = {}
+    for shape in sample.shapes:
+        if shape.label not in index:
+            skipped.add_unknown(shape.label)
+            continue
+        points = _outline(shape, target.task)
+        if points is None:
+            skipped.add("otherShape", f"{sample.stem} ({shape.kind})")
+            continue
+        if shape.kind == "rectangle" and target.task in POLYGON_TASKS:
+            skipped.add("boxAsPolygon", sample.stem)
+        line = _outline_line(
+            index[shape.label], geometry.scale(points, width, height), target.task, sample.stem, skipped
+        )
+        if line in lines:
+            skipped.add("duplicateBox", sample.stem)
+        elif line:
+            lines[line] = None
+    return list(lines)
+
+
+def row_lines(
+    text: str,
+    where: str,
+    remap: Sequence[int | None],
+    target: Target,
+    skipped: Skipped,
+    source_names: Sequence[str],
+) -> list[str]:
+    """The lines of a YOLO label file, checked: numbers, columns, class ids.
+
+    `remap` gives each class id its new index, None to leave it out.
+
+    Raises InvalidDataError with file and line for what is no label of the task.
+    """
+    lines: dict[str, None] = {}
+    for number, row in enumerate(text.splitlines(), start=1):
+        words = row.split()
+        if not words:
+            continue
+        place = f"{where}, line {number}"
+        class_id, values = _numbers(words, place)
+        if not 0 <= class_id < len(remap):
+            raise InvalidDataError(
+                f"{place}: class {class_id} is not among the classes 0 to {len(remap) - 1}"
+            )
+        new = remap[class_id]
+        if new is None:
+            skipped.add_unknown(source_names[class_id])
+            continue
+        if target.task == "pose":
+            line = _pose_line(new, values, target, place, skipped)
+        else:
+            line = _row_line(new, values, target, place, skipped)
+        if line in lines:
+            skipped.add("duplicateBox", where)
+        elif line:
+            lines[line] = None
+    return list(lines)
+
+
+def _outline(shape: Shape, task: Task) -> list[Point] | None:
+    """The corners that a shape has for a task; None when the task does not take it."""
+    points = list(shape.points)
+    match shape.kind:
+        case "rectangle" if len(points) >= 2:
+            return geometry.corners(geometry.box_around(points))
+        case "polygon" if len(points) >= 3 and (task != "obb" or len(points) == 4):
+            return points
+        case "circle" if len(points) == 2 and task != "obb":
+            if task in POLYGON_TASKS:
+                return geometry.circle_polygon(points[0], points[1])
+            return geometry.corners(geometry.circle_box(points[0], points[1]))
+    return None
+
+
+def _outline_line(index: int, points: list[Point], task: Task, name: str, skipped: Skipped) -> str | None:
+    """The line of normalised corners: clipped to the image; None when nothing of it is left."""
+    box = geometry.box_around(points)
+    if geometry.is_empty(box):
+        skipped.add("noSize", name)
+        return None
+    inside = geometry.is_inside(points)
+    if task in POLYGON_TASKS:
+        kept = points if inside else geometry.clip_polygon(points)
+        if len(kept) < 3 or geometry.is_empty(geometry.box_around(kept)):
+            skipped.add("outside", name)
+            return None
+        values: Sequence[float] = [_within(v) for point in kept for v in point]
+    else:
+        clipped = box if inside else geometry.clip_box(box)
+        if geometry.is_empty(clipped):
+            skipped.add("outside", name)
+            return None
+        values = geometry.centre_form(clipped)
+    if not inside:
+        skipped.add("clipped", name)
+    return geometry.to_line(index, values)
+
+
+def _row_line(index: int, values: list[float], target: Target, place: str, skipped: Skipped) -> str | None:
+    """A detection, segmentation or oriented row, in whichever of the forms it came."""
+    task = target.task
+    if target.kpt_shape and len(values) == 4 + target.kpt_shape[0] * target.kpt_shape[1]:
+        values = values[:4]  # a pose row for a task without keypoints: its box
+    if len(values) == 4:
+        if min(values[2:]) <= 0:
+            skipped.add("noSize", place)
+            return None
+        points = geometry.corners(geometry.corner_form(*values))
+        if task in POLYGON_TASKS:
+            skipped.add("boxAsPolygon", place)
+        elif geometry.is_inside(points):
+            return geometry.to_line(index, values)  # as written: no rounding there and back
+        return _outline_line(index, points, task, place, skipped)
+    polygon_ok = len(values) == 8 if task == "obb" else len(values) >= 6 and len(values) % 2 == 0
+    if not polygon_ok:
+        want = {"obb": "9", "detect": "5"}.get(task, "an odd number of at least 7")
+        raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}")
+    points = list(zip(values[::2], values[1::2], strict=True))
+    return _outline_line(index, points, task, place, skipped)
+
+
+def _pose_line(index: int, values: list[float], target: Target, place: str, skipped: Skipped) -> str | None:
+    count, dims = target.kpt_shape or (0, 0)
+    if len(values) != 4 + count * dims:
+        raise InvalidDataError(
+            f"{place}: {len(values) + 1} columns; kpt_shape [{count}, {dims}] takes {5 + count * dims}"
+        )
+    box = geometry.corner_form(*values[:4])
+    inside = geometry.is_inside([box[:2], box[2:]])
+    clipped = box if inside else geometry.clip_box(box)
+    if geometry.is_empty(clipped):
+        skipped.add("noSize" if geometry.is_empty(box) else "outside", place)
+        return None
+    if not inside:
+        skipped.add("clipped", place)
+    shown = values[:4] if inside else geometry.centre_form(clipped)
+    keypoints: list[float] = []
+    for i in range(4, len(values), dims):
+        x, y, *visible = values[i : i + dims]
+        keypoints += [_within(x), _within(y), *visible]
+    return geometry.to_line(index, [*shown, *keypoints])
+
+
+def _within(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+def _numbers(words: list[str], place: str) -> tuple[int, list[float]]:
+    try:
+        first, *rest = (float(word) for word in words)
+    except ValueError as error:
+        raise InvalidDataError(f"{place}: {error}; a label row is numbers only") from error
+    if not first.is_integer() or not all(math.isfinite(v) for v in rest):
+        raise InvalidDataError(f"{place}: {' '.join(words[:6])} is no label row")
+    if len(rest) < 4:
+        raise InvalidDataError(f"{place}: {len(words)} columns; at least 5 are needed")
+    if max(abs(v) for v in rest[:4]) > _FAR_OUT:
+        raise InvalidDataError(f"{place}: coordinates are pixels; YOLO labels are parts of 0 to 1")
+    return int(first), rest

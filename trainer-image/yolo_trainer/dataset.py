@@ -1,0 +1,275 @@
+"""From the references of `template.data` to a prepared data set: read, verify, convert, split, build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from yolo_crds.arguments import load_schema
+from yolo_crds.layout import DataVolume
+from yolo_crds.training import Data, Task
+
+from .cgroup import cpus
+from .convert import Target, row_lines, shape_lines
+from .errors import InvalidDataError, volume_errors
+from .images import ImageFacts, Report, map_parallel
+from .locate import Located, inspect, locate
+from .manifest import Details, Index, first_changed, read_manifest
+from .prepared_set import Item, SetPlan, build_set
+from .skipped import Skipped
+from .source import Sample, Source, find_reference
+from .summary import summarize
+from .ucd import SUFFIXES as UCD_SUFFIXES
+from .ucd import labels_of, open_ucd
+from .yolo_folder import open_class_folders, open_yolo
+
+_VERSION = 1  # of the rules below; part of the key under which an outcome is remembered
+_UCD_TASKS = frozenset({"detect", "segment", "semantic", "obb"})
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """Where a prepared data set lies and what is to be said about it."""
+
+    folder: Path
+    details: Details
+    sources: dict[str, Source]
+    """What `template.data` named, by field: `train`, and `val` where it was given."""
+
+    @property
+    def data_path(self) -> Path:
+        """What Ultralytics takes as `data`."""
+        return self.folder / self.details.data_yaml
+
+
+@dataclass
+class _Job:
+    """One preparation on its way."""
+
+    volume: DataVolume
+    data: Data
+    task: Task
+    report: Report
+    skipped: Skipped = field(default_factory=Skipped)
+    warnings: list[str] = field(default_factory=list)
+
+    @cached_property
+    def real_root(self) -> Path:
+        return self.volume.root.resolve()
+
+
+def prepare_dataset(volume: DataVolume, data: Data, task: Task, report: Report) -> PreparedSet:
+    """Verifies and converts what `data` names into `prepared/<hash>`; an unchanged set is only looked at.
+
+    Raises InvalidDataError for data that cannot be trained on, else what `errors.volume_errors` raises.
+    """
+    job = _Job(volume, data, task, report)
+    sources = _open_sources(job)
+    target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
+    splits = _split_samples(sources)
+    located = _locate_all(job, splits)
+    key, source_key = _keys(job, sources, target, located)
+    index = Index(volume.prepared)
+    if (details := index.lookup(key)) and _is_whole(volume, details):
+        return PreparedSet(volume.prepared / details.dataset.hash, details, sources)
+    inspected = _inspect_all(job, located, _known_facts(volume, index.last_hash(source_key)))
+    items = _items(job, sources, target, inspected)
+    flip_idx = sources["train"].flip_idx
+    plan = SetPlan(target, items, tuple(flip_idx) if flip_idx is not None else None)
+    details = summarize(plan, sources["train"].kind, job.data.train, job.skipped, job.warnings)
+    folder = build_set(plan, details, job.real_root, volume.prepared, report)
+    index.remember(key, source_key, details)
+    return PreparedSet(folder, details, sources)
+
+
+def _open_sources(job: _Job) -> dict[str, Source]:
+    sources = {"train": _open(job, job.data.train, "train")}
+    if job.data.val not in (None, "", "None"):
+        sources["val"] = _open(job, str(job.data.val), "val")
+    for source in sources.values():
+        job.warnings += source.warnings
+    return sources
+
+
+def _open(job: _Job, reference: str, data_field: str) -> Source:
+    path = find_reference(job.volume, reference, data_field)
+    with volume_errors(path, "read"):
+        if job.task == "depth":
+            raise InvalidDataError("template.task: data sets of depth maps are not prepared here")
+        if path.suffix in UCD_SUFFIXES and path.is_file():
+            if job.task not in _UCD_TASKS:
+                raise InvalidDataError(
+                    f"template.data.{data_field}: a UCD data set holds no labels for {job.task}"
+                )
+            return open_ucd(path, job.volume, job.skipped)
+        if job.task == "classify":
+            return open_class_folders(path)
+        source = open_yolo(path, job.volume)
+    if job.task == "pose" and source.kpt_shape is None:
+        raise InvalidDataError(f"{source.path}: pose needs `kpt_shape:` in the data.yaml")
+    return source
+
+
+def _class_names(job: _Job, train: Source) -> list[str]:
+    """The classes in the order of their index: the labels asked for, else those that the data set names."""
+    labels = [label.strip() for label in job.data.labels]
+    if labels:
+        twice = [label for label, n in Counter(labels).items() if n > 1]
+        if twice:
+            raise InvalidDataError(f"template.data.labels: {twice[0]!r} is given twice")
+        if train.kind == "folders" and labels != sorted(labels):
+            job.warnings.append("classification orders classes by name, not as template.data.labels does")
+        return sorted(labels) if train.kind == "folders" else labels
+    if train.names:
+        return train.names
+    found = ", ".join(labels_of(train)[:20])
+    what = f"; labels in it: {found}" if found else ""
+    raise InvalidDataError(
+        f"template.data.labels is empty and {train.path} gives classes no order{what}",
+        "list the class names in template.data.labels; the order is the class index",
+    )
+
+
+def _split_samples(sources: dict[str, Source]) -> dict[str, list[Sample]]:
+    """Samples by split; without `val` all are `train` still and are split once they are verified."""
+    train = sources["train"]
+    if "val" in sources:
+        val = sources["val"]
+        return {"train": train.samples, "val": val.own_val or val.samples}
+    return {"train": train.samples, "val": train.own_val or []}
+
+
+def _locate_all(job: _Job, splits: dict[str, list[Sample]]) -> list[Located]:
+    todo = [(split, sample) for split, samples in splits.items() for sample in samples]
+    if not splits["train"]:
+        raise InvalidDataError(f"template.data.train: no images in {job.data.train!r}")
+    root = job.real_root
+    return list(map_parallel(lambda t: locate(t[0], t[1], root), todo, cpus() * 4, "scan", job.report))
+
+
+def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]) -> list[Located]:
+    found = map_parallel(lambda one: inspect(one, known), located, cpus(), "verify", job.report)
+    usable = []
+    for one in found:
+        if one.problem:
+            detail = f" ({one.detail})" if one.detail else ""
+            job.skipped.add(one.problem, f"{one.sample.stem}{detail}")
+        else:
+            usable.append(one)
+    if not any(one.split == "train" for one in usable):
+        reasons = "; ".join(job.skipped.sentences())
+        raise InvalidDataError(f"template.data.train: no usable image in {job.data.train!r}; {reasons}")
+    return usable
+
+
+def _keys(job: _Job, sources: dict[str, Source], target: Target, located: list[Located]) -> tuple[str, str]:
+    """Keys of the index: of the sources in exactly this state with these options; of the sources alone."""
+    names = {name: [source.kind, str(source.path)] for name, source in sources.items()}
+    options = [_VERSION, load_schema().ultralytics, job.data.to_wire(), target.task, target.names]
+    digest = hashlib.sha256(json.dumps([options, names], sort_keys=True).encode())
+    for source in sources.values():
+        for file in source.files:
+            found = file.stat()
+            digest.update(json.dumps([str(file), found.st_size, found.st_mtime_ns]).encode())
+    for one in located:
+        digest.update(json.dumps(one.state()).encode())
+    return digest.hexdigest(), hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
+
+
+def _is_whole(volume: DataVolume, details: Details) -> bool:
+    manifest = read_manifest(volume.prepared / details.dataset.hash)
+    return manifest is not None and first_changed(manifest, volume.root) is None
+
+
+def _known_facts(volume: DataVolume, last_hash: str | None) -> dict[str, ImageFacts]:
+    manifest = read_manifest(volume.prepared / last_hash) if last_hash else None
+    return {facts.path: facts for facts in manifest.facts(volume.root.resolve())} if manifest else {}
+
+
+def _items(job: _Job, sources: dict[str, Source], target: Target, located: list[Located]) -> list[Item]:
+    """Items with labels converted and names unique; a validation part is split off where none is given."""
+    items: list[Item] = []
+    for split in ("train", "val"):
+        source = sources.get(split, sources["train"])
+        remap = _remap(source, target)
+        stems = Counter(_stem_key(one) for one in located if one.split == split)
+        for one in (o for o in located if o.split == split):
+            if one.sample.class_name is not None and one.sample.class_name not in target.names:
+                job.skipped.add_unknown(one.sample.class_name)
+                continue
+            items.append(_item(job, one, source, target, remap, unique=stems[_stem_key(one)] == 1))
+    items = _without_twins(job, items)
+    if not any(item.split == "val" for item in items):
+        items = split_off(items, job.data.val_fraction, job.data.seed)
+    return items
+
+
+def _stem_key(one: Located) -> tuple[str | None, str]:
+    return one.sample.class_name, one.sample.stem
+
+
+def _remap(source: Source, target: Target) -> list[int | None]:
+    """The target's class index by the source's."""
+    if source.names is None:
+        return list(range(len(target.names)))
+    index = target.index
+    return [index.get(name) for name in source.names]
+
+
+def _item(
+    job: _Job, one: Located, source: Source, target: Target, remap: Sequence[int | None], *, unique: bool
+) -> Item:
+    facts, sample = one.facts, one.sample
+    assert facts is not None, "only usable samples become items"
+    if facts.unfinished:
+        job.skipped.add("restoredImage", sample.stem)
+    if source.kind == "ucd":
+        lines = shape_lines(sample, (facts.width, facts.height), target, job.skipped)
+    elif one.label_text is not None:
+        names = source.names or target.names
+        lines = row_lines(one.label_text, _shown(job, sample), remap, target, job.skipped, names)
+    else:
+        lines = []
+    stem = sample.stem if unique else f"{sample.stem}-{facts.sha256[:8]}"
+    name = f"{stem}{Path(facts.path).suffix}"
+    return Item(one.split, name, facts, tuple(lines), sample.class_name)
+
+
+def _shown(job: _Job, sample: Sample) -> str:
+    """A label file as people see it: relative to the data volume."""
+    path = str(sample.label_file)
+    return path.removeprefix(f"{job.real_root}/").removeprefix(f"{job.volume.root}/")
+
+
+def _without_twins(job: _Job, items: list[Item]) -> list[Item]:
+    """Each place in the set once: two files of one name and content are one image."""
+    taken: dict[str, Item] = {}
+    for item in items:
+        if item.image in taken:
+            job.skipped.add("duplicateImage", item.name)
+        else:
+            taken[item.image] = item
+    return list(taken.values())
+
+
+def split_off(items: list[Item], fraction: float, seed: int) -> list[Item]:
+    """The items with a part of them turned into validation images, at random but the same for the same names.
+
+    A single image serves for both.
+    """
+    ordered = sorted(items, key=lambda item: (item.class_name or "", item.name))
+    if len(ordered) == 1:
+        return [ordered[0], _as_val(ordered[0])]
+    count = min(max(1, round(len(ordered) * fraction)), len(ordered) - 1)
+    chosen = set(random.Random(seed).sample(range(len(ordered)), count))  # noqa: S311 - no secret
+    return [_as_val(item) if i in chosen else item for i, item in enumerate(ordered)]
+
+
+def _as_val(item: Item) -> Item:
+    return Item("val", item.name, item.facts, item.lines, item.class_name)

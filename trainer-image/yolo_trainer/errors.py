@@ -1,0 +1,109 @@
+"""Failures that a person can understand; the supervisor turns them into results and exit codes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.trainer import ExitCode
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MEANINGS = {
+    errno.EACCES: "permission denied; uid, gid and mode of the volume must let the trainer in",
+    errno.EPERM: "permission denied; uid, gid and mode of the volume must let the trainer in",
+    errno.EROFS: "the volume is mounted read-only",
+    errno.EIO: "the volume reports an input/output error",
+    errno.ESTALE: "the network volume lost the file (stale handle)",
+    errno.ENOENT: "there is no such file",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+class TrainerError(Exception):
+    """An expected failure: why in one word, a sentence for a person, and what can be done about it.
+
+    `hint` defaults to the hint of the reason.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        hint: str | None = None,
+        exit_code: ExitCode = ExitCode.FAILED,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.hint = hint or HINTS.get(reason)
+        self.exit_code = exit_code
+
+
+class InvalidArgumentsError(TrainerError):
+    """An argument of the template that the installed Ultralytics does not take."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.INVALID_ARGUMENTS, message, hint, ExitCode.CONFIGURATION)
+
+
+class InvalidDataError(TrainerError):
+    """A data set that cannot be trained on."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.INVALID_DATA, message, hint, ExitCode.DATA)
+
+
+class WeightsMissingError(TrainerError):
+    """The checkpoint or architecture that `model` names is not there."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.WEIGHTS_MISSING, message, hint, ExitCode.CONFIGURATION)
+
+
+class LegacyCheckpointError(TrainerError):
+    """A checkpoint or run folder of the YOLOv5 repository."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.LEGACY_CHECKPOINT, message, hint, ExitCode.CONFIGURATION)
+
+
+class FencedError(TrainerError):
+    """A newer attempt owns the run folder."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.FENCED, message, hint, ExitCode.FENCED)
+
+
+class DiskFullError(TrainerError):
+    """A volume has no room (or quota) left."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.DISK_FULL, message, hint, ExitCode.DISK_FULL)
+
+
+class VolumeFailedError(TrainerError):
+    """A volume cannot be read or written."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.VOLUME_FAILED, message, hint, ExitCode.FAILED)
+
+
+def from_os_error(error: OSError, path: Path | str, doing: str) -> TrainerError:
+    """The domain error for a failed system call: which path, what was tried, what the number means."""
+    where = error.filename or path
+    if error.errno in _DISK_FULL:
+        return DiskFullError(f"cannot {doing} {where}: no space or quota left on the volume")
+    meaning = _MEANINGS.get(error.errno or 0) or error.strerror or str(error)
+    return VolumeFailedError(f"cannot {doing} {where}: {meaning}")
+
+
+@contextmanager
+def volume_errors(path: Path | str, doing: str) -> Iterator[None]:
+    """Turns an OSError of the block into a TrainerError; `doing` is a verb for its message, as `write`."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, path, doing) from error

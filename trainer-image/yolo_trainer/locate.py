@@ -1,0 +1,106 @@
+"""Find and read the files of a data set's samples, in parallel: images first by `stat`, then by content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import InvalidDataError, from_os_error
+from .images import CorruptImageError, ImageFacts, verify_image
+from .source import Sample
+
+_MAX_LABEL_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Located:
+    """A sample whose files were looked up; `problem` says why it cannot be used."""
+
+    split: str
+    sample: Sample
+    facts: ImageFacts | None = None
+    label_stat: tuple[int, int] | None = None
+    """Size and time of change of the label file; None when there is none."""
+    label_text: str | None = None
+    problem: str | None = None
+    """A kind of `Skipped`, such as `missingImage`."""
+    detail: str = ""
+
+    def state(self) -> list[object]:
+        """What tells whether a second look would find the same; no file is opened for it."""
+        facts = self.facts
+        image = [facts.path, facts.size, facts.mtime_ns] if facts else None
+        return [self.split, self.sample.stem, image, self.label_stat, self.problem]
+
+
+def locate(split: str, sample: Sample, real_root: Path) -> Located:
+    """Looks up image and label file beneath the data volume's resolved root, without opening them."""
+    if not _is_file_name(sample.stem):
+        return Located(split, sample, problem="unsafeName")
+    for ending in sample.endings:
+        candidate = sample.folder / f"{sample.stem}{ending}"
+        try:
+            found = candidate.stat()
+            path = candidate.resolve(strict=True)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise from_os_error(error, candidate, "read") from error
+        if not path.is_relative_to(real_root):
+            return Located(split, sample, problem="outsideVolume")
+        facts = ImageFacts(str(path), found.st_size, found.st_mtime_ns)
+        return Located(split, sample, facts, _label_stat(sample, real_root))
+    return Located(split, sample, problem="missingImage")
+
+
+def inspect(located: Located, known: Mapping[str, ImageFacts]) -> Located:
+    """Reads what `locate` found: the image (unless it is `known` unchanged) and the label text."""
+    facts = located.facts
+    if facts is None:
+        return located
+    earlier = known.get(facts.path)
+    try:
+        verified = earlier if earlier and earlier.is_unchanged(facts) else verify_image(facts)
+        text = _label_text(located)
+    except CorruptImageError as error:
+        return Located(located.split, located.sample, problem="corruptImage", detail=str(error))
+    except FileNotFoundError:
+        return Located(located.split, located.sample, problem="missingImage")
+    except OSError as error:
+        raise from_os_error(error, facts.path, "read") from error
+    return Located(located.split, located.sample, verified, located.label_stat, text)
+
+
+def _label_stat(sample: Sample, real_root: Path) -> tuple[int, int] | None:
+    if sample.label_file is None:
+        return None
+    try:
+        found = sample.label_file.stat()
+        inside = sample.label_file.resolve(strict=True).is_relative_to(real_root)
+    except OSError:
+        return None  # no label file: a background image
+    if not inside:
+        raise InvalidDataError(f"{sample.label_file} leads out of the data volume")
+    return found.st_size, found.st_mtime_ns
+
+
+def _label_text(located: Located) -> str | None:
+    path = located.sample.label_file
+    if path is None or located.label_stat is None:
+        return None
+    if located.label_stat[0] > _MAX_LABEL_BYTES:
+        raise InvalidDataError(f"{path} is larger than {_MAX_LABEL_BYTES} bytes")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDataError(f"{path} is no text: {error}") from error
+
+
+def _is_file_name(stem: str) -> bool:
+    """Whether a stem can be written into UTF-8 files one a line; a name in another encoding cannot."""
+    try:
+        return bool(os.fsencode(stem).decode("utf-8")) and not any(ord(c) < 32 for c in stem)
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        return False

@@ -1,0 +1,127 @@
+"""What a prepared data set was made of: the size, time of change and content hash of every source image.
+
+It makes a second prepare of an unchanged set a matter of `stat`, and lets train name a file that changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from yolo_crds.base import Lenient
+from yolo_crds.training import Dataset
+
+from .errors import volume_errors
+from .images import ImageFacts
+from .volume import write_atomic
+
+FILE_NAME = "manifest.json"
+
+
+class Entry(Lenient):
+    """One image of a prepared set."""
+
+    file: str
+    """Path in the prepared set, as `images/train/a.jpg`."""
+    source: str
+    """Path of the user's image, relative to the data volume's root."""
+    size: int
+    mtime_ns: int
+    sha256: str
+    width: int
+    height: int
+    copied: bool = False
+    """A mended copy instead of a link: later changes of the source do not touch it."""
+
+
+class Manifest(Lenient):
+    """All images of a prepared set."""
+
+    v: int = 1
+    hash: str
+    images: list[Entry]
+
+    def facts(self, root: Path) -> Iterator[ImageFacts]:
+        """What is known of each source image, to spare another reading of unchanged ones."""
+        for entry in self.images:
+            yield ImageFacts(
+                path=str(root / entry.source),
+                size=entry.size,
+                mtime_ns=entry.mtime_ns,
+                sha256=entry.sha256,
+                width=entry.width,
+                height=entry.height,
+                unfinished=entry.copied,
+            )
+
+
+class Details(Lenient):
+    """What a person may want to know of a preparation, besides the numbers of `Dataset`."""
+
+    dataset: Dataset
+    data_yaml: str
+    """Name of the data file in the prepared set; empty for classification, which takes the folder."""
+    warnings: list[str] = Field(default_factory=list)
+    skipped_names: dict[str, list[str]] = Field(default_factory=dict)
+    """The first few of each kind of `dataset.skipped`."""
+    unknown_labels: dict[str, int] = Field(default_factory=dict)
+    """Boxes left out because their label is not listed, by label."""
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a prepared set; None when there is none to be read: the set is not whole."""
+    try:
+        return Manifest.model_validate_json((folder / FILE_NAME).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def first_changed(manifest: Manifest, root: Path) -> str | None:
+    """The first source image (relative to the data volume's root) that is not as it was prepared."""
+    for entry in manifest.images:
+        if not entry.copied and is_changed(entry, root):
+            return entry.source
+    return None
+
+
+def is_changed(entry: Entry, root: Path) -> bool:
+    """Whether the source image is gone, or of another size or time of change."""
+    try:
+        found = (root / entry.source).stat()
+    except OSError:
+        return True
+    return (found.st_size, found.st_mtime_ns) != (entry.size, entry.mtime_ns)
+
+
+class Index:
+    """Remembers in `prepared/.index` which prepared set came of which state of a source.
+
+    A lost or torn index costs time, never correctness.
+    """
+
+    def __init__(self, prepared: Path) -> None:
+        self.folder = prepared / ".index"
+
+    def lookup(self, key: str) -> Details | None:
+        """What was prepared from a source in exactly this state."""
+        try:
+            return Details.model_validate_json((self.folder / f"{key}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def last_hash(self, source: str) -> str | None:
+        """The set that was last prepared from a source, in whatever state it was then."""
+        try:
+            return str(json.loads((self.folder / f"source-{source}.json").read_bytes())["hash"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remember(self, key: str, source: str, details: Details) -> None:
+        """Stores the outcome of a preparation."""
+        with volume_errors(self.folder, "create"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.folder / f"{key}.json", json.dumps(details.to_wire()))
+        write_atomic(self.folder / f"source-{source}.json", json.dumps({"hash": details.dataset.hash}))

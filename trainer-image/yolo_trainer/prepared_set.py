@@ -1,0 +1,209 @@
+"""Build a prepared data set under its content hash: labels, links to the user's images, manifest, report.
+
+Built in a folder beside and renamed, so it is whole or not there; of two builders the slower takes the
+faster's.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from .cgroup import cpus
+from .convert import Target
+from .errors import volume_errors
+from .images import ImageFacts, Report, complete_jpeg, map_parallel
+from .manifest import FILE_NAME, Details, Entry, Manifest, is_changed, read_manifest
+from .volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
+
+DATA_YAML = "data.yaml"
+REPORT = "report.json"
+_LAYOUT = 1  # part of the hash: raise it when the same content is to be laid out anew
+_STALE_SECONDS = 24 * 3600
+_HASH_LENGTH = 32  # hex digits; 128 bits
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of the set and its label lines."""
+
+    split: str
+    """`train` or `val`."""
+    name: str
+    """File name in the set."""
+    facts: ImageFacts
+    lines: tuple[str, ...] = ()
+    class_name: str | None = None
+    """Classification: the folder that stands for the class."""
+
+    @property
+    def image(self) -> str:
+        """Path in the set."""
+        if self.class_name is not None:
+            return f"{self.split}/{self.class_name}/{self.name}"
+        return f"images/{self.split}/{self.name}"
+
+    @property
+    def label(self) -> str | None:
+        """Path of the label file in the set; None for classification."""
+        if self.class_name is not None:
+            return None
+        return f"labels/{self.split}/{self.name.rpartition('.')[0]}.txt"
+
+    @property
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """All that makes up a prepared set."""
+
+    target: Target
+    items: Sequence[Item]
+    flip_idx: tuple[int, ...] | None = None
+
+    @property
+    def is_classification(self) -> bool:
+        return self.target.task == "classify"
+
+    def data_yaml(self) -> dict[str, object]:
+        """Ultralytics' description of the set. No `path`: the folder is where the file lies."""
+        content: dict[str, object] = {"train": "images/train", "val": "images/val"}
+        if self.target.kpt_shape:
+            content["kpt_shape"] = list(self.target.kpt_shape)
+        if self.flip_idx is not None:
+            content["flip_idx"] = list(self.flip_idx)
+        return {**content, "nc": len(self.target.names), "names": dict(enumerate(self.target.names))}
+
+    def content_hash(self) -> str:
+        """Of image contents, names, labels, class order and options: equal whatever the source's format."""
+        head = [_LAYOUT, self.target.task, self.data_yaml()]
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        for item in sorted(self.items, key=lambda i: i.image):
+            row = [item.image, item.facts.sha256, item.lines]
+            digest.update(json.dumps(row).encode() + b"\n")
+        return digest.hexdigest()[:_HASH_LENGTH]
+
+
+def build_set(plan: SetPlan, details: Details, root: Path, prepared: Path, report: Report) -> Path:
+    """The folder of the set, built now or found built; `root` is the data volume's resolved root."""
+    folder = prepared / details.dataset.hash
+    with volume_errors(prepared, "write below"):
+        prepared.mkdir(parents=True, exist_ok=True)
+        collect_stale(prepared)
+        if (manifest := read_manifest(folder)) is not None:
+            _relink(folder, manifest, plan, root)
+            return folder
+        if folder.exists():  # without a manifest: damaged by hand, since only whole sets are renamed here
+            folder.rename(_temporary(prepared, "broken"))
+        temporary = _temporary(prepared, details.dataset.hash)
+        try:
+            _fill(temporary, plan, details, root, report)
+            temporary.rename(folder)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            winner = read_manifest(folder)
+            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY} or winner is None:
+                raise
+            _relink(folder, winner, plan, root)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        fsync_folder(prepared)
+    return folder
+
+
+def collect_stale(prepared: Path) -> None:
+    """Removes what killed prepares left behind a day ago or earlier."""
+    for path in prepared.glob(f"{TEMPORARY_PREFIX}*"):
+        try:
+            is_old = time.time() - path.lstat().st_mtime > _STALE_SECONDS
+        except FileNotFoundError:
+            continue
+        if is_old:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _temporary(prepared: Path, name: str) -> Path:
+    return prepared / f"{TEMPORARY_PREFIX}{name}-{secrets.token_hex(4)}"
+
+
+def _fill(folder: Path, plan: SetPlan, details: Details, root: Path, report: Report) -> None:
+    paths = (path for item in plan.items for path in (item.image, item.label) if path)
+    for parent in {path.rpartition("/")[0] for path in paths}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+
+    def place(item: Item) -> None:
+        _place_image(folder / item.image, item.facts)
+        if item.label:
+            (folder / item.label).write_text(item.text, encoding="utf-8")
+
+    for _ in map_parallel(place, plan.items, cpus() * 4, "convert", report):
+        pass
+    if not plan.is_classification:
+        text = yaml.safe_dump(plan.data_yaml(), sort_keys=False, allow_unicode=True)
+        (folder / DATA_YAML).write_text(text, encoding="utf-8")
+    (folder / REPORT).write_text(json.dumps(details.to_wire(), indent=1), encoding="utf-8")
+    manifest = Manifest(hash=details.dataset.hash, images=[_entry(item, root) for item in plan.items])
+    # One sync for all: an fsync for each of 100,000 label files takes minutes on a network volume.
+    os.sync()
+    write_atomic(folder / FILE_NAME, json.dumps(manifest.to_wire()))
+    fsync_folder(folder)
+
+
+def _entry(item: Item, root: Path) -> Entry:
+    facts = item.facts
+    return Entry(
+        file=item.image,
+        source=str(Path(facts.path).relative_to(root)),
+        size=facts.size,
+        mtime_ns=facts.mtime_ns,
+        sha256=facts.sha256,
+        width=facts.width,
+        height=facts.height,
+        copied=facts.unfinished,
+    )
+
+
+def _place_image(place: Path, facts: ImageFacts) -> None:
+    """A relative link, good wherever the volume is mounted; a copy where Ultralytics would mend the file."""
+    if facts.unfinished:
+        place.write_bytes(complete_jpeg(Path(facts.path).read_bytes()))
+    else:
+        place.symlink_to(os.path.relpath(facts.path, place.parent))
+
+
+def _relink(folder: Path, manifest: Manifest, plan: SetPlan, root: Path) -> None:
+    """Points links whose source changed since to this plan's image of the same content."""
+    by_file = {item.image: item for item in plan.items}
+    entries = []
+    changed = False
+    for entry in manifest.images:
+        item = by_file.get(entry.file)
+        if item is not None and not entry.copied and is_changed(entry, root):
+            place = folder / entry.file
+            temporary = place.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}")
+            temporary.symlink_to(os.path.relpath(item.facts.path, place.parent))
+            temporary.replace(place)
+            entry = _entry(item, root)
+            changed = True
+        entries.append(entry)
+    if changed:
+        for cache in folder.glob("labels/*.cache"):
+            cache.unlink(
+                missing_ok=True
+            )  # keyed by times of change; the next one is written with the new ones
+        write_atomic(
+            folder / FILE_NAME, json.dumps(manifest.model_copy(update={"images": entries}).to_wire())
+        )

@@ -1,0 +1,60 @@
+"""What a data set's preparation left out or mended: counted, with the first few names of each kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+NAMES_KEPT = 5
+NAMES_SHOWN = 3
+
+
+@dataclass
+class Skipped:
+    """Counts by kind, such as `missingImage`; `unknown` counts boxes by the label that is not listed."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kind: str, name: str) -> None:
+        """Counts one thing of a kind, named for a person."""
+        self.counts[kind] += 1
+        kept = self.names.setdefault(kind, [])
+        if len(kept) < NAMES_KEPT and name not in kept:
+            kept.append(name)
+
+    def add_unknown(self, label: str) -> None:
+        """Counts one box whose label is not among the listed ones."""
+        self.counts["unknownLabel"] += 1
+        self.unknown[label] += 1
+
+    def sentences(self) -> list[str]:
+        """One sentence a kind, for the log and the warnings."""
+        lines = []
+        for kind, count in sorted(self.counts.items()):
+            if kind == "unknownLabel":
+                top = ", ".join(f"{label} {n}" for label, n in self.unknown.most_common(NAMES_SHOWN))
+            else:
+                top = ", ".join(self.names[kind][:NAMES_SHOWN])
+            more = " …" if count > NAMES_SHOWN else ""
+            lines.append(f"{_WORDS.get(kind, kind)}: {count} ({top}{more})")
+        return lines
+
+
+_WORDS = {
+    "unknownLabel": "boxes left out, label not listed",
+    "missingImage": "images left out, file missing",
+    "corruptImage": "images left out, file corrupt or not taken by Ultralytics",
+    "outsideVolume": "images left out, link leads out of the data volume",
+    "unsafeName": "images left out, name is no file name",
+    "duplicateImage": "images named twice, taken once",
+    "duplicateBox": "boxes given twice, taken once",
+    "restoredImage": "images copied and completed, end marker missing",
+    "clipped": "boxes cut at the image's edge",
+    "outside": "boxes left out, outside of the image",
+    "noSize": "boxes left out, without width or height",
+    "otherShape": "shapes left out, of a kind that the task does not take",
+    "sizeMismatch": "images whose size differs from the data set's",
+    "boxAsPolygon": "boxes taken as polygons of four corners",
+}

@@ -1,0 +1,68 @@
+"""References beneath a volume's root, and writes that are whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path, PurePosixPath
+
+from .errors import volume_errors
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def beneath(root: Path, reference: str | Path) -> Path:
+    """The file that `reference` (absolute, or relative to `root`; `\\` for `/` too) means, links resolved.
+
+    Raises ValueError with a sentence when it is not beneath `root`, be it by `..`, by an absolute path or
+    by a symbolic link. Whether it exists is for the caller to see.
+    """
+    text = str(reference).replace("\\", "/")
+    if "\0" in text or ".." in PurePosixPath(text).parts:
+        raise ValueError(f"{text!r} has '..' in it; give a path below {root}")
+    real_root = root.resolve()
+    try:
+        found = root.joinpath(text).resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{text!r} cannot be followed: {error}") from error
+    if not found.is_relative_to(real_root):
+        how = "leads out of" if found != Path(text) else "is not below"
+        raise ValueError(f"{text!r} {how} {root}")
+    return found
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Writes a file whole: beside its place, fsynced, renamed. A reader sees the old or the new one."""
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}")
+    with volume_errors(path, "write"):
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def copy_atomic(source: Path, target: Path) -> None:
+    """Copies a file's content as `write_atomic` writes text."""
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}.{secrets.token_hex(4)}")
+    with volume_errors(target, "write"):
+        try:
+            shutil.copyfile(source, temporary)
+            temporary.replace(target)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def fsync_folder(path: Path) -> None:
+    """Makes renames within a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,174 @@
+"""What `template.model` means on the data volume, and which checkpoint a run can be resumed from.
+
+Checkpoints are looked at, never loaded: unpickling is for the train stage and its safe loader.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from yolo_crds.arguments import load_schema, nearest_model
+from yolo_crds.layout import RunFolder
+
+from .checkpoint import STATE, resumable
+from .errors import (
+    InvalidArgumentsError,
+    InvalidDataError,
+    LegacyCheckpointError,
+    WeightsMissingError,
+    volume_errors,
+)
+from .volume import beneath
+from .yolo_folder import YAML_SUFFIXES, read_yaml
+
+LAST = "weights/last.pt"
+_TOKEN = re.compile(r"(?P<uid>.+)-r(?P<run>\d+)a(?P<attempt>\d+)\Z")
+_P6 = re.compile(r"(yolov[58])([nslmx])6\Z")
+# Classes of the YOLOv5 repository as torch pickles name them; Ultralytics' begin with `ultralytics.`.
+_V5_GLOBAL = re.compile(rb"cmodels\.(?:yolo|common|experimental)\n")
+_PICKLE_BYTES = 64 << 20
+_ACTIVATION = re.compile(r"(?:torch\.)?nn\.\w+\((?:\w+=[\w.\-]+(?:, ?\w+=[\w.\-]+)*)?\)\Z")
+_MODULE = re.compile(r"(?:nn\.|torchvision\.ops\.)?\w+\Z")
+
+
+def resolve_model(model: str, weights: Path) -> Path | None:
+    """The checkpoint or architecture file below the weights folder that `model` means; None for an
+    architecture that the package brings along.
+
+    Raises WeightsMissingError when there is neither, InvalidArgumentsError for a file that is no model,
+    LegacyCheckpointError for a checkpoint of the YOLOv5 repository.
+    """
+    if PurePosixPath(model).suffix in YAML_SUFFIXES:
+        return _resolve_architecture(model, weights)
+    name = model if model.endswith(".pt") else f"{model}.pt"
+    for candidate in _checkpoint_names(name):
+        found = _beneath(weights, candidate)
+        if found.is_file():
+            check_checkpoint(found)
+            return found
+    names = " or ".join(reversed(_checkpoint_names(name)))
+    like = nearest_model(name)
+    known = name in load_schema().weights or like is None or like in _checkpoint_names(name)
+    raise WeightsMissingError(
+        f"template.model: {names} is not in {weights}" + ("" if known else f"; did you mean {like}?"),
+        f"put the file into {weights}, or train from scratch with {PurePosixPath(model).stem}.yaml",
+    )
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raises unless the file looks like a checkpoint of Ultralytics: a zip, its pickle without v5 classes."""
+    try:
+        with volume_errors(path, "read"), zipfile.ZipFile(path) as archive:
+            member = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
+            if member is None:
+                raise InvalidArgumentsError(f"{path} is no PyTorch checkpoint: it holds no data.pkl")
+            with archive.open(member) as file:
+                pickled = file.read(_PICKLE_BYTES)
+    except zipfile.BadZipFile as error:
+        raise InvalidArgumentsError(f"{path} is no PyTorch checkpoint, or a torn one: {error}") from error
+    if _V5_GLOBAL.search(pickled):
+        raise LegacyCheckpointError(
+            f"{path} is a checkpoint of the YOLOv5 repository, which Ultralytics cannot load",
+            "use Ultralytics' own weights, such as yolov5su.pt for yolov5s",
+        )
+
+
+def find_resume(folder: RunFolder, uid: str, run: int | None = None) -> Path | None:
+    """The attempt folder with the newest whole state: this training's highest attempt, else others' by age.
+
+    With a `run` only this training's attempts at it count. None when there is none.
+    Raises LegacyCheckpointError for a run folder of the older, YOLOv5-based server.
+    """
+    with volume_errors(folder.train, "read"):
+        wanted = "*" if run is None else f"{uid[:8]}-r{run}a*"
+        attempts = [p for p in (folder.train / ".attempts").glob(wanted) if p.is_dir()]
+        for attempt in sorted(attempts, key=lambda p: _rank(p, uid), reverse=True):
+            if resumable(attempt):
+                return attempt
+        is_legacy = (folder.train / "opt.yaml").is_file() and find_foreign_last(folder) is not None
+    if is_legacy:
+        raise LegacyCheckpointError(
+            f"{folder.train} was trained by the YOLOv5 repository and cannot be resumed"
+        )
+    return None
+
+
+def _rank(attempt: Path, uid: str) -> tuple[int, int, int, float]:
+    token = _TOKEN.match(attempt.name)
+    if token and token["uid"] == uid[:8]:
+        return 1, int(token["run"]), int(token["attempt"]), 0.0
+    files = (attempt / name for name in (STATE, LAST))
+    return 0, 0, 0, max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def find_foreign_last(folder: RunFolder) -> Path | None:
+    """A last.pt that no attempt of ours wrote: ours are links into `.attempts/`."""
+    last = folder.train / LAST
+    return last if last.is_file() and not last.is_symlink() else None
+
+
+def _checkpoint_names(name: str) -> list[str]:
+    """File names to look for. yolov5s.pt is published as yolov5su.pt, and so is looked for first: a file
+    of the old name is likely the YOLOv5 repository's.
+    """
+    renamed = f"{name.removesuffix('.pt')}u.pt"
+    return [renamed, name] if renamed in load_schema().weights else [name]
+
+
+def _beneath(weights: Path, name: str) -> Path:
+    try:
+        return beneath(weights, name)
+    except ValueError as error:
+        raise InvalidArgumentsError(f"template.model: {error}") from error
+
+
+def _resolve_architecture(model: str, weights: Path) -> Path | None:
+    found = _beneath(weights, model)
+    if found.is_file():
+        check_architecture(found)
+        return found
+    schema = load_schema()
+    path = PurePosixPath(model)
+    name = _P6.sub(r"\1\2-p6", path.stem) + path.suffix
+    if name in schema.architectures:
+        return None
+    like = nearest_model(model)
+    raise WeightsMissingError(
+        f"template.model: {model} is neither in {weights} nor known to Ultralytics {schema.ultralytics}"
+        + (f"; did you mean {like}?" if like else ""),
+        f"put the file into {weights}, or name an architecture that Ultralytics knows",
+    )
+
+
+def check_architecture(path: Path) -> None:
+    """Raises InvalidArgumentsError for a model YAML that is none, or that could run code when it is built:
+    Ultralytics evaluates `activation` as Python and looks module names up among its globals.
+    """
+    try:
+        content = read_yaml(path)
+    except InvalidDataError as error:
+        raise InvalidArgumentsError(f"template.model: {error.message}") from error
+    activation = content.get("activation")
+    if activation is not None and not (isinstance(activation, str) and _ACTIVATION.match(activation)):
+        raise InvalidArgumentsError(
+            f"template.model: {path}: `activation: {activation}` is not allowed; "
+            "write a torch module, such as nn.LeakyReLU(negative_slope=0.1)"
+        )
+    layers = [content.get("backbone"), content.get("head")]
+    if not all(isinstance(part, list) and part for part in layers):
+        raise InvalidArgumentsError(f"template.model: {path} is no model: it needs `backbone:` and `head:`")
+    for layer in [one for part in layers if part for one in part]:
+        if not _is_layer(layer):
+            raise InvalidArgumentsError(
+                f"template.model: {path}: {layer!r} is no layer [from, number, module, args]"
+            )
+
+
+def _is_layer(layer: Any) -> bool:
+    match layer:
+        case [int() | list(), int(), str() as module, list()]:
+            return bool(_MODULE.match(module)) and not module.startswith("_")
+    return False

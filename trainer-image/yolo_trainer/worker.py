@@ -1,0 +1,75 @@
+"""The child process of a stage: `python -m yolo_trainer.worker prepare|train`, started by the supervisor."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import CONFIG_ENV, Stage
+from yolo_crds.trainer import ExitCode, Result
+
+from .cgroup import cpus
+from .config import parse_config
+from .diagnosis import diagnose
+from .errors import TrainerError
+from .interrupts import Interrupted, Interrupts
+from .offline import limit_cpus
+from .report import Report
+
+
+def main() -> NoReturn:
+    """Runs one stage and leaves the process without waiting for threads or loaders."""
+    interrupts = Interrupts()
+    interrupts.install()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    os.umask(0o002)
+    report = Report.from_environment()
+    stage = Stage(sys.argv[1])
+    # Prepare is all our own: what it does not expect is a fault of it, and no training failed.
+    unknown = Reason.INTERNAL_ERROR if stage is Stage.PREPARE else Reason.TRAINING_FAILED
+    code = ExitCode.DONE
+    try:
+        report.started()
+        _run(stage, report, interrupts)
+    except Interrupted as error:
+        code = ExitCode.INTERRUPTED
+        message = str(error) or "the worker was asked to end"
+        report.failed(TrainerError(Reason.INTERRUPTED, message, exit_code=code))
+    except Exception as error:
+        failure = diagnose(error, unknown)
+        if not isinstance(error, TrainerError):
+            traceback.print_exc()  # into train_err.log, for who looks deeper
+        report.failed(failure)
+        code = failure.exit_code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    config = parse_config(os.environ[CONFIG_ENV])
+    limit_cpus(cpus())
+    if stage is Stage.PREPARE:
+        from .prepare import prepare
+
+        report(stage="verify")
+        found = prepare(config, report)
+        if isinstance(found, Result):
+            report.already_finished(json.dumps(found.to_wire()))
+        return
+    # Here and not above: torch takes seconds, and a stop must be heard meanwhile.
+    from .train import train
+
+    train(config, report, interrupts)
+
+
+if __name__ == "__main__":
+    main()

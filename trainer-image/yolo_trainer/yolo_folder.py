@@ -1,0 +1,243 @@
+"""Read data sets in YOLO's own layout: a data.yaml, a folder with images and labels, or class folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo_crds.layout import DataVolume
+
+from .errors import InvalidDataError, volume_errors
+from .images import FORMATS
+from .source import Sample, Source
+from .volume import beneath
+
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
+_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_MAX_YAML_BYTES = 4 << 20
+
+
+def open_yolo(path: Path, volume: DataVolume) -> Source:
+    """The data set of a data.yaml, a .txt list of images, or a folder.
+
+    Raises InvalidDataError when it names no images, or images that are not on the data volume.
+    """
+    if path.is_file():
+        return _open_yaml(path, volume) if path.suffix in YAML_SUFFIXES else _open_list(path, volume)
+    for name in _YAML_NAMES:
+        if (path / name).is_file():
+            return _open_yaml(path / name, volume)
+    train, val = _split_folders(path)
+    own_val = list(_samples(val)) if val else None
+    return Source(kind="yolo", path=path, samples=list(_samples(train or path)), own_val=own_val)
+
+
+def open_class_folders(path: Path) -> Source:
+    """A classification data set: `train/<class>/…` and `val/<class>/…`, or `<class>/…` alone."""
+    if not path.is_dir():
+        raise InvalidDataError(f"{path} is a file; classification takes a folder with one folder a class")
+    train, val = (_named_folder(path, _SPLITS[split]) for split in ("train", "val"))
+    root = train or path
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not names:
+        raise InvalidDataError(f"{root} has no folders; classification takes one folder a class")
+    samples = [s for name in names for s in _samples(root / name, name)]
+    own_val = [s for name in names for s in _samples(val / name, name)] if val else None
+    return Source(kind="folders", path=path, samples=samples, own_val=own_val, names=names)
+
+
+def _open_yaml(path: Path, volume: DataVolume) -> Source:
+    content = read_yaml(path)
+    root = _dataset_root(path, content, volume)
+    entries = {
+        split: next((content[key] for key in keys if content.get(key)), None)
+        for split, keys in _SPLITS.items()
+        for keys in [
+            keys if split == "train" else keys[:-1]
+        ]  # `test` is no validation set when a YAML has it
+    }
+    if not entries["train"]:
+        raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
+    warnings = []
+    if content.get("download"):
+        warnings.append(f"{path.name}: `download:` is never followed")
+    samples = _entry_samples(entries["train"], root, path, volume)
+    own_val = _entry_samples(entries["val"], root, path, volume) if entries["val"] else None
+    kpt_shape = content.get("kpt_shape")
+    return Source(
+        kind="yolo",
+        path=path,
+        samples=samples,
+        own_val=own_val,
+        names=_names(content, path),
+        files=[path],
+        kpt_shape=_kpt_shape(kpt_shape, path) if kpt_shape is not None else None,
+        flip_idx=_flip_idx(content.get("flip_idx"), path),
+        warnings=warnings,
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, read safely; raises InvalidDataError when it is none."""
+    with volume_errors(path, "read"), path.open("rb") as file:
+        raw = file.read(_MAX_YAML_BYTES + 1)
+    if len(raw) > _MAX_YAML_BYTES:
+        raise InvalidDataError(f"{path} is larger than {_MAX_YAML_BYTES} bytes")
+    try:
+        content = yaml.safe_load(raw.decode("utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidDataError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InvalidDataError(f"{path} is no mapping of names to values")
+    return content
+
+
+def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume) -> Path:
+    """The folder that entries are relative to: `path:`, seen from the file, the volume or `datasets/`."""
+    named = content.get("path")
+    if not named:
+        return path.parent
+    if not isinstance(named, str):
+        raise InvalidDataError(f"{path}: `path:` is no text")
+    if named.startswith("/"):
+        return _below(named, path, volume)
+    for base in (path.parent, volume.root, volume.datasets):
+        if (found := _below(base / named, path, volume)).is_dir():
+            return found
+    return path.parent
+
+
+def _below(reference: str | Path, path: Path, volume: DataVolume) -> Path:
+    try:
+        return beneath(volume.root, reference)
+    except ValueError as error:
+        raise InvalidDataError(f"{path}: {error}") from error
+
+
+def _entry_samples(entry: object, root: Path, path: Path, volume: DataVolume) -> list[Sample]:
+    samples: list[Sample] = []
+    for item in entry if isinstance(entry, list) else [entry]:
+        if not isinstance(item, str):
+            raise InvalidDataError(f"{path}: {item!r} is no path")
+        found = _entry_path(item, root, path, volume)
+        if found.is_dir():
+            samples += _samples(found)
+        elif found.suffix == ".txt":
+            samples += _list_samples(found, root, volume)
+        else:
+            samples.append(_sample(found))
+    return samples
+
+
+def _entry_path(item: str, root: Path, path: Path, volume: DataVolume) -> Path:
+    # Roboflow writes `../train/images` beside the data.yaml and means `train/images`, as Ultralytics knows.
+    plain = item.removeprefix("../") if item.startswith("../") else item
+    found = _below(root / plain, path, volume)
+    if not found.exists():
+        raise InvalidDataError(
+            f"{path}: {item!r} is not there; looked for {found}",
+            "put the images onto the data volume; `download:` is never followed",
+        )
+    return found
+
+
+def _open_list(path: Path, volume: DataVolume) -> Source:
+    if path.suffix != ".txt":
+        raise InvalidDataError(f"{path} is none of: UCD .json, data.yaml, folder, .txt list of images")
+    return Source(kind="yolo", path=path, samples=_list_samples(path, path.parent, volume), files=[path])
+
+
+def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
+    with volume_errors(path, "read"):
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    samples = []
+    for line in lines:
+        if not (name := line.strip()):
+            continue
+        base = path.parent if name.startswith("./") else root
+        _below(base / name, path, volume)
+        samples.append(_sample(base / name))
+    return samples
+
+
+def _split_folders(path: Path) -> tuple[Path | None, Path | None]:
+    """Folders of the training and validation images: `images/train`, `train/images` or `train`."""
+    images = path / "images"
+    train, val = (
+        _named_folder(images, _SPLITS[split]) or _named_folder(path, _SPLITS[split])
+        for split in ("train", "val")
+    )
+    return train, (val if train else None)
+
+
+def _named_folder(path: Path, names: tuple[str, ...]) -> Path | None:
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def _samples(folder: Path, class_name: str | None = None) -> Iterator[Sample]:
+    """Every image below a folder, in order of the path."""
+    if not folder.is_dir():
+        return
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for file in sorted(files):
+            if not file.startswith(".") and file.rpartition(".")[2].lower() in FORMATS:
+                yield _sample(Path(parent, file), class_name)
+
+
+def _sample(image: Path, class_name: str | None = None) -> Sample:
+    label_file = None if class_name else label_path(image)
+    return Sample(
+        stem=image.stem,
+        folder=image.parent,
+        endings=(image.suffix,),
+        label_file=label_file,
+        class_name=class_name,
+    )
+
+
+def label_path(image: Path) -> Path:
+    """Where YOLO keeps an image's labels: the last folder `images` becomes `labels`, the ending `.txt`."""
+    parts = list(image.parent.parts)
+    for i in range(len(parts) - 1, 0, -1):
+        if parts[i] == "images":
+            parts[i] = "labels"
+            break
+    return Path(*parts, f"{image.stem}.txt")
+
+
+def _names(content: Mapping[str, Any], path: Path) -> list[str] | None:
+    names, count = content.get("names"), content.get("nc")
+    if isinstance(names, dict):
+        if sorted(names) != list(range(len(names))):
+            raise InvalidDataError(f"{path}: the keys of `names:` are not 0 to {len(names) - 1}")
+        names = [names[i] for i in range(len(names))]
+    if names is None:
+        return (
+            [f"class_{i}" for i in range(count)] if isinstance(count, int) and 0 < count <= 10_000 else None
+        )
+    if not isinstance(names, list) or not names:
+        raise InvalidDataError(f"{path}: `names:` is neither a list nor a mapping of names")
+    if isinstance(count, int) and count != len(names):
+        raise InvalidDataError(f"{path}: `nc: {count}` but {len(names)} names")
+    return [str(name) for name in names]
+
+
+def _kpt_shape(value: object, path: Path) -> tuple[int, int]:
+    match value:
+        case [int() as count, (2 | 3) as dims] if 0 < count <= 1000:
+            return count, dims
+    raise InvalidDataError(f"{path}: `kpt_shape:` is not [number of keypoints, 2 or 3]")
+
+
+def _flip_idx(value: object, path: Path) -> list[int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(i, int) for i in value):
+        raise InvalidDataError(f"{path}: `flip_idx:` is no list of whole numbers")
+    return value
