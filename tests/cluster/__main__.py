@@ -13,6 +13,7 @@ from .cluster import Cluster
 from .paths import ClusterError
 from .progress import say
 
+NODES = ("cut", "heal", "drain", "uncordon")
 FAULTS = {
     "kill": "SIGKILL a component, such as kubelet@node-1 or kube-apiserver",
     "pause": "freeze a component (SIGSTOP)",
@@ -20,6 +21,10 @@ FAULTS = {
     "restart": "stop a component and start it again",
     "cut": "unplug a node's network cable",
     "heal": "plug a node's cable in again",
+    "drain": "evict a node's pods and let no new ones on it",
+    "uncordon": "undo drain",
+    "fill-disk": "fill a small volume, or make a node find its disk full",
+    "free-disk": "undo fill-disk",
 }
 
 
@@ -56,9 +61,11 @@ def parser() -> argparse.ArgumentParser:
     command("env", 'print what `eval "$(python -m cluster env)"` needs')
     command("dump", "write logs, objects and events into a folder").add_argument("folder", type=Path)
     for name, text in FAULTS.items():
-        command(name, text).add_argument(
-            "target", metavar="NODE" if name in ("cut", "heal") else "COMPONENT[@NODE]"
-        )
+        target = "NODE" if name in NODES else "NODE|PV" if name.endswith("-disk") else "COMPONENT[@NODE]"
+        command(name, text).add_argument("target", metavar=target)
+    small = command("small-volume", "make a volume of the pool so small that it can be full")
+    small.add_argument("target", metavar="PV")
+    small.add_argument("--mebibytes", type=int, default=64, help="its size (default: 64)")
     return top
 
 
@@ -94,8 +101,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(f'export PATH={shlex.quote(str(cluster.bin))}:"$PATH"')
         case "dump":
             cluster.dump(arguments.folder)
+        case "small-volume":
+            cluster.small_volume(arguments.target, arguments.mebibytes)
         case verb:
-            getattr(cluster, verb)(arguments.target)
+            getattr(cluster, verb.replace("-", "_"))(arguments.target)
     return 0
 
 

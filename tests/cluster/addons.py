@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .config import COREDNS_IMAGE, PAUSE_IMAGE
+from .config import COREDNS_IMAGE, PAUSE_IMAGE, POLICY_AGENT
 from .slots import Addresses
 
 VOLUMES = 24
+RBAC = "rbac.authorization.k8s.io"
 OWNER = 1000  # uid and gid that the project's pods run as
 Manifest = dict[str, Any]
 
@@ -29,7 +30,7 @@ COREFILE = """\
 
 def build_addons(addresses: Addresses, volumes: Path) -> Manifest:
     """One List of everything, to be applied at once."""
-    items = [*_storage(volumes), *_dns(addresses)]
+    items = [*_policy_agent(), *_storage(volumes), *_dns(addresses)]
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
@@ -102,6 +103,30 @@ def _volume(volumes: Path, number: int) -> Manifest:
     }
 
 
+def _policy_agent() -> list[Manifest]:
+    """What the nodes' policy agents may read."""
+    rules = [
+        {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list", "watch"]},
+    ]
+    return _cluster_role(POLICY_AGENT, rules, {"kind": "User", "apiGroup": RBAC, "name": POLICY_AGENT})
+
+
+def _cluster_role(name: str, rules: list[Manifest], subject: Manifest) -> list[Manifest]:
+    """A ClusterRole and the binding that gives it to `subject`."""
+    kind, metadata = "ClusterRole", {"name": name}
+    return [
+        {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
+            "subjects": [subject],
+        },
+    ]
+
+
 def _dns(addresses: Addresses) -> list[Manifest]:
     where = {"name": "coredns", "namespace": "kube-system"}
     labels = {"k8s-app": "kube-dns"}
@@ -109,22 +134,9 @@ def _dns(addresses: Addresses) -> list[Manifest]:
         {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     ]
-    rbac = "rbac.authorization.k8s.io"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": where},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": "system:coredns"},
-            "rules": rules,
-        },
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "system:coredns"},
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "system:coredns"},
-            "subjects": [{"kind": "ServiceAccount", **where}],
-        },
+        *_cluster_role("system:coredns", rules, {"kind": "ServiceAccount", **where}),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": where, "data": {"Corefile": COREFILE}},
         {
             "apiVersion": "v1",

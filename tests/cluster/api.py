@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from calendar import timegm
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,19 +16,17 @@ from .pki import Pki
 
 
 class Api:
-    """GET requests as the administrator."""
+    """GET requests, as the administrator unless another certificate is named."""
 
-    def __init__(self, url: str, pki: Pki) -> None:
+    def __init__(self, url: str, pki: Pki, user: str = "admin") -> None:
         self.url = urlsplit(url)
         self.pki = pki
+        self.user = user
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body; status 0 if nobody answers."""
         try:
-            context = ssl.create_default_context(cafile=self.pki.certificate("ca"))
-            context.load_cert_chain(self.pki.certificate("admin"), self.pki.key("admin"))
-            host, port = self.url.hostname or "", self.url.port or 443
-            connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
+            connection = self._connection(timeout=5)
             try:
                 connection.request("GET", path)
                 answer = connection.getresponse()
@@ -37,6 +35,27 @@ class Api:
                 connection.close()
         except (OSError, http.client.HTTPException):
             return 0, ""
+
+    def lines(self, path: str, *, timeout: float) -> Iterator[bytes]:
+        """The lines of an answer that takes its time (a watch).
+
+        Raises OSError or HTTPException if it does not come, ClusterError if it is an error.
+        """
+        connection = self._connection(timeout=timeout)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise ClusterError(f"{path}: status {answer.status}")
+            yield from answer
+        finally:
+            connection.close()
+
+    def _connection(self, *, timeout: float) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=self.pki.certificate("ca"))
+        context.load_cert_chain(self.pki.certificate(self.user), self.pki.key(self.user))
+        host, port = self.url.hostname or "", self.url.port or 443
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
     def ready(self) -> bool:
         return self.get("/readyz")[0] == 200

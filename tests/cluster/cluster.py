@@ -20,6 +20,7 @@ from . import (
     config,
     control_plane,
     diagnostics,
+    disks,
     faults,
     network,
     packages,
@@ -234,7 +235,46 @@ class Cluster:
         network.cut(plan.addresses, index, up=True)
         network.ensure_node(plan.addresses, index, plan.nodes)
 
+    def drain(self, name: str) -> None:
+        """Evicts a node's pods and lets no new ones on it, as before its maintenance."""
+        faults.node_index(name, self.plan.nodes)
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+        self.kubectl("drain", name, *options)
+
+    def uncordon(self, name: str) -> None:
+        """Undoes `drain`: new pods may come."""
+        faults.node_index(name, self.plan.nodes)
+        self.kubectl("uncordon", name)
+
+    def small_volume(self, name: str, mebibytes: int = 64) -> None:
+        """Makes a volume of the pool a file system of that size for pods that start from now on."""
+        disks.shrink(self._volume(name), mebibytes)
+
+    def fill_disk(self, target: str) -> None:
+        """Fills a small volume; a node's disk beyond the kubelet's limit (DiskPressure, evictions)."""
+        if target.startswith("node-"):
+            self._node(target).fill_disk()
+        else:
+            disks.fill(self._volume(target))
+
+    def free_disk(self, target: str) -> None:
+        """Undoes `fill_disk`."""
+        if target.startswith("node-"):
+            self._node(target).start_kubelet()
+        else:
+            disks.free(self._volume(target))
+
     # How it is done
+
+    def _node(self, name: str) -> Node:
+        plan = self.plan
+        return Node(plan, faults.node_index(name, plan.nodes))
+
+    def _volume(self, name: str) -> Path:
+        folder = self.volumes / name
+        if not (self.plan.nodes and folder.parent == self.volumes and folder.is_dir()):
+            raise ClusterError(f"no volume {name!r} here: there are pv-00 to pv-{addons.VOLUMES - 1:02d}")
+        return folder
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -292,7 +332,7 @@ class Cluster:
         for name, new in started.items():
 
             def ready(name: str = name, since: float = since if new else 0.0) -> bool:
-                self.supervisor.require(f"containerd@{name}", f"kubelet@{name}")
+                self.supervisor.require(f"containerd@{name}", f"kubelet@{name}", f"policy-agent@{name}")
                 return api.node_ready(name, since=since)
 
             hint = f"See {self.supervisor.logs}/kubelet@{name}.log"

@@ -13,6 +13,7 @@ from .processes import Daemon
 from .slots import Addresses
 
 NODE_PORT = 30066  # what `--host-port` leads to
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def with_config(daemon: Daemon, *files: Path) -> Daemon:
@@ -182,7 +183,7 @@ def containerd(plan: Plan, index: int) -> Daemon:
     node = node_name(index)
     config = plan.node_run(index) / "containerd.toml"
     # containerd looks its shim up on PATH, and Debian's would be of another version.
-    path = f"{plan.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    path = f"{plan.bin}:{SYSTEM_PATH}"
     argv = (str(plan.bin / "containerd"), "--config", str(config))
     return with_config(
         Daemon(f"containerd@{node}", argv, plan.addresses.netns(index), {"PATH": path}), config
@@ -208,6 +209,23 @@ def proxy(plan: Plan, index: int) -> Daemon:
     config = plan.config / f"proxy-{index}.json"
     argv = (str(plan.bin / "kube-proxy"), f"--config={config}")
     return with_config(Daemon(f"kube-proxy@{node_name(index)}", argv, plan.addresses.netns(index)), config)
+
+
+def policy_agent(plan: Plan, index: int) -> Daemon:
+    """Ours: the rules of the NetworkPolicies. Started again when its code has changed."""
+    node, addresses = node_name(index), plan.addresses
+    argv = (
+        sys.executable,
+        "-m",
+        "cluster.policy_agent",
+        node,
+        addresses.netns(index),
+        addresses.node_pods(index),
+        addresses.api,
+        str(plan.pki),
+    )
+    daemon = Daemon(f"policy-agent@{node}", argv, addresses.netns(index), {"PATH": SYSTEM_PATH})
+    return with_config(daemon, SOURCES / "policy_agent.py", SOURCES / "policies.py")
 
 
 def registries(plan: Plan) -> list[Daemon]:

@@ -11,6 +11,7 @@ from .versions import version
 PAUSE_IMAGE = f"registry.local/cluster/pause:{version('pause')}"
 COREDNS_IMAGE = f"registry.local/cluster/coredns:{version('coredns')}"
 CNI_PLUGINS = "/usr/lib/cni"
+POLICY_AGENT = "system:policy-agent"
 
 # Requests of components that only read, and leases, would bury what tests look for.
 AUDIT_POLICY: dict[str, Any] = {
@@ -25,6 +26,7 @@ AUDIT_POLICY: dict[str, Any] = {
             "users": ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"],
             "verbs": ["get", "list", "watch"],
         },
+        {"level": "None", "users": [POLICY_AGENT], "verbs": ["list", "watch"]},
         {"level": "None", "userGroups": ["system:nodes"], "verbs": ["get", "list", "watch"]},
         {"level": "Metadata"},
     ],
@@ -40,9 +42,19 @@ def node_timings(grace: int) -> dict[str, str | int]:
 
 
 def kubelet_config(
-    addresses: Addresses, index: int, *, folder: Path, socket: Path, pki: Path, grace: int
+    addresses: Addresses,
+    index: int,
+    *,
+    folder: Path,
+    socket: Path,
+    pki: Path,
+    grace: int,
+    disk_limit: str = "1%",
 ) -> dict[str, Any]:
-    """A kubelet for cgroup v1 or v2, without swap's, systemd's or the host's help."""
+    """A kubelet for cgroup v1 or v2, without swap's, systemd's or the host's help.
+
+    `disk_limit`: with less than this free, bytes or a part, it reports DiskPressure and evicts pods.
+    """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -68,7 +80,11 @@ def kubelet_config(
         # The disk is the developer's own: images are kept, and a well-filled disk is no reason to evict.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "evictionHard": {
+            "memory.available": "100Mi",
+            "nodefs.available": disk_limit,
+            "imagefs.available": "1%",
+        },
         "shutdownGracePeriod": "0s",
         **node_timings(grace),
     }

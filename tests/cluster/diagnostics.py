@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .cluster import Cluster
 
 KINDS = (
-    "pods,jobs,deployments,daemonsets,statefulsets,services,configmaps,persistentvolumeclaims,serviceaccounts"
+    "pods,jobs,deployments,daemonsets,statefulsets,services,configmaps,persistentvolumeclaims,serviceaccounts,"
+    "networkpolicies"
 )
 CLUSTER_KINDS = "nodes,persistentvolumes,customresourcedefinitions"
 

@@ -14,7 +14,7 @@ SHORT = {
     "scheduler": "kube-scheduler",
     "proxy": "kube-proxy",
 }
-OF_NODES = ("containerd", "kubelet", "kube-proxy")
+OF_NODES = ("containerd", "kubelet", "kube-proxy", "policy-agent")
 
 
 def full_name(component: str) -> str:

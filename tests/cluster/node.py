@@ -6,11 +6,12 @@ import json
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from . import cgroups, components, config, mounts, network, pool
-from .api import wait_for
+from . import cgroups, components, config, disks, mounts, network, pool
+from .api import Api, wait_for
 from .components import Plan
 from .files import write_json, write_text
 from .oci import write_image
@@ -64,13 +65,14 @@ class Node:
         self._ensure_image(config.PAUSE_IMAGE, "pause")
         self._ensure_image(config.COREDNS_IMAGE, "coredns")
 
-    def start_kubelet(self) -> bool:
-        """kubelet and kube-proxy; True if the kubelet was started now."""
+    def start_kubelet(self, *, disk_limit: str = "1%") -> bool:
+        """kubelet, kube-proxy and policy agent; True if the kubelet was started now, or again."""
         plan, pki = self.plan, Pki(self.plan.pki)
         address = plan.addresses.node_address(self.index)
         user = f"kubelet-{self.index}"
         pki.ensure(Identity(user, f"system:node:{self.name}", "system:nodes", (address, self.name)))
         pki.ensure(Identity("kube-proxy", "system:kube-proxy"))
+        pki.ensure(Identity("policy-agent", config.POLICY_AGENT))
         pki.kubeconfig(plan.config / f"{user}.kubeconfig", plan.addresses.api, user)
         proxy = plan.config / "kube-proxy.kubeconfig"
         pki.kubeconfig(proxy, plan.addresses.api, "kube-proxy")
@@ -78,7 +80,13 @@ class Node:
         write_json(
             plan.config / f"kubelet-{self.index}.json",
             config.kubelet_config(
-                plan.addresses, self.index, folder=folder, socket=self.socket, pki=plan.pki, grace=plan.grace
+                plan.addresses,
+                self.index,
+                folder=folder,
+                socket=self.socket,
+                pki=plan.pki,
+                grace=plan.grace,
+                disk_limit=disk_limit,
             ),
         )
         write_json(
@@ -86,9 +94,26 @@ class Node:
             config.proxy_config(plan.addresses, self.index, kubeconfig=proxy),
         )
         (folder / "kubelet").mkdir(parents=True, exist_ok=True)
+        disks.free(folder)
+        self.supervisor.ensure(components.policy_agent(plan, self.index))
         started = self.supervisor.ensure(components.kubelet(plan, self.index))
         self.supervisor.ensure(components.proxy(plan, self.index))
         return started
+
+    def fill_disk(self) -> None:
+        """Takes some gigabytes of the disk, after the kubelet's limit was set so that they are too much.
+
+        `start_kubelet` undoes it. The order matters: a kubelet that starts on a full disk refuses the pods
+        that it finds, instead of evicting them.
+        """
+        folder, since = self.plan.node_root(self.index), time.time()
+        limit = disks.free_bytes(folder) - disks.MARGIN
+        if limit < disks.TAKEN:
+            raise ClusterError(f"{folder} has less than {(disks.MARGIN + disks.TAKEN) >> 30} GiB free")
+        self.start_kubelet(disk_limit=str(limit))
+        api = Api(self.plan.addresses.api, Pki(self.plan.pki))
+        wait_for(f"{self.name} Ready", lambda: api.node_ready(self.name, since=since), 60)
+        disks.take(folder)
 
     def pull(self, reference: str) -> None:
         """Fetches an image from the cluster's registry: only the layers that this node lacks."""
@@ -109,7 +134,7 @@ class Node:
 
     def stop(self) -> None:
         """Ends the node's processes and pods, and forgets its containers. Copes with any half state."""
-        for part in ("kubelet", "kube-proxy"):
+        for part in ("kubelet", "kube-proxy", "policy-agent"):
             self.supervisor.stop(f"{part}@{self.name}")
         shims = self.shims()
         sockets = self.shim_sockets()

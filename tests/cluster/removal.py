@@ -52,6 +52,7 @@ def _remove_everything(state: Path, slot: int) -> None:
     end(marked(state))
     if os.geteuid() != 0:  # then it was an API server alone, and processes are all that there is
         return
+    detach(state)  # small volumes
     node.sweep(slot, f"yolo{slot}n*")
     network.remove(addresses)
     detach(run_dir(slot))

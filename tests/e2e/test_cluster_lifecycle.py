@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, cgroups, mounts, network, processes, slots
+from cluster import Cluster, ClusterError, cgroups, images, mounts, network, processes, slots
 from cluster.api import wait_for
 from cluster.config import PAUSE_IMAGE
 from cluster.paths import node_dir, run_dir
@@ -161,3 +161,71 @@ def test_faults_show_and_heal(cluster: Cluster) -> None:
         cluster.kill(component)
     cluster.up(nodes=2, grace=8)
     assert set(cluster.status().values()) == {"running", "ready"}
+
+
+def test_full_disks_and_drained_nodes(cluster: Cluster) -> None:
+    cluster.up(nodes=2)
+    image = cluster.load(images.build(["api"])["api"])
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(CLAIM))
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/data", "--timeout=30s")
+    volume = cluster.kubectl("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}")
+    (cluster.volumes / volume / "before").write_text("x")
+    with pytest.raises(ClusterError, match="small-volume"):
+        cluster.fill_disk(volume)
+    cluster.small_volume(volume, 16)
+    cluster.fill_disk(volume)
+    writer = _writer(image)
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(writer))
+
+    def log() -> str:
+        return cluster.kubectl("logs", "writer", check=False)
+
+    wait_for("ENOSPC in a pod", lambda: "ENOSPC" in log(), 60)
+    assert "before" in log(), "what was in the volume is there"
+    cluster.free_disk(volume)
+    wait_for("room again", lambda: "written" in log(), 20)
+
+    def pressure() -> str:
+        query = '{.status.conditions[?(@.type=="DiskPressure")].status}'
+        return cluster.kubectl("get", "node", "node-2", "-o", f"jsonpath={query}")
+
+    cluster.fill_disk("node-2")
+    evicted = ["get", "pod", "writer", "-o", "jsonpath={.status.reason}"]
+    wait_for("an eviction", lambda: cluster.kubectl(*evicted) == "Evicted", 60)
+    why = cluster.kubectl("get", "pod", "writer", "-o", "jsonpath={.status.conditions[*].reason}")
+    assert "TerminationByKubelet" in why, "as on a node that fills while the pod runs"
+    assert pressure() == "True"
+    cluster.free_disk("node-2")
+    wait_for("no disk pressure", lambda: pressure() == "False", 60)
+
+    cluster.kubectl("delete", "pod", "writer")
+    taints = ["get", "node", "node-2", "-o", "jsonpath={.spec.taints}"]
+    wait_for("no taint", lambda: cluster.kubectl(*taints) == "", 30)
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(writer))
+    cluster.drain("node-2")
+    assert "writer" not in cluster.kubectl("get", "pods")
+    unschedulable = ["get", "node", "node-2", "-o", "jsonpath={.spec.unschedulable}"]
+    assert cluster.kubectl(*unschedulable) == "true"
+    cluster.uncordon("node-2")
+    assert cluster.kubectl(*unschedulable) == ""
+
+
+def _writer(image: str) -> dict[str, object]:
+    """Tries to write to the claim's volume until it can, and says what happens."""
+    command = (
+        "ls /data; until head -c 4096 /dev/zero > /data/new; do sleep 0.5; done; echo written; sleep 600"
+    )
+    shell = f"({command}) 2>&1 | sed -u 's/.*No space left.*/ENOSPC/'"
+    main = {
+        "name": "main",
+        "image": image,
+        "command": ["sh", "-c", shell],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    spec = {
+        "nodeName": "node-2",
+        "terminationGracePeriodSeconds": 0,
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+        "containers": [main],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writer"}, "spec": spec}
