@@ -43,7 +43,7 @@ def main() -> int:
     try:
         settings = Settings()
     except SettingsError as error:  # no JSON where a list is wanted
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}; lists are given as JSON\n")
         return 2
     except ValidationError as error:
         for problem in error.errors():

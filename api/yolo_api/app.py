@@ -66,6 +66,8 @@ def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # Swagger's page loads scripts from a CDN; /help is the page
         redoc_url=None,
+        # Some old clients send JSON without a Content-Type. Foreign pages are refused in deps.py.
+        strict_content_type=False,
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(AccessLog)

@@ -91,6 +91,8 @@ class DataAdvice:
 
     def _beneath(self, reference: str) -> Path:
         """The path that a reference means, links resolved. Raises ValueError when it leads elsewhere."""
+        if "\0" in reference:
+            raise ValueError(f"{reference!r} is no path: it contains a NUL character")
         root = self._volume.root.resolve()
         path = root.joinpath(_to_posix(reference)).resolve()
         if ".." in PurePosixPath(_to_posix(reference)).parts or not path.is_relative_to(root):

@@ -80,10 +80,8 @@ def train(system: System) -> int:
     print(f"\n  {target.relative_to(ROOT)}  {target.stat().st_size / 1e6:.1f} MB")
     print(f"  mAP50 {quality:.2f} on {_PICTURES['val']} pictures that training never saw")
     print("\n  next:\n    source .local/env")
-    print(f"    kubectl -n {NAMESPACE} get yt")
-    print(
-        f"    kubectl -n {NAMESPACE} apply -f examples/digits.yaml && kubectl -n {NAMESPACE} get yt digits -w"
-    )
+    print("    kubectl get yt")
+    print("    kubectl apply -f examples/digits.yaml && kubectl get yt digits -w")
     print("    curl $YOLO_URL/help")
     if quality < WANTED_MAP50:
         say(f"  that is less than {WANTED_MAP50}: the training did not learn as it should")

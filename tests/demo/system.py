@@ -51,6 +51,8 @@ def bring_up(name: str, *, port: int = PORT, values: list[str] | None = None) ->
     with step("chart: installed and ready"):
         install_chart(system, references, [*LOCAL_VALUES, *node_port, *(values or [])])
         system.wait_ready()
+    # What the README tells people to type needs no `--namespace` then.
+    system.run("kubectl", "config", "set-context", "--current", f"--namespace={NAMESPACE}")
     return system
 
 

@@ -46,28 +46,38 @@ def read_owner(folder: RunFolder) -> Owner | None:
 
 
 def check_owner(folder: RunFolder, me: Owner) -> None:
-    """Raises FencedError when a newer attempt of the same training owns the folder.
+    """Raises FencedError when another training, or a newer attempt of the same, owns the folder.
 
     An older one's claim that came late is set right, so that the older one stops at its own next check.
     """
     other = read_owner(folder)
     if other is None:
         return
-    if me.yields_to(other):
-        raise FencedError(
-            f"run {other.run} attempt {other.attempt} owns {folder.train}; "
-            f"run {me.run} attempt {me.attempt} stops"
-        )
+    if other.uid != me.uid or me.yields_to(other):
+        raise _fenced(folder, me, other)
     if other.yields_to(me):
         _write_owner(folder, me)
 
 
 def claim(folder: RunFolder, me: Owner) -> None:
-    """Takes the folder for an attempt; raises FencedError when a newer one of the same training has it."""
-    check_owner(folder, me)
-    if read_owner(folder) != me:
+    """Takes the folder for an attempt, from an earlier object of the same model name too.
+
+    Raises FencedError when a newer attempt of the same training has it.
+    """
+    other = read_owner(folder)
+    if other is not None and me.yields_to(other):
+        raise _fenced(folder, me, other)
+    if other != me:
         _write_owner(folder, me)
     check_owner(folder, me)
+
+
+def _fenced(folder: RunFolder, me: Owner, other: Owner) -> FencedError:
+    whose = "" if other.uid == me.uid else f"of another training ({other.uid}) "
+    return FencedError(
+        f"run {other.run} attempt {other.attempt} {whose}owns {folder.train}; "
+        f"run {me.run} attempt {me.attempt} stops"
+    )
 
 
 def _write_owner(folder: RunFolder, me: Owner) -> None:

@@ -164,7 +164,7 @@ async def download_model(model: ModelName, file: str, trainings: TrainingsDep) -
 @router.get("/gpu_info", summary="GPUs", response_model=list[GpuInfo], dependencies=LIST)
 @router.get("/get_gpu_info", summary="GPUs", response_model=list[GpuInfo], dependencies=LIST)
 async def gpu_info() -> Any:
-    """The cluster's GPUs and who holds them; empty where no node reports any."""
+    """Empty as yet: the inventory of GPUs and who holds them is still to be built."""
     return []
 
 

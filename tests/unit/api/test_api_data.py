@@ -51,6 +51,11 @@ def test_check_data_refuses_what_leads_out(advice: DataAdvice, data_dir: Path, r
     assert advice.check_data("train_ucd", reference) == [("train_ucd", want)]
 
 
+def test_check_data_refuses_what_is_no_path(advice: DataAdvice) -> None:
+    want = "'a\\x00b' is no path: it contains a NUL character"
+    assert advice.check_data("train_ucd", "a\0b") == [("train_ucd", want)]
+
+
 @pytest.mark.parametrize("val", ["None", "none", "", " "])
 def test_check_data_takes_none_for_validation_only(advice: DataAdvice, val: str) -> None:
     assert advice.check_data("val_ucd", val) == []

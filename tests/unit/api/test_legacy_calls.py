@@ -1,5 +1,6 @@
 """Each call as an old client makes it, and the whole answer."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,10 @@ def test_start_as_an_old_client_does(client: TestClient, kube: Any) -> None:
     assert kube.calls.count("create") == 1
 
 
+def test_start_takes_json_without_a_content_type(client: TestClient, body: dict[str, Any]) -> None:
+    assert client.post("/start", content=json.dumps(body)).status_code == 200
+
+
 def test_start_is_in_status_at_once(client: TestClient, body: dict[str, Any]) -> None:
     client.post("/start", json=body)
     want_model: dict[str, Any] = {
@@ -193,6 +198,10 @@ def test_download_model(client: TestClient, trained: str) -> None:
     assert client.get(path, headers={"Range": "bytes=99-"}).status_code == 416
     head = client.head(path)
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "10")
+    for known in (whole.headers["etag"], f'"another", W/{whole.headers["etag"]}', "*"):
+        unchanged = client.get(path, headers={"If-None-Match": known})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert client.get(path, headers={"If-None-Match": '"another"'}).content == b"0123456789"
 
 
 def test_help_is_a_page_for_a_browser_and_an_index_for_others(client: TestClient) -> None:
@@ -255,7 +264,8 @@ def test_errors_have_codes_and_the_same_text_twice(
     client: TestClient, trained: str, method: str, path: str, code: int, want: str
 ) -> None:
     """Fault 6: errors were answered with 200, short names with 500."""
-    answer = client.request(method, path, content=b"model_name=x" if method == "POST" else None)
+    form = {"model_name": "x"} if method == "POST" else None
+    answer = client.request(method, path, data=form)
     assert answer.status_code == code
     got = answer.json()
     assert (got["detail"], got["error"]) == (want, want)

@@ -96,6 +96,8 @@ def test_attempt_of_another_object_takes_the_folder(world: Any) -> None:
     world.example()
     run(world)
     assert fence.read_owner(world.folder) == fence.Owner("1234567890", 1, 1)
+    with pytest.raises(FencedError, match="of another training"):
+        fence.check_owner(world.folder, fence.Owner("other-uid", 9, 9))
 
 
 def test_late_claim_of_an_older_attempt_is_set_right(world: Any) -> None:
