@@ -28,11 +28,12 @@ class Data(Model):
     """The labelled images. Paths are absolute, or relative to the data volume's root."""
 
     train: Path_
-    """UCD data set (a name below `ucd/` or a path to its .json), YOLO folder or data.yaml to train on."""
+    """What to train on: UCD data set (a name below `ucd/`, or a path to its .json or .uci), YOLO folder or
+    data.yaml, COCO .json, folder of COCO, Pascal VOC or LabelMe labels, or a .zip or .tar(.gz) of these."""
     val: Path_ | None = None
     """The same for validation. Unset: a part of the training set is split off (`valFraction`, `seed`)."""
     labels: list[ClassName] = Field(default_factory=list, max_length=1000)
-    """Class names; the order is the class index. Unset: the names of a YOLO data.yaml."""
+    """Class names; the order is the class index. Unset: the names of a YOLO data.yaml or COCO file."""
     val_fraction: float = Field(default=0.2, ge=0.01, le=0.9)
     """Part of the training set that is split off for validation when `val` is unset."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)

@@ -121,17 +121,17 @@ def test_bad_data_fails_before_a_training_pod_exists(system: System, client: Old
 
 
 def test_killed_worker_is_started_again_and_resumes(system: System, client: OldClient) -> None:
-    client.start(**SMALL, model_name="e2e-pod-killed", epochs=40)
+    client.start(**SMALL, model_name="e2e-pod-killed", epochs=15)
     _until_training(client, "e2e-pod-killed", epoch=3)
     (pod,) = system.pods("e2e-pod-killed")
     system.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
     last = _finish(client, "e2e-pod-killed")
-    assert (last["phase"], last["epoch"]) == ("Succeeded", 40), last
+    assert (last["phase"], last["epoch"]) == ("Succeeded", 15), last
     status = system.training("e2e-pod-killed")["status"]
     assert status["attempt"] == 2
     log = client.get("/train_info/e2e-pod-killed")["train_log_std"]
     epochs = [line.split(" , ")[0] for line in log if line.startswith("* start train")]
-    assert epochs.count("* start train 1/40") == 1, "the second attempt began at the first epoch again"
+    assert epochs.count("* start train 1/15") == 1, "the second attempt began at the first epoch again"
 
 
 def test_operator_killed_in_the_middle_loses_nothing(system: System, client: OldClient) -> None:
@@ -193,7 +193,7 @@ def test_memory_limit_is_named_as_oom(system: System) -> None:
                 "data": {"train": "datasets/digits"},
                 "epochs": 1,
                 "workers": 0,
-                "resources": {"gpus": 0, "cpu": "100m", "memory": "128Mi", "sharedMemory": "16Mi"},
+                "resources": {"gpus": 0, "cpu": "100m", "memory": "400Mi", "sharedMemory": "16Mi"},
             },
         },
     }

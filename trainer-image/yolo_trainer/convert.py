@@ -49,15 +49,19 @@ def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, ski
         if shape.label not in index:
             skipped.add_unknown(shape.label)
             continue
+        if shape.kind == "difficult":
+            skipped.add("difficult", sample.stem)
+            continue
         points = _outline(shape, target.task)
         if points is None:
             skipped.add("otherShape", f"{sample.stem} ({shape.kind})")
             continue
         if shape.kind == "rectangle" and target.task in POLYGON_TASKS:
             skipped.add("boxAsPolygon", sample.stem)
-        line = _outline_line(
-            index[shape.label], geometry.scale(points, width, height), target.task, sample.stem, skipped
-        )
+        scaled = geometry.scale(points, width, height)
+        line = _outline_line(index[shape.label], scaled, target.task, sample.stem, skipped)
+        if line and target.kpt_shape:
+            line += _keypoint_words(shape, target.kpt_shape, width, height)
         if line in lines:
             skipped.add("duplicateBox", sample.stem)
         elif line:
@@ -118,6 +122,14 @@ def _outline(shape: Shape, task: Task) -> list[Point] | None:
                 return geometry.circle_polygon(points[0], points[1])
             return geometry.corners(geometry.circle_box(points[0], points[1]))
     return None
+
+
+def _keypoint_words(shape: Shape, kpt_shape: tuple[int, int], width: float, height: float) -> str:
+    """What follows the box in a pose label; keypoints that are not labelled are 0 0 0."""
+    count, dims = kpt_shape
+    found = [*shape.keypoints, *[(0.0, 0.0, 0.0)] * count][:count]
+    rows = [(_within(x / width), _within(y / height), v) if v else (0.0, 0.0, 0.0) for x, y, v in found]
+    return "".join(f" {value:.6f}" for row in rows for value in row[:dims])
 
 
 def _outline_line(index: int, points: list[Point], task: Task, name: str, skipped: Skipped) -> str | None:

@@ -18,6 +18,7 @@ from yolo_crds.training import Data, Task
 from .cgroup import cpus
 from .convert import Target, row_lines, shape_lines
 from .errors import InvalidDataError, volume_errors
+from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
 from .locate import Located, inspect, locate
 from .manifest import Details, Index, first_changed, read_manifest
@@ -25,12 +26,8 @@ from .prepared_set import Item, SetPlan, build_set
 from .skipped import Skipped
 from .source import Sample, Source, find_reference
 from .summary import summarize
-from .ucd import SUFFIXES as UCD_SUFFIXES
-from .ucd import labels_of, open_ucd
-from .yolo_folder import open_class_folders, open_yolo
 
-_VERSION = 1  # of the rules below; part of the key under which an outcome is remembered
-_UCD_TASKS = frozenset({"detect", "segment", "semantic", "obb"})
+_VERSION = 2  # of the rules below; part of the key under which an outcome is remembered
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,8 @@ def prepare_dataset(volume: DataVolume, data: Data, task: Task, report: Report) 
     items = _items(job, sources, target, inspected)
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(target, items, tuple(flip_idx) if flip_idx is not None else None)
-    details = summarize(plan, sources["train"].kind, job.data.train, job.skipped, job.warnings)
+    taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
+    details = summarize(plan, sources["train"].kind, job.data.train, job.skipped, job.warnings, taken_for)
     folder = build_set(plan, details, job.real_root, volume.prepared, report)
     index.remember(key, source_key, details)
     return PreparedSet(folder, details, sources)
@@ -100,20 +98,7 @@ def _open_sources(job: _Job) -> dict[str, Source]:
 def _open(job: _Job, reference: str, data_field: str) -> Source:
     path = find_reference(job.volume, reference, data_field)
     with volume_errors(path, "read"):
-        if job.task == "depth":
-            raise InvalidDataError("template.task: data sets of depth maps are not prepared here")
-        if path.suffix in UCD_SUFFIXES and path.is_file():
-            if job.task not in _UCD_TASKS:
-                raise InvalidDataError(
-                    f"template.data.{data_field}: a UCD data set holds no labels for {job.task}"
-                )
-            return open_ucd(path, job.volume, job.skipped)
-        if job.task == "classify":
-            return open_class_folders(path)
-        source = open_yolo(path, job.volume)
-    if job.task == "pose" and source.kpt_shape is None:
-        raise InvalidDataError(f"{source.path}: pose needs `kpt_shape:` in the data.yaml")
-    return source
+        return open_source(path, job.volume, job.task, job.skipped, f"template.data.{data_field}", job.report)
 
 
 def _class_names(job: _Job, train: Source) -> list[str]:
@@ -229,7 +214,7 @@ def _item(
     assert facts is not None, "only usable samples become items"
     if facts.unfinished:
         job.skipped.add("restoredImage", sample.stem)
-    if source.kind == "ucd":
+    if source.in_pixels:
         lines = shape_lines(sample, (facts.width, facts.height), target, job.skipped)
     elif one.label_text is not None:
         names = source.names or target.names

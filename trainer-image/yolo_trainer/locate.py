@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import InvalidDataError, from_os_error
@@ -63,6 +63,7 @@ def inspect(located: Located, known: Mapping[str, ImageFacts]) -> Located:
     earlier = known.get(facts.path)
     try:
         verified = earlier if earlier and earlier.is_unchanged(facts) else verify_image(facts)
+        sample = _with_labels(located)
         text = _label_text(located)
     except CorruptImageError as error:
         return Located(located.split, located.sample, problem="corruptImage", detail=str(error))
@@ -70,7 +71,7 @@ def inspect(located: Located, known: Mapping[str, ImageFacts]) -> Located:
         return Located(located.split, located.sample, problem="missingImage")
     except OSError as error:
         raise from_os_error(error, facts.path, "read") from error
-    return Located(located.split, located.sample, verified, located.label_stat, text)
+    return Located(located.split, sample, verified, located.label_stat, text)
 
 
 def _label_stat(sample: Sample, real_root: Path) -> tuple[int, int] | None:
@@ -86,9 +87,18 @@ def _label_stat(sample: Sample, real_root: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
+def _with_labels(located: Located) -> Sample:
+    """The sample with the shapes of its label file, where that is read into shapes."""
+    sample = located.sample
+    if sample.label_file is None or located.label_stat is None or sample.read_labels is None:
+        return sample
+    labels = sample.read_labels(sample.label_file)
+    return replace(sample, shapes=labels.shapes, size=labels.size)
+
+
 def _label_text(located: Located) -> str | None:
     path = located.sample.label_file
-    if path is None or located.label_stat is None:
+    if path is None or located.label_stat is None or located.sample.read_labels is not None:
         return None
     if located.label_stat[0] > _MAX_LABEL_BYTES:
         raise InvalidDataError(f"{path} is larger than {_MAX_LABEL_BYTES} bytes")

@@ -69,6 +69,12 @@ class Details(Lenient):
     """The first few of each kind of `dataset.skipped`."""
     unknown_labels: dict[str, int] = Field(default_factory=dict)
     """Boxes left out because their label is not listed, by label."""
+    taken_for: dict[str, str] = Field(default_factory=dict)
+    """By field (`train`, `val`): the kind of data set that it was taken for, and why."""
+    boxes_by_split: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Boxes (classification: images) by class name, for `train` and `val`."""
+    image_sizes: dict[str, int] = Field(default_factory=dict)
+    """Images by `width x height`, the most frequent ten."""
 
 
 def read_manifest(folder: Path) -> Manifest | None:

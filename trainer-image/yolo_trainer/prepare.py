@@ -19,11 +19,13 @@ from yolo_crds.meta import Stage, attempt_token
 from yolo_crds.trainer import Prepared, Result, TrainerConfig, parse_result
 
 from .arguments import check_template
+from .contact_sheet import write_contact_sheet
 from .dataset import PreparedSet, prepare_dataset
 from .errors import InvalidDataError, volume_errors
 from .fence import Owner, check_owner, claim
 from .images import Report
 from .label_cache import write_label_cache
+from .summary import report_lines
 from .volume import copy_atomic, write_atomic
 from .weights import check_checkpoint, find_foreign_last, find_resume, resolve_model
 
@@ -55,6 +57,8 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared | Result:
     task = config.template.task or infer_task(config.template.model)
     with volume_errors(volume.root, "prepare data on"):
         prepared_set = prepare_dataset(volume, config.template.data, task, report)
+    for line in report_lines(prepared_set.details):
+        logger.info("%s", line)
     for sentence in prepared_set.details.warnings:
         logger.warning("%s", sentence)
     single_cls = parse_value(config.template.extra_args.get("single_cls", "false")) is True
@@ -72,6 +76,7 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared | Result:
     )
     check_owner(folder, me)
     write_info(folder, config, prepared_set, prepared)
+    write_contact_sheet(prepared_set.folder, prepared_set.details, folder.info / "prepare.jpg")
     write_atomic(folder.prepared(token), json.dumps(prepared.to_wire(), indent=1))
     return prepared
 

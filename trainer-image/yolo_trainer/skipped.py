@@ -56,5 +56,10 @@ _WORDS = {
     "noSize": "boxes left out, without width or height",
     "otherShape": "shapes left out, of a kind that the task does not take",
     "sizeMismatch": "images whose size differs from the data set's",
+    "crowd": "annotations left out, they mark a crowd (iscrowd)",
+    "difficult": "boxes left out, marked difficult",
+    "strayLabel": "labels left out, their image is not in the data set",
+    "noKeypoints": "boxes without keypoints, trained on with none visible",
+    "noLabelFile": "images without a label file, taken as background",
     "boxAsPolygon": "boxes taken as polygons of four corners",
 }

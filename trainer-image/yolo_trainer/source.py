@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,17 @@ class Shape:
     kind: str
     label: str
     points: tuple[Point, ...]
+    keypoints: tuple[tuple[float, float, float], ...] = ()
+    """x, y and visibility (0 not labelled, 1 hidden, 2 seen) of each, for pose."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a label file of one image says."""
+
+    shapes: tuple[Shape, ...]
+    size: tuple[float, float] | None = None
+    """Width and height that the shapes' pixels count in."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +45,13 @@ class Sample:
     endings: tuple[str, ...]
     """What its file name may end in: the first that exists is it."""
     shapes: tuple[Shape, ...] = ()
-    """UCD: its labels."""
+    """Its labels, where the data set keeps them in one file for all images."""
     size: tuple[float, float] | None = None
-    """UCD: width and height that the shapes' pixels count in; unset: the image's own."""
+    """Width and height that the shapes' pixels count in; unset: the image's own."""
     label_file: Path | None = None
-    """YOLO: the text file of its labels; a missing one means a background image."""
+    """The file of its labels, where there is one for each image; a missing one means a background."""
+    read_labels: Callable[[Path], Labels] | None = None
+    """How `label_file` is read into shapes; unset: it holds the rows of YOLO."""
     class_name: str | None = None
     """Classification: the folder that it lies in."""
 
@@ -46,19 +61,40 @@ class Source:
     """A data set as its author wrote it."""
 
     kind: str
-    """`ucd`, `yolo` or `folders` (classification)."""
+    """`ucd`, `coco`, `voc`, `labelme`, `yolo` or `folders` (classification)."""
     path: Path
     """The file or folder that it was read from."""
     samples: list[Sample]
     own_val: list[Sample] | None = None
     """Validation images that the data set itself names."""
     names: list[str] | None = None
-    """Class names by index; None when the format has no index (UCD) or no names (a bare YOLO folder)."""
+    """Class names by index; None when the format has no index (UCD, Pascal VOC, LabelMe) or no names (a bare
+    YOLO folder)."""
     files: list[Path] = field(default_factory=list)
     """Files that it was read from, besides images and label files."""
     kpt_shape: tuple[int, int] | None = None
     flip_idx: list[int] | None = None
     warnings: list[str] = field(default_factory=list)
+    in_pixels: bool = False
+    """Labels are shapes in pixels by class name; otherwise rows of YOLO, or none."""
+    why: str = ""
+    """What it was taken for that kind by."""
+
+
+def as_point(raw: object) -> Point | None:
+    """[x, y] of JSON as a point; None for anything else, infinities too."""
+    match raw:
+        case [int() | float() as x, int() | float() as y] if math.isfinite(x) and math.isfinite(y):
+            return float(x), float(y)
+    return None
+
+
+def as_size(raw: object) -> tuple[float, float] | None:
+    """[width, height] of JSON; None when it is missing, or [-1, -1]: the image's header says it."""
+    match raw:
+        case [int() | float() as width, int() | float() as height] if width > 0 and height > 0:
+            return float(width), float(height)
+    return None
 
 
 def find_reference(volume: DataVolume, reference: str, data_field: str) -> Path:

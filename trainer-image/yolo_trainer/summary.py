@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from yolo_crds.training import Dataset
 
@@ -12,18 +12,24 @@ from .manifest import Details
 from .prepared_set import DATA_YAML, SetPlan
 from .skipped import Skipped
 
+_CLASSES_SHOWN = 30
 
-def summarize(plan: SetPlan, kind: str, reference: str, skipped: Skipped, warnings: Sequence[str]) -> Details:
+
+def summarize(
+    plan: SetPlan,
+    kind: str,
+    reference: str,
+    skipped: Skipped,
+    warnings: Sequence[str],
+    taken_for: Mapping[str, str],
+) -> Details:
     """Numbers and sentences about a set; raises InvalidDataError when there is nothing to learn from.
 
-    `reference` is how the user named the training data.
+    `reference` is how the user named the training data; `taken_for` is kept as `Details.taken_for`.
     """
     names = plan.target.names
-    per_class = Counter(
-        item.class_name if item.class_name is not None else names[int(line.split(" ", 1)[0])]
-        for item in plan.items
-        for line in (item.lines if item.class_name is None else ("",))
-    )
+    by_split = {split: _per_class(plan, split) for split in ("train", "val")}
+    per_class = by_split["train"] + by_split["val"]
     train_items = [item for item in plan.items if item.split == "train"]
     if not any(item.lines or item.class_name for item in train_items):
         listed, found = ", ".join(names[:20]), ", ".join(list(skipped.unknown)[:20]) or "none"
@@ -49,6 +55,40 @@ def summarize(plan: SetPlan, kind: str, reference: str, skipped: Skipped, warnin
         warnings=[*warnings, *_warnings(plan, dataset), *skipped.sentences()],
         skipped_names=skipped.names,
         unknown_labels=dict(skipped.unknown.most_common(50)),
+        taken_for=dict(taken_for),
+        boxes_by_split={split: {name: n.get(name, 0) for name in names} for split, n in by_split.items()},
+        image_sizes=dict(Counter(f"{i.facts.width} x {i.facts.height}" for i in plan.items).most_common(10)),
+    )
+
+
+def report_lines(details: Details) -> list[str]:
+    """The report as a person reads it in the log; what was skipped is told by `Details.warnings`."""
+    dataset, by_split = details.dataset, details.boxes_by_split
+    lines = [f"data set {dataset.hash}"]
+    lines += [f"  {name} taken for {what}" for name, what in details.taken_for.items()]
+    lines.append(
+        f"  images {dataset.images} (train {dataset.train_images}, val {dataset.val_images}, "
+        f"background {dataset.backgrounds}), boxes {dataset.boxes}"
+    )
+    lines.append("  sizes " + ", ".join(f"{size}: {n}" for size, n in list(details.image_sizes.items())[:5]))
+    shown = list(dataset.classes)[:_CLASSES_SHOWN]
+    width = max((len(name) for name in shown), default=0)
+    lines.append(f"  {'class':{width + 5}} {'train':>8} {'val':>8}")
+    for i, name in enumerate(shown):
+        train, val = (by_split.get(split, {}).get(name, 0) for split in ("train", "val"))
+        lines.append(f"  {i:4} {name:{width}} {train:8} {val:8}")
+    if len(dataset.classes) > len(shown):
+        lines.append(f"  and {len(dataset.classes) - len(shown)} more classes")
+    return lines
+
+
+def _per_class(plan: SetPlan, split: str) -> Counter[str]:
+    names = plan.target.names
+    return Counter(
+        item.class_name if item.class_name is not None else names[int(line.split(" ", 1)[0])]
+        for item in plan.items
+        if item.split == split
+        for line in (item.lines if item.class_name is None else ("",))
     )
 
 

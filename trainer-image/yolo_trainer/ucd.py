@@ -6,33 +6,55 @@ Missing and null keys mean "none".
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_crds.layout import DataVolume
-
-from .errors import InvalidDataError, volume_errors
+from .errors import InvalidDataError
+from .json_file import read_json_object
 from .skipped import Skipped
-from .source import Sample, Shape, Source
+from .source import Sample, Shape, Source, as_point, as_size
 
 IMAGE_ENDINGS = (".jpg", ".JPG", ".png", ".PNG")
 """In the order in which `img_cache` is searched."""
-SUFFIXES = frozenset({".json", ".uci"})
+_KEYS = frozenset({"uc_list", "shapes", "xml_info"})
 _NAME_MAX = 200  # bytes; leaves room for endings within the 255 of a file name
 
 
-def open_ucd(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
-    """The data set in `path` (.json or .uci) with its images in the volume's `img_cache`.
+def is_ucd(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON object looks like a UCD data set; unlike in LabelMe's files, `shapes` is no list."""
+    return "uc_list" in content or isinstance(content.get("shapes") or content.get("xml_info"), dict)
 
-    Raises InvalidDataError when the file is no UCD data set.
+
+def is_volume(path: Path) -> bool:
+    """Whether a file is a part of a split data set that cannot be named by itself."""
+    return path.suffix in {".obi", ".szi"} or bool(re.fullmatch(r"\.[uos]\d+", path.suffix))
+
+
+def split_source(path: Path, images: Path, skipped: Skipped) -> Source:
+    """The data set in the .uci file `path` and its further volumes; otherwise as `ucd_source`."""
+    content, files = _read_split(path)
+    return ucd_source(path, content, images, skipped, files)
+
+
+def ucd_source(
+    path: Path,
+    content: Mapping[str, Any],
+    images: Path,
+    skipped: Skipped,
+    files: Sequence[Path] = (),
+) -> Source:
+    """The data set that `content`, read from `path`, describes; its images lie in the folder `images`.
+
+    Raises InvalidDataError when it is no UCD data set.
     """
-    if path.suffix == ".uci":
-        content, files = _read_split(path)
-    else:
-        content, files = _read_json(path), [path]
+    if path.suffix == ".json" and not _KEYS & content.keys():
+        raise InvalidDataError(
+            f"{path} is no UCD data set: it has neither uc_list nor shapes",
+            "a .json is a UCD data set (uc_list, shapes) or a COCO file (images, annotations)",
+        )
     shapes = _as_dict(content.get("shapes"))
     xml_info = _as_dict(content.get("xml_info"))
     sizes = _as_dict(content.get("size_info"))
@@ -41,7 +63,6 @@ def open_ucd(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
         codes = [*shapes, *(uc for uc in xml_info if uc not in shapes)]
     if not codes:
         raise InvalidDataError(f"{path} lists no image: its uc_list is empty")
-    images = volume.images
     samples = []
     seen: set[str] = set()
     for code in codes:
@@ -59,56 +80,41 @@ def open_ucd(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
                     folder=images,
                     endings=IMAGE_ENDINGS,
                     shapes=tuple(found),
-                    size=_size(sizes.get(uc)),
+                    size=as_size(sizes.get(uc)),
                 )
             )
-    return Source(kind="ucd", path=path, samples=samples, files=files)
-
-
-def labels_of(source: Source) -> list[str]:
-    """The labels that occur in a data set, the most frequent first."""
-    counts: dict[str, int] = {}
-    for sample in source.samples:
-        for shape in sample.shapes:
-            counts[shape.label] = counts.get(shape.label, 0) + 1
-    return sorted(counts, key=lambda label: (-counts[label], label))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    with volume_errors(path, "read"):
-        raw = path.read_bytes()
-    try:
-        content = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidDataError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InvalidDataError(f"{path} is no UCD data set: a JSON {type(content).__name__}, not an object")
-    if path.suffix == ".json" and not {"uc_list", "shapes", "xml_info"} & content.keys():
-        raise InvalidDataError(f"{path} is no UCD data set: it has neither uc_list nor shapes")
-    return content
+    why = "it has uc_list" if "uc_list" in content else "it has shapes by code"
+    return Source(kind="ucd", path=path, samples=samples, files=[*(files or [path])], in_pixels=True, why=why)
 
 
 def _read_split(path: Path) -> tuple[dict[str, Any], list[Path]]:
     """The old split form: NAME.uci, .obi, .szi and further volumes .u1 .o1 .s1, .u2 …"""
-    content = {**_read_json(path), "shapes": {}, "size_info": {}}
-    content["uc_list"] = list(content.get("uc_list") or [])
+    content: dict[str, Any] = {**read_json_object(path), "shapes": {}, "size_info": {}}
+    content["uc_list"] = _as_list(content.get("uc_list"))
     files = [path]
-    for volume_number in range(1000):
-        endings = (
-            (".uci", ".obi", ".szi") if not volume_number else tuple(f".{k}{volume_number}" for k in "uos")
-        )
-        parts = [path.with_suffix(ending) for ending in endings]
-        if not any(part.exists() for part in parts):
-            break
-        for part in parts:
-            if part == path or not part.exists():
-                continue
-            found = _read_json(part)
-            files.append(part)
-            content["uc_list"] += found.get("uc_list") or []
-            content["shapes"].update(_as_dict(found.get("shapes")))
-            content["size_info"].update(_as_dict(found.get("size_info")))
+    for part in _parts(path):
+        found = read_json_object(part)
+        files.append(part)
+        content["uc_list"] += _as_list(found.get("uc_list"))
+        for uc, shapes in _as_dict(found.get("shapes")).items():
+            content["shapes"].setdefault(uc, []).extend(_as_list(shapes))
+        content["size_info"].update(_as_dict(found.get("size_info")))
     return content, files
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files beside NAME.uci that belong to it; raises InvalidDataError when a volume is missing."""
+    ends = [p.suffix for p in path.parent.iterdir() if p.stem == path.stem and is_volume(p)]
+    numbers = {int(end[2:]) for end in ends if end[2:].isdigit()}
+    if gaps := set(range(1, max(numbers, default=0) + 1)) - numbers:
+        missing = path.with_suffix(f".u{min(gaps)}").name
+        raise InvalidDataError(f"{path}: its volume {missing} is missing; there are {max(numbers)}")
+    in_order = [".obi", ".szi", *(f".{kind}{n}" for n in sorted(numbers) for kind in "uos")]
+    return [path.with_suffix(end) for end in in_order if end in ends]
+
+
+def _as_list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list) else []
 
 
 def _as_dict(value: object) -> Mapping[str, Any]:
@@ -120,13 +126,6 @@ def _is_safe(uc: str) -> bool:
     if not uc.strip() or uc.startswith(".") or len(uc.encode("utf-8", "replace")) > _NAME_MAX:
         return False
     return uc.isprintable() and not set(uc) & set("/\\")
-
-
-def _size(value: object) -> tuple[float, float] | None:
-    match value:
-        case [int() | float() as width, int() | float() as height] if width > 0 and height > 0:
-            return float(width), float(height)
-    return None  # [-1, -1] or missing: the image's header says it
 
 
 def _shapes(value: object, uc: str, skipped: Skipped) -> list[Shape]:
@@ -144,16 +143,9 @@ def _shape(raw: object) -> Shape | None:
     match raw:
         case {"label": str() as label, "points": [*raw_points], **rest}:
             kind = str(rest.get("shape_type") or "rectangle")
-            points = [_point(p) for p in raw_points]
+            points = [as_point(p) for p in raw_points]
             good = tuple(p for p in points if p is not None)
             return Shape(kind, label.strip(), good) if good and len(good) == len(points) else None
-    return None
-
-
-def _point(raw: object) -> tuple[float, float] | None:
-    match raw:
-        case [int() | float() as x, int() | float() as y] if math.isfinite(x) and math.isfinite(y):
-            return float(x), float(y)
     return None
 
 

@@ -32,13 +32,14 @@ def beneath(root: Path, reference: str | Path) -> Path:
     return found
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file whole: beside its place, fsynced, renamed. A reader sees the old or the new one."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}")
     with volume_errors(path, "write"):
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

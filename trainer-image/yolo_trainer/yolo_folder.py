@@ -18,7 +18,9 @@ from .volume import beneath
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
-_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+CLASSES = "classes.txt"
+"""Label Studio, LabelImg: class names by index, beside a folder of images and one of labels."""
 _MAX_YAML_BYTES = 4 << 20
 
 
@@ -29,12 +31,34 @@ def open_yolo(path: Path, volume: DataVolume) -> Source:
     """
     if path.is_file():
         return _open_yaml(path, volume) if path.suffix in YAML_SUFFIXES else _open_list(path, volume)
-    for name in _YAML_NAMES:
+    for name in YAML_NAMES:
         if (path / name).is_file():
             return _open_yaml(path / name, volume)
-    train, val = _split_folders(path)
+    train, val = split_folders(path)
     own_val = list(_samples(val)) if val else None
-    return Source(kind="yolo", path=path, samples=list(_samples(train or path)), own_val=own_val)
+    classes = path / CLASSES
+    return Source(
+        kind="yolo",
+        path=path,
+        samples=list(_samples(train or path)),
+        own_val=own_val,
+        names=read_names(classes) if classes.is_file() else None,
+        files=[classes] if classes.is_file() else [],
+        why="it holds images and no other kind of labels than text files",
+    )
+
+
+def read_names(path: Path) -> list[str]:
+    """Class names from a text file, one a line; the line's number is the index."""
+    with volume_errors(path, "read"), path.open("rb") as file:
+        raw = file.read(_MAX_YAML_BYTES)
+    try:
+        names = [line.strip() for line in raw.decode("utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise InvalidDataError(f"{path} is no text: {error}") from error
+    if not names or not all(names):
+        raise InvalidDataError(f"{path}: want one class name a line, and no line empty")
+    return names
 
 
 def open_class_folders(path: Path) -> Source:
@@ -48,7 +72,8 @@ def open_class_folders(path: Path) -> Source:
         raise InvalidDataError(f"{root} has no folders; classification takes one folder a class")
     samples = [s for name in names for s in _samples(root / name, name)]
     own_val = [s for name in names for s in _samples(val / name, name)] if val else None
-    return Source(kind="folders", path=path, samples=samples, own_val=own_val, names=names)
+    why = "for classification a folder stands for a class"
+    return Source(kind="folders", path=path, samples=samples, own_val=own_val, names=names, why=why)
 
 
 def _open_yaml(path: Path, volume: DataVolume) -> Source:
@@ -79,6 +104,7 @@ def _open_yaml(path: Path, volume: DataVolume) -> Source:
         kpt_shape=_kpt_shape(kpt_shape, path) if kpt_shape is not None else None,
         flip_idx=_flip_idx(content.get("flip_idx"), path),
         warnings=warnings,
+        why=f"{path.name} has `train:`",
     )
 
 
@@ -130,7 +156,7 @@ def _entry_samples(entry: object, root: Path, path: Path, volume: DataVolume) ->
         elif found.suffix == ".txt":
             samples += _list_samples(found, root, volume)
         else:
-            samples.append(_sample(found))
+            samples.append(yolo_sample(found))
     return samples
 
 
@@ -148,8 +174,11 @@ def _entry_path(item: str, root: Path, path: Path, volume: DataVolume) -> Path:
 
 def _open_list(path: Path, volume: DataVolume) -> Source:
     if path.suffix != ".txt":
-        raise InvalidDataError(f"{path} is none of: UCD .json, data.yaml, folder, .txt list of images")
-    return Source(kind="yolo", path=path, samples=_list_samples(path, path.parent, volume), files=[path])
+        raise InvalidDataError(
+            f"{path} is none of: UCD or COCO .json, data.yaml, folder, .zip, .tar(.gz), .txt list of images"
+        )
+    samples = _list_samples(path, path.parent, volume)
+    return Source(kind="yolo", path=path, samples=samples, files=[path], why=f"{path.name} lists images")
 
 
 def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
@@ -161,11 +190,11 @@ def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
             continue
         base = path.parent if name.startswith("./") else root
         _below(base / name, path, volume)
-        samples.append(_sample(base / name))
+        samples.append(yolo_sample(base / name))
     return samples
 
 
-def _split_folders(path: Path) -> tuple[Path | None, Path | None]:
+def split_folders(path: Path) -> tuple[Path | None, Path | None]:
     """Folders of the training and validation images: `images/train`, `train/images` or `train`."""
     images = path / "images"
     train, val = (
@@ -183,14 +212,21 @@ def _samples(folder: Path, class_name: str | None = None) -> Iterator[Sample]:
     """Every image below a folder, in order of the path."""
     if not folder.is_dir():
         return
+    for image in images_below(folder):
+        yield yolo_sample(image, class_name)
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder with an ending that Ultralytics takes, in order of the path."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file in sorted(files):
             if not file.startswith(".") and file.rpartition(".")[2].lower() in FORMATS:
-                yield _sample(Path(parent, file), class_name)
+                yield Path(parent, file)
 
 
-def _sample(image: Path, class_name: str | None = None) -> Sample:
+def yolo_sample(image: Path, class_name: str | None = None) -> Sample:
+    """One image, with its label file where YOLO looks for it; of a class folder without one."""
     label_file = None if class_name else label_path(image)
     return Sample(
         stem=image.stem,

@@ -1,0 +1,262 @@
+"""Recognise what kind of data set a path holds and open it; the kind and the sign of it are reported.
+
+A further format is one more branch here and a module that returns a `Source`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from yolo_crds.layout import DataVolume
+from yolo_crds.training import Task
+
+from .annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
+from .archive import is_archive, unpack
+from .coco import is_coco, open_coco
+from .darknet import DATA, open_darknet
+from .errors import InvalidDataError
+from .images import Report
+from .json_file import read_json_object
+from .labelme import is_labelme
+from .skipped import Skipped
+from .source import Source
+from .ucd import is_ucd, is_volume, split_source, ucd_source
+from .voc import is_voc
+from .yolo_folder import YAML_NAMES, open_class_folders, open_yolo
+
+_BOX_TASKS = ("detect", "segment", "semantic", "obb")
+_TASKS = {
+    "ucd": ("UCD", _BOX_TASKS),
+    "coco": ("COCO", (*_BOX_TASKS, "pose")),
+    "voc": ("Pascal VOC", _BOX_TASKS),
+    "labelme": ("LabelMe", _BOX_TASKS),
+    "yolo": ("YOLO", (*_BOX_TASKS, "pose")),
+}
+_NOT_INSTANCES = ("captions", "image_info", "panoptic", "stuff")
+_MEANINGFUL = frozenset({"images", "train", "annotations"})
+_DEPTH = 2  # folders below the named one in which annotation files are looked for
+_PEEKED = 20  # annotation files that are opened to tell the kind
+_LABELS_PEEKED = 50
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What a data set is opened for."""
+
+    volume: DataVolume
+    root: Path
+    """Of the volume, resolved."""
+    task: Task
+    skipped: Skipped
+    field: str
+    """That named it, as `template.data.train`."""
+    parsed: dict[Path, dict[str, Any]] = dataclass_field(default_factory=dict)
+    """COCO files that were read to tell the kind; they are large, and not read twice."""
+
+    def json(self, path: Path) -> dict[str, Any]:
+        return self.parsed.pop(path, None) or read_json_object(path)
+
+
+def open_source(
+    path: Path, volume: DataVolume, task: Task, skipped: Skipped, field: str, report: Report
+) -> Source:
+    """The data set at `path`, of whichever kind it is.
+
+    Raises InvalidDataError when it is of no kind, of two kinds, or holds no labels for `task`.
+    """
+    if task == "depth":
+        raise InvalidDataError("template.task: data sets of depth maps are not prepared here")
+    opening = _Opening(volume, volume.root.resolve(), task, skipped, field)
+    if is_archive(path):
+        folder = _without_wrapping(unpack(path, volume.prepared, report))
+        found = _open_folder(folder, opening)
+        return replace(found, why=f"{found.why}, in the archive {path.name}")
+    return _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)
+
+
+def labels_of(source: Source) -> list[str]:
+    """The labels that occur in a data set, the most frequent first; of label files the first few are read."""
+    counts: dict[str, int] = {}
+    peeked = 0
+    for sample in source.samples:
+        shapes = sample.shapes
+        if sample.read_labels and sample.label_file and peeked < _LABELS_PEEKED:
+            peeked += 1
+            shapes = sample.read_labels(sample.label_file).shapes
+        for shape in shapes:
+            counts[shape.label] = counts.get(shape.label, 0) + 1
+    return sorted(counts, key=lambda label: (-counts[label], label))
+
+
+def _open_file(path: Path, opening: _Opening) -> Source:
+    if path.suffix == ".uci":
+        _check_task("ucd", path, opening)
+        found = split_source(path, _ucd_images(path, opening), opening.skipped)
+        return replace(found, why=f"{path.name} is the first file of a split UCD data set")
+    if is_volume(path):
+        raise InvalidDataError(
+            f"{opening.field}: {path.name} is a part of a split UCD data set; name {path.stem}.uci"
+        )
+    if path.suffix == ".json":
+        return _open_json(path, opening.json(path), opening)
+    if opening.task == "classify":
+        return open_class_folders(path)
+    if path.suffix == ".xml":
+        raise InvalidDataError(
+            f"{opening.field}: {path.name} is the label file of one image; name its folder"
+        )
+    if path.name == DATA:
+        return _checked(open_darknet(path, opening.root, opening.skipped), opening)
+    return _checked(open_yolo(path, opening.volume), opening)
+
+
+def _open_json(path: Path, content: dict[str, Any], opening: _Opening) -> Source:
+    if is_coco(content):
+        _check_task("coco", path, opening)
+        return open_coco(path, content, opening.root, opening.task, opening.skipped)
+    if is_labelme(content):
+        raise InvalidDataError(
+            f"{opening.field}: {path.name} is LabelMe's label file of one image; name its folder"
+        )
+    _check_task("ucd", path, opening)
+    return ucd_source(path, content, _ucd_images(path, opening), opening.skipped)
+
+
+def _ucd_images(path: Path, opening: _Opening) -> Path:
+    """An archive brings its images along; otherwise they are the volume's."""
+    beside = path.parent / opening.volume.images.name
+    return beside if beside.is_dir() else opening.volume.images
+
+
+def _open_folder(path: Path, opening: _Opening) -> Source:
+    if opening.task == "classify":
+        return open_class_folders(path)
+    if any((path / name).is_file() for name in YAML_NAMES):
+        return _checked(open_yolo(path, opening.volume), opening)
+    if (path / DATA).is_file():
+        return _open_file(path / DATA, opening)
+    kinds, broken = _kinds_in(path, opening)
+    if len(kinds) > 1:
+        names = " and ".join(f"{_TASKS[kind][0]} ({files[0].name})" for kind, files in kinds.items())
+        raise InvalidDataError(
+            f"{opening.field}: {path} holds {names}; it is not guessed which of them is meant",
+            "name the file of the data set, or give each kind a folder of its own",
+        )
+    match next(iter(kinds.items()), None):
+        case ("coco", files):
+            return _open_coco_files(path, files, opening)
+        case ("ucd", [file]):
+            return _open_file(file, opening)
+        case ("ucd", files):
+            raise InvalidDataError(
+                f"{opening.field}: {path} holds several UCD data sets; name one: {_some(files)}"
+            )
+        case ("voc", [file, *_]):
+            return _open_annotated(path, VOC, opening, f"{file.name} has an <annotation>")
+        case ("labelme", [file, *_]):
+            return _open_annotated(path, LABELME, opening, f"{file.name} has `shapes` and `imagePath`")
+    texts = files_below(path, ".txt", _DEPTH + 1)
+    if broken and all(file.name.lower().startswith("readme") for file in texts):
+        raise broken  # without it the folder would pass as one of background images
+    return _checked(open_yolo(path, opening.volume), opening)
+
+
+def _open_annotated(path: Path, form: FileFormat, opening: _Opening, why: str) -> Source:
+    _check_task(form.kind, path, opening)
+    return open_annotated(path, form, opening.root, opening.skipped, why)
+
+
+def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], InvalidDataError | None]:
+    """The kinds that annotation files in a folder show, each with the files that do; and the fault of one
+    that is of no kind because it cannot be read."""
+    kinds: dict[str, list[Path]] = {}
+    broken = None
+    for suffix in (".xml", ".json"):
+        for file in islice(files_below(path, suffix, _DEPTH), _PEEKED):
+            try:
+                kind = _kind_of(file, opening)
+            except InvalidDataError as error:
+                broken = broken or error
+                continue
+            if kind is not None:
+                kinds.setdefault(kind, []).append(file)
+            if kind == "voc":
+                break
+    if split := sorted(path.glob("*.uci")):
+        kinds.setdefault("ucd", []).extend(split)
+    if coco := kinds.get("coco"):
+        # Of COCO's own files those with keypoints are of use for pose alone: they know no class but persons.
+        is_pose = opening.task == "pose"
+        kinds["coco"] = [f for f in coco if f.name.startswith("person_keypoints") == is_pose] or coco
+    return kinds, broken
+
+
+def _kind_of(path: Path, opening: _Opening) -> str | None:
+    """The kind of an annotation file; None for other JSON or XML, which may lie in a folder too."""
+    if path.suffix.lower() == ".xml":
+        return "voc" if is_voc(path) else None
+    if path.name.startswith(_NOT_INSTANCES):
+        return None
+    content = read_json_object(path)
+    signs = {"coco": is_coco, "labelme": is_labelme, "ucd": is_ucd}
+    kind = next((kind for kind, fits in signs.items() if fits(content)), None)
+    if kind == "coco":
+        opening.parsed[path] = content
+    return kind
+
+
+def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source:
+    """One source of the files for training and validation, told by their names or folders."""
+    if len(files) == 1:
+        return _open_file(files[0], opening)
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        by_split.setdefault(_split_of(file.relative_to(path)), []).append(file)
+    train, val = by_split.get("train", []), by_split.get("val") or by_split.get("test") or []
+    if len(train) != 1 or len(val) > 1:
+        raise InvalidDataError(
+            f"{opening.field}: {path} holds several COCO files ({_some(files)}) and their names do not tell "
+            "which is for training",
+            "name one file in template.data.train and one in template.data.val",
+        )
+    source = _open_file(train[0], opening)
+    if not val:
+        return source
+    own_val = _open_file(val[0], opening)
+    return replace(source, own_val=own_val.samples, files=[*source.files, *own_val.files])
+
+
+def _split_of(path: Path) -> str:
+    text = str(path).lower()
+    return next((split for split in ("train", "val", "test") if split in text), "other")
+
+
+def _checked(source: Source, opening: _Opening) -> Source:
+    if opening.task == "pose" and source.kpt_shape is None:
+        raise InvalidDataError(f"{source.path}: pose needs `kpt_shape:` in the data.yaml")
+    return source
+
+
+def _check_task(kind: str, path: Path, opening: _Opening) -> None:
+    name, tasks = _TASKS[kind]
+    if opening.task not in tasks:
+        raise InvalidDataError(
+            f"{opening.field}: {path.name} is a {name} data set, which holds no labels for {opening.task}; "
+            f"it fits {', '.join(tasks)}"
+        )
+
+
+def _without_wrapping(folder: Path) -> Path:
+    """The folder that an archive was made of, when it holds that alone and its name means nothing."""
+    inside = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() not in _MEANINGFUL:
+        return _without_wrapping(inside[0])
+    return folder
+
+
+def _some(files: list[Path]) -> str:
+    return ", ".join(file.name for file in files[:5])
