@@ -15,7 +15,7 @@ export CLUSTER
 
 .PHONY: help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-17s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  CLUSTER=current uses the current kube context instead of a local Kubernetes (docs/local-cluster.md)"
 
 ##@ Use
@@ -34,7 +34,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-e2e images
+.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-e2e test images
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -59,6 +59,14 @@ test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built tra
 	@$(PY) -m cluster.images test-trainer -q
 test-integration: $(STAMP) ## Tests on a real API server without nodes
 	@$(PY) -m pytest tests/integration -q
-test-e2e: $(STAMP) ## End-to-end tests on a local Kubernetes of their own
-	@$(PY) -m pytest tests/e2e -q --durations=10
-test: check test-chart test-integration test-trainer test-e2e ## All tests; what CI runs
+test-cluster: $(STAMP) ## Tests of the local Kubernetes itself: starting, breaking, policies, nothing left behind
+	@$(PY) -m pytest tests/e2e/test_cluster_*.py -q --durations=5
+test-e2e: $(STAMP) ## Trainings from start to end on a local Kubernetes of their own
+	@$(PY) -m pytest tests/e2e --ignore-glob='*/test_cluster_*' -q --durations=10
+test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
+	@$(MAKE) check
+	@$(MAKE) images
+	@$(MAKE) -j2 test-trainer test-light
+	@$(MAKE) -j2 test-e2e test-cluster
+.PHONY: test-light
+test-light: test-chart test-integration

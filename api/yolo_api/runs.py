@@ -56,9 +56,13 @@ class RunVolume:
         """
         if name not in CHECKPOINTS:
             raise MissingFileError(f"{name!r} is no checkpoint; there are {' and '.join(CHECKPOINTS)}")
-        missing = MissingFileError(f"{model!r} has no weights/{name} yet")
+        folder = self.folder(model)
+        known = folder.train.exists() or folder.info.exists()
+        missing = MissingFileError(
+            f"{model!r} has no weights/{name} yet" if known else f"there is no run folder of {model!r}"
+        )
         try:
-            path = (self.folder(model).weights / name).resolve(strict=True)
+            path = (folder.weights / name).resolve(strict=True)
             if not path.is_relative_to(self._root.resolve()) or not path.is_file():
                 raise missing
             return path.open("rb")

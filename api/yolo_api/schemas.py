@@ -78,7 +78,7 @@ class StartRequest(Legacy):
     model_name: str
     """Name of the model and of its run folder: 2 to 128 letters (any script), digits, `. _ -`, blanks."""
     train_ucd: str = Field(min_length=1, max_length=512)
-    """UCD data set to train on, or a path on the data volume: UCD .json, YOLO folder or data.yaml."""
+    """UCD data set to train on, or a path on the data volume (UCD, YOLO, COCO, VOC, LabelMe, zip, tar)."""
     val_ucd: str = Field(max_length=512)
     """The same for validation; `None` or empty: split the training set 80/20."""
     labels: str = Field(min_length=1, max_length=131_072)

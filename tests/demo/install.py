@@ -30,7 +30,7 @@ class System:
     """An installed release, as its users reach it."""
 
     kubeconfig: Path | None
-    """None: the current kube context."""
+    """None: kubectl's own default."""
     bin: Path | None
     """Folder of kubectl and helm; None: those on PATH."""
     namespace: str

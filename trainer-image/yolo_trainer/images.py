@@ -59,10 +59,6 @@ class ImageFacts:
     unfinished: bool = False
     """A JPEG that decodes but lacks its end marker; Ultralytics would rewrite such a file in place."""
 
-    @property
-    def is_verified(self) -> bool:
-        return bool(self.sha256)
-
     def is_unchanged(self, other: ImageFacts) -> bool:
         """Same size and time of change."""
         return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)

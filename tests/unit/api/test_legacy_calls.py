@@ -240,7 +240,7 @@ SHORT = "model_name: a model name has 2 to 128 characters, this one has 1"
         ("GET", "/get_train_detail/nope", 404, UNKNOWN),
         ("GET", "/get_train_param/nope", 404, UNKNOWN),
         ("GET", "/terminate/" + quote(NAME), 409, f"{NAME!r} is not running"),
-        ("GET", "/download_model/nope/weights/best.pt", 404, "'nope' has no weights/best.pt yet"),
+        ("GET", "/download_model/nope/weights/best.pt", 404, "there is no run folder of 'nope'"),
         (
             "GET",
             f"/download_model/{quote(NAME)}/weights/args.yaml",
