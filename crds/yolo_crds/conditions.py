@@ -97,7 +97,8 @@ HINTS: dict[Reason, str] = {
     Reason.IMAGE_PULL_FAILED: "check the image's name and tag and the pull secrets in the Helm values",
     Reason.VOLUME_FAILED: "check that both claims exist in this namespace and are bound",
     Reason.QUOTA_EXCEEDED: "wait for quota, raise it, or lower spec.template.resources",
-    Reason.FORBIDDEN: "the API server refused the Job; check the operator's role and the admission policies",
+    Reason.FORBIDDEN: "correct what the message names (a RuntimeClass or PriorityClass that does not "
+    "exist?), else check the operator's role and the admission policies",
     Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",
     Reason.ADMISSION_REFUSED: "the node had no room after all; another attempt follows",
     Reason.PENDING_TOO_LONG: "raise spec.lifecycle.pendingDeadlineSeconds or free resources",
@@ -137,4 +138,7 @@ RETRYABLE: frozenset[Reason] = frozenset(
         Reason.POD_DELETED,
     }
 )
-"""Reasons after which another attempt can end otherwise; all others are final for the run."""
+"""Reasons after which another attempt can end otherwise."""
+
+REMEDIABLE: frozenset[Reason] = frozenset({Reason.CUDA_OUT_OF_MEMORY, Reason.DIVERGED})
+"""Reasons after which one can only with a changed argument (a remedy); all others are final for the run."""

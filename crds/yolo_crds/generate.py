@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .conditions import HINTS, RETRYABLE, ConditionType, Phase, Reason
+from .conditions import HINTS, REMEDIABLE, RETRYABLE, ConditionType, Phase, Reason
 from .meta import GROUP, KIND, PLURAL, VERSION
 from .structural import Schema, structural_schema
 from .trainer import EXIT_REASONS, ExitCode
@@ -125,8 +125,7 @@ def build_reference() -> str:
     lines += ["", "## Conditions", "", ", ".join(condition.value for condition in ConditionType)]
     lines += ["", "## Reasons", "", "| reason | another attempt can help | what to do |", "|---|---|---|"]
     lines += [
-        f"| `{reason.value}` | {'yes' if reason in RETRYABLE else ''} | {HINTS.get(reason, '')} |"
-        for reason in Reason
+        f"| `{reason.value}` | {_another_attempt(reason)} | {HINTS.get(reason, '')} |" for reason in Reason
     ]
     lines += [
         "",
@@ -140,6 +139,12 @@ def build_reference() -> str:
         for code in ExitCode
     ]
     return "\n".join(lines) + "\n"
+
+
+def _another_attempt(reason: Reason) -> str:
+    if reason in REMEDIABLE:
+        return "with a remedy"
+    return "yes" if reason in RETRYABLE else ""
 
 
 def _fields(schema: Schema, path: str) -> Iterator[tuple[str, str, str]]:

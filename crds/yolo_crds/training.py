@@ -131,7 +131,7 @@ class Lifecycle(Model):
     pending_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
     """Longest wait for a pod to start, in seconds; then the run fails. Unset: for ever."""
     active_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
-    """Longest training time from its start, in seconds; then the run fails and can be resumed."""
+    """Longest training time of one attempt, in seconds; then the run fails and can be resumed."""
     stall_timeout_seconds: int = Field(default=1800, ge=10, le=_SECONDS_MAX)
     """Longest time without a finished batch, in seconds; then the attempt ends as hung."""
     ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=_SECONDS_MAX)
@@ -249,6 +249,18 @@ class Failure(Lenient):
     attempt: int | None = None
 
 
+class Remedy(Lenient):
+    """An argument that the operator changed after a failure, for this and all later attempts of the run."""
+
+    attempt: int
+    """The first attempt that it is for."""
+    reason: Reason | str
+    """Why the attempt before it failed."""
+    argument: ShortText
+    before: ShortText
+    after: ShortText
+
+
 class RunSummary(Lenient):
     """One line of history a finished run."""
 
@@ -295,8 +307,8 @@ class Status(Lenient):
     dataset: Dataset | None = None
     failure: Failure | None = None
     warnings: list[str] = Field(default_factory=list)
-    remedies: list[str] = Field(default_factory=list)
-    """Arguments that the operator changed after a failure, before and after."""
+    remedies: list[Remedy] = Field(default_factory=list)
+    """Arguments of this run that the operator changed after a failure, oldest first, at most 4."""
     retry: str | None = None
     """Value of the retry annotation that was last acted upon."""
     runs: list[RunSummary] = Field(default_factory=list)

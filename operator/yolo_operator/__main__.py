@@ -3,12 +3,16 @@
 import sys
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from .main import run
 
 if __name__ == "__main__":
     try:
         run()
+    except SettingsError as error:  # no JSON where a list or map is wanted
+        sys.stderr.write(f"{error}; lists and maps are given as JSON\n")
+        sys.exit(2)
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()

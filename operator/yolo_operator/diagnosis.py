@@ -13,7 +13,7 @@ from .snapshot import EventView, JobView, PodView, Terminated
 MESSAGE_MAX = 1024
 """Longest message in characters: the whole object stays below 16 KiB."""
 _SIGKILL = 128 + 9
-_FORBIDDEN = 403
+_FORBIDDEN, _UNPROCESSABLE = 403, 422
 _EXIT_CODES = frozenset(int(code) for code in EXIT_REASONS)
 
 # Reasons of the condition DisruptionTarget (Kubernetes, "Pod disruption conditions").
@@ -108,7 +108,8 @@ def diagnose_waiting(pod: PodView | None, events: Iterable[EventView] = ()) -> F
 
 def diagnose_refusal(code: int, message: str) -> Failure:
     """Why the API server refused to create a Job (HTTP status `code`)."""
-    return failure(_refusal_reason(message) if code == _FORBIDDEN else Reason.INTERNAL_ERROR, message)
+    reasons = {_FORBIDDEN: _refusal_reason(message), _UNPROCESSABLE: Reason.INVALID_SPEC}
+    return failure(reasons.get(code, Reason.INTERNAL_ERROR), message)
 
 
 def _failure_of(pod: PodView, reason: Reason, message: str, **fields: Any) -> Failure:

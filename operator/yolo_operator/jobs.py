@@ -8,6 +8,7 @@ from yolo_crds.meta import Stage
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
 
+from .remedies import Overrides
 from .settings import Settings
 
 Manifest = dict[str, Any]
@@ -44,12 +45,13 @@ def build_train_job(
     settings: Settings,
     *,
     avoid_node: str | None = None,
+    overrides: Overrides | None = None,
 ) -> Manifest:
     """The Job that trains. It sees the data read-only and of the run volume its own folders alone.
 
-    `avoid_node` is the name of a node that it must not run on again.
+    `avoid_node` is the name of a node that it must not run on again, `overrides` are the remedies' arguments.
     """
-    config = build_config(training, Stage.TRAIN, attempt, settings)
+    config = build_config(training, Stage.TRAIN, attempt, settings, overrides)
     wanted, scheduling = training.spec.template.resources, training.spec.template.scheduling
     mounts: list[Manifest] = [
         {"name": "data", "mountPath": str(DATA_DIR), "readOnly": True},
@@ -80,7 +82,13 @@ def build_train_job(
     return _job(training, Stage.TRAIN, attempt, pod)
 
 
-def build_config(training: YoloTraining, stage: Stage, attempt: int, settings: Settings) -> TrainerConfig:
+def build_config(
+    training: YoloTraining,
+    stage: Stage,
+    attempt: int,
+    settings: Settings,
+    overrides: Overrides | None = None,
+) -> TrainerConfig:
     """What the trainer is told."""
     lifecycle = training.spec.lifecycle
     return TrainerConfig(
@@ -92,8 +100,10 @@ def build_config(training: YoloTraining, stage: Stage, attempt: int, settings: S
         attempt=attempt,
         resume=training.spec.resume,
         template=training.spec.template,
+        overrides=overrides or {},
         stall_timeout_seconds=lifecycle.stall_timeout_seconds,
-        active_deadline_seconds=lifecycle.active_deadline_seconds,
+        # The limit is one of training: a large data set may take its time to be checked.
+        active_deadline_seconds=lifecycle.active_deadline_seconds if stage == Stage.TRAIN else None,
         grace_period_seconds=lifecycle.termination_grace_period_seconds,
         time_zone=settings.time_zone,
     )

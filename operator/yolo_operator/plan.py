@@ -8,6 +8,7 @@ from yolo_crds.meta import Stage
 from yolo_crds.training import YoloTraining
 
 from .jobs import Manifest, build_prepare_job, build_train_job
+from .remedies import build_overrides
 from .settings import Settings
 from .snapshot import JobView, Snapshot, parse_time
 from .verdict import State, Verdict
@@ -110,4 +111,5 @@ def _build(training: YoloTraining, verdict: Verdict, settings: Settings) -> Mani
         return build_prepare_job(training, verdict.attempt, settings)
     last = verdict.before.failure
     avoid = last.node if last is not None and last.reason == Reason.GPU_FAULT else None
-    return build_train_job(training, verdict.attempt, settings, avoid_node=avoid)
+    overrides = build_overrides(verdict.before.remedies)
+    return build_train_job(training, verdict.attempt, settings, avoid_node=avoid, overrides=overrides)

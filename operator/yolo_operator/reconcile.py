@@ -112,7 +112,7 @@ class Reconciler:
         if decision.plan.actions:
             decision = decide(view, self._settings)
         await self._store_status(key, view, decision)
-        if view.refusal is not None:
+        if view.refusal is not None and not decision.verdict.terminal:
             return REFUSED_AGAIN_SECONDS
         wake = decision.plan.wake
         return None if wake is None else max(0.1, (wake - self._clock()).total_seconds())

@@ -7,8 +7,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from yolo_crds.training import Toleration
 
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-
 
 class Settings(BaseSettings):
     """The operator's settings; lists and maps are given as JSON."""

@@ -63,7 +63,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         dataset=dataset,
         failure=_failure(verdict),
         warnings=_warnings(view, verdict),
-        remedies=before.remedies,
+        remedies=[*before.remedies, *([verdict.remedy] if verdict.remedy else [])],
         retry=_retry(verdict.training, stored),
         runs=_runs(stored, verdict.run),
         conditions=derive_conditions(view, verdict, phase, stored.conditions, _data_ready(verdict)),

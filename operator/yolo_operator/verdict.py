@@ -14,10 +14,11 @@ from yolo_crds import meta
 from yolo_crds.conditions import RETRYABLE, ConditionType, Reason
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import Result
-from yolo_crds.training import Failure, Status, YoloTraining
+from yolo_crds.training import Failure, Remedy, Status, YoloTraining
 
 from .attempt import newest_attempt
 from .diagnosis import diagnose_waiting, failure
+from .remedies import choose_remedy
 from .snapshot import JobView, PodView, Snapshot, Wire, print_time
 from .timing import deadline_passed, deadlines, next_job_due, ttl_over_at
 
@@ -81,6 +82,8 @@ class Verdict:
     """What the end told."""
     failure: Failure | None = None
     """Why it ended, or what keeps it from starting."""
+    remedy: Remedy | None = None
+    """What the next attempt does otherwise."""
     ended_at: str | None = None
     wakes: tuple[datetime, ...] = field(default=())
     """Moments at which the clock alone can change the verdict."""
@@ -140,9 +143,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
             return replace(base, state=State.LEAVING, failure=None)
         return replace(base, state=State.TERMINATED, failure=None, ended_at=print_time(view.now))
     if attempt.failure:
-        return replace(
-            base, state=State.AGAIN if _another(attempt.failure, training, before) else State.FAILED
-        )
+        return _judge_failure(base, attempt.failure, training)
     if training.spec.suspend:
         if attempt.job is not None or before.job_name:
             return replace(base, state=State.AGAIN)
@@ -150,11 +151,25 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
     if late := deadline_passed(view, training, attempt):
         return replace(base, state=State.FAILED, failure=late, ended_at=print_time(view.now))
     if attempt.job is None:
+        if view.refusal is not None and view.refusal.reason == Reason.INVALID_SPEC:
+            wrong = view.refusal.model_copy(update={"attempt": attempt.number})
+            return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
     blocked = diagnose_waiting(attempt.pod, view.events)
     wakes = (*deadlines(training, attempt), *leaving)
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
+
+
+def _judge_failure(base: Verdict, why: Failure, training: YoloTraining) -> Verdict:
+    """Whether another attempt can end otherwise and is allowed, and what it changes."""
+    before, remedy = base.before, None
+    if base.stage == Stage.TRAIN:
+        remedy = choose_remedy(why, base.attempt, training.spec.template, before.remedies)
+    allowed = why.reason in NOT_COUNTED or before.restarts < training.spec.lifecycle.max_restarts
+    if not allowed or (why.reason not in RETRYABLE and remedy is None):
+        return replace(base, state=State.FAILED)
+    return replace(base, state=State.AGAIN, remedy=remedy)
 
 
 def parse_status(training: Wire) -> Status:
@@ -183,9 +198,15 @@ def condition_reason(status: Status, type_: ConditionType) -> str | None:
 def is_settled(training: YoloTraining, stored: Status) -> bool:
     """Whether this run's end is stored and nobody asked for another try."""
     reason = condition_reason(stored, ConditionType.FINISHED)
-    if stored.run is None or reason is None or reason in REFUSED:
+    if stored.run is None or reason is None or _object_refused(stored):
         return False
     return training.spec.run <= stored.run and not _retry_wanted(training, stored)
+
+
+def _object_refused(stored: Status) -> bool:
+    """Whether the run ended before it began; when the API server refuses its Job, an attempt has failed."""
+    failed = stored.failure is not None and stored.failure.attempt is not None
+    return condition_reason(stored, ConditionType.FINISHED) in REFUSED and not failed
 
 
 def retry_nonce(training: YoloTraining) -> str | None:
@@ -220,7 +241,7 @@ def _status_of_run(training: YoloTraining, stored: Status) -> Status:
         return Status(run=training.spec.run)
     if condition_reason(stored, ConditionType.FINISHED) is None:
         return stored
-    if condition_reason(stored, ConditionType.FINISHED) in REFUSED:
+    if _object_refused(stored):
         return Status(run=training.spec.run)
     return Status(
         run=stored.run,
@@ -231,11 +252,5 @@ def _status_of_run(training: YoloTraining, stored: Status) -> Status:
         best=stored.best,
         weights=stored.weights,
         dataset=stored.dataset,
+        remedies=stored.remedies,
     )
-
-
-def _another(why: Failure, training: YoloTraining, before: Status) -> bool:
-    """Whether another attempt can end otherwise, and is allowed."""
-    if why.reason not in RETRYABLE:
-        return False
-    return why.reason in NOT_COUNTED or before.restarts < training.spec.lifecycle.max_restarts

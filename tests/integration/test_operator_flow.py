@@ -15,8 +15,8 @@ import pytest
 
 from cluster import Cluster
 from demo.install import ROOT, System
-from yolo_crds.meta import LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
-from yolo_crds.trainer import Result
+from yolo_crds.meta import CONFIG_ENV, LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
+from yolo_crds.trainer import Result, TrainerConfig
 from yolo_crds.training import Dataset, Weight, Weights
 from yolo_operator.kube import RBAC, RBAC_CLUSTER
 
@@ -337,7 +337,7 @@ def test_operator_resumes_in_another_attempt_after_oom(system: System, operator:
     hand.wait_pod(Stage.TRAIN, 2)
     job = json.loads(system.kubectl("get", "job", "flow-oom-r1a2-train", "-o", "json"))
     config = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
-    assert (config["attempt"], config["resume"]) == (2, True)
+    assert (config["attempt"], config["overrides"]) == (2, {"workers": "4"})
 
 
 def test_stop_ends_the_pods_and_a_higher_run_goes_on(system: System, operator: Operator) -> None:
@@ -393,6 +393,31 @@ def test_name_mismatch_is_refused_with_the_right_name(system: System, operator: 
     assert failure["reason"] == "NameMismatch"
     assert "other-name-" in failure["message"]
     assert hand.jobs() == []
+
+
+def test_job_that_the_api_server_calls_invalid_ends_the_run(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-invalid-job")
+    template = {"model": "yolo11n.yaml", "data": {"train": "cats"}}
+    hand.create(template=template | {"scheduling": {"nodeSelector": {"not a label!": "x"}}})
+    hand.run_to_end(Stage.PREPARE)
+    failure = hand.wait_phase("Failed")["failure"]
+    assert failure["reason"] == "InvalidSpec"
+    assert "nodeSelector" in failure["message"]
+    until("children gone", lambda: hand.jobs() == [])
+
+
+def test_cuda_out_of_memory_is_tried_again_with_half_the_batch(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-remedy")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE)
+    hand.run_to_end(Stage.TRAIN, 4, reason="CudaOutOfMemory", message="CUDA out of memory")
+    (remedy,) = hand.wait_attempt(2)["remedies"]
+    assert (remedy["argument"], remedy["before"], remedy["after"]) == ("batch", "16", "8")
+    hand.run_to_end(Stage.PREPARE, attempt=2)
+    name = hand.wait_pod(Stage.TRAIN, 2)
+    (pod,) = (pod for pod in hand.pods() if pod["metadata"]["name"] == name)
+    env = {entry["name"]: entry.get("value") for entry in pod["spec"]["containers"][0]["env"]}
+    assert TrainerConfig.model_validate_json(env[CONFIG_ENV] or "").overrides == {"batch": "8"}
 
 
 def test_quota_is_told_while_the_training_waits(system: System, operator: Operator) -> None:

@@ -213,7 +213,8 @@ def test_diagnose_waiting_names_the_reason(case: str) -> None:
     [
         (403, "exceeded quota: jobs", Reason.QUOTA_EXCEEDED),
         (403, "jobs.batch is forbidden: User cannot create", Reason.FORBIDDEN),
-        (422, "spec.template: Invalid value", Reason.INTERNAL_ERROR),
+        (422, "spec.template.spec.nodeSelector: Invalid value", Reason.INVALID_SPEC),
+        (400, "the body is no Job", Reason.INTERNAL_ERROR),
     ],
 )
 def test_diagnose_refusal_names_the_reason(code: int, message: str, want: Reason) -> None:

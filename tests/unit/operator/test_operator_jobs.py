@@ -91,6 +91,13 @@ def test_build_train_job_sees_no_other_run_and_no_writable_data() -> None:
     assert [m["subPath"] for m in mounts if m["name"] == "runs"] == want
 
 
+def test_build_train_job_tells_the_trainer_the_remedies() -> None:
+    job = build_train_job(PLAIN, 2, SETTINGS, overrides={"batch": "8", "cache": "none", "amp": "false"})
+    env = {e["name"]: e.get("value") for e in _container(job)["env"]}
+    config = TrainerConfig.model_validate_json(env[CONFIG_ENV])
+    assert config.overrides == {"batch": "8", "cache": "none", "amp": "false"}
+
+
 def test_build_train_job_without_gpus_asks_for_none() -> None:
     spec = JOBS["job-train-cpu"]["spec"]["template"]["spec"]
     assert "nvidia.com/gpu" not in str(spec["containers"][0]["resources"])

@@ -131,3 +131,8 @@ async def test_list_versions_follows_the_pages(server: Server, kube: Kube) -> No
     assert await kube.list_versions("jobs", None) == ({"a": "5", "b": "5"}, "9")
     assert server.requests[1][1].startswith("/apis/batch/v1/jobs?")
     assert "continue=next" in server.requests[1][1]
+
+
+async def test_list_versions_of_nothing(server: Server, kube: Kube) -> None:
+    server.answers = [(200, {}, {"metadata": {"resourceVersion": "9"}, "items": None})]
+    assert await kube.list_versions("jobs", "lab") == ({}, "9")

@@ -20,11 +20,14 @@ from operator_objects import (
     make_view,
     schedule,
     start,
+    with_state,
 )
 from yolo_crds.conditions import Phase, Reason
-from yolo_crds.meta import ANNOTATION_RETRY, Stage
+from yolo_crds.meta import ANNOTATION_RETRY, CONFIG_ENV, Stage
+from yolo_crds.trainer import TrainerConfig
 from yolo_operator.plan import CreateJob, DeleteJob, DeleteTraining
 from yolo_operator.reconcile import Decision, decide
+from yolo_operator.remedies import Overrides
 from yolo_operator.snapshot import EventView, Snapshot
 from yolo_operator.verdict import State
 
@@ -85,6 +88,17 @@ def test_decide_follows_the_normal_way(
     assert decision.status.phase == want_phase
     assert _created(decision) == want_created
     assert _deleted(decision) == []
+
+
+@pytest.mark.parametrize("code", [0, 8])
+def test_decide_waits_for_the_phase_of_a_pod_whose_container_has_ended(code: int) -> None:
+    """The kubelet tells the container's end a moment before the pod's."""
+    ending = with_state(
+        TRAIN_POD, "Running", **end(TRAIN_POD, code)["status"]["containerStatuses"][0]["state"]
+    )
+    decision = _decide(RUNNING, [PREPARE, TRAIN], [PREPARED, schedule(ending)])
+    assert decision.verdict.state == State.UNDER_WAY
+    assert decision.plan.actions == ()
 
 
 def test_plan_creates_nothing_while_a_pod_may_still_write() -> None:
@@ -340,6 +354,62 @@ def test_stuck_job_is_told_through_its_events() -> None:
     assert stuck.status.failure.reason == Reason.QUOTA_EXCEEDED
     assert stuck.status.phase == Phase.PREPARING
     assert stuck.plan.wake == START + timedelta(seconds=70)
+
+
+def _out_of_memory(attempt: int) -> Body:
+    """A pod whose training ran out of GPU memory."""
+    result = make_result(Stage.TRAIN, 4, attempt, reason="CudaOutOfMemory", message="CUDA out of memory")
+    return end(make_pod(make_job(make_training(), Stage.TRAIN, attempt)), 4, result=result)
+
+
+def _overrides(decision: Decision) -> Overrides:
+    (action,) = decision.plan.actions
+    assert isinstance(action, CreateJob)
+    (container,) = action.manifest["spec"]["template"]["spec"]["containers"]
+    config = next(e["value"] for e in container["env"] if e["name"] == CONFIG_ENV)
+    return TrainerConfig.model_validate_json(config).overrides
+
+
+def test_decide_stores_a_remedy_with_the_next_attempt_and_gives_it_to_all_later_ones() -> None:
+    failed = _decide(RUNNING, [PREPARE, TRAIN], [PREPARED, _out_of_memory(1)])
+    assert failed.verdict.state == State.AGAIN
+    assert (failed.status.attempt, failed.status.restarts) == (2, 1)
+    want = {"attempt": 2, "reason": "CudaOutOfMemory", "argument": "batch", "before": "16", "after": "8"}
+    assert [remedy.to_wire() for remedy in failed.status.remedies] == [want]
+    for attempt in (2, 3):
+        status = failed.status.model_copy(update={"attempt": attempt}).to_wire()
+        prepare = make_job(make_training(), Stage.PREPARE, attempt=attempt)
+        due = _decide(make_training(status=status), [prepare], [end(make_pod(prepare))])
+        assert _overrides(due) == {"batch": "8"}
+        assert [remedy.to_wire() for remedy in due.status.remedies] == [want]
+
+
+def test_decide_adds_remedies_until_no_restart_is_left() -> None:
+    training, afters = make_training(lifecycle={"maxRestarts": 2}), []
+    for attempt in (1, 2, 3):
+        job = make_job(training, Stage.TRAIN, attempt)
+        decision = _decide(training, [job], [_out_of_memory(attempt)])
+        afters.append([remedy.after for remedy in decision.status.remedies])
+        training = training | {"status": decision.status.to_wire()}
+    assert afters == [["8"], ["8", "4"], ["8", "4"]]
+    assert training["status"]["phase"] == "Failed"
+
+
+def test_decide_has_no_remedy_for_prepare() -> None:
+    decision = _decide(make_training(), [PREPARE], [end(make_pod(PREPARE), 137, reason="OOMKilled")])
+    assert (decision.verdict.state, decision.status.remedies) == (State.AGAIN, [])
+
+
+def test_retry_annotation_keeps_the_remedies_and_a_higher_run_drops_them() -> None:
+    training = make_training(lifecycle={"maxRestarts": 1})
+    for attempt in (1, 2):
+        job = make_job(training, Stage.TRAIN, attempt)
+        training = _with_status(training, make_view(training, [job], [_out_of_memory(attempt)]))
+    assert training["status"]["phase"] == "Failed"
+    retried = training | {"metadata": training["metadata"] | {"annotations": {ANNOTATION_RETRY: "again"}}}
+    assert [remedy.after for remedy in _decide(retried).status.remedies] == ["8"]
+    anew = training | {"spec": training["spec"] | {"run": 2}}
+    assert _decide(anew).status.remedies == []
 
 
 def test_gpu_fault_keeps_the_next_attempt_off_the_node() -> None:

@@ -22,7 +22,7 @@ from operator_objects import (
     make_training,
     start,
 )
-from yolo_crds.meta import LABEL_STAGE, Stage
+from yolo_crds.meta import ANNOTATION_RETRY, LABEL_STAGE, Stage
 from yolo_operator.kube import ConflictError, Kube, KubeError
 from yolo_operator.metrics import Metrics
 from yolo_operator.progress import ProgressPoller
@@ -311,6 +311,27 @@ async def test_a_refused_job_is_told_and_tried_again() -> None:
     await world.settle()
     assert world.status["phase"] == "Preparing"
     assert "failure" not in world.status
+
+
+async def test_a_job_that_is_invalid_ends_the_run_until_a_retry() -> None:
+    world = World()
+    await world.settle()
+    world.kube.advance(Stage.PREPARE, _prepared)
+    message = 'Job "cats-r1a1-train" is invalid: spec.template.spec.nodeSelector: Invalid value: "a b"'
+    world.kube.refuse_jobs = KubeError(422, message)
+    world.observe()
+    assert await world.reconciler.reconcile(KEY) is None
+    await world.settle()
+    assert (world.status["phase"], world.status["failure"]["reason"]) == ("Failed", "InvalidSpec")
+    assert world.status["failure"]["message"] == message
+    world.kube.refuse_jobs = None
+    world.now += timedelta(seconds=400)
+    await world.settle()
+    assert (world.status["phase"], world.kube.jobs) == ("Failed", {})
+    assert world.kube.training is not None
+    world.kube.training["metadata"]["annotations"] = {ANNOTATION_RETRY: "mended"}
+    await world.settle()
+    assert list(world.kube.jobs) == ["cats-r1a2-prepare"]
 
 
 async def test_a_training_that_is_being_deleted_is_left_alone() -> None:

@@ -44,3 +44,12 @@ def test_main_names_the_setting_that_is_missing() -> None:
     assert done.returncode == 2
     assert "YOLO_OPERATOR_TRAINER_IMAGE: Field required" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_main_says_how_a_list_is_given() -> None:
+    env = {f"YOLO_OPERATOR_{name}": value for name, value in NEEDED.items()}
+    env["YOLO_OPERATOR_NAMESPACES"] = "a,b"
+    done = subprocess.run([sys.executable, "-m", "yolo_operator"], env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith('error parsing value for field "namespaces"')
+    assert done.stderr.endswith("lists and maps are given as JSON\n")
