@@ -19,13 +19,13 @@ from yolo_crds.meta import Stage, attempt_token
 from yolo_crds.trainer import Prepared, Result, TrainerConfig, parse_result
 
 from .arguments import check_template
-from .contact_sheet import write_contact_sheet
-from .dataset import PreparedSet, prepare_dataset
+from .data.contact_sheet import write_contact_sheet
+from .data.dataset import PreparedSet, prepare_dataset
+from .data.images import Report
+from .data.label_cache import write_label_cache
+from .data.summary import report_lines
 from .errors import InvalidDataError, volume_errors
 from .fence import Owner, check_owner, claim
-from .images import Report
-from .label_cache import write_label_cache
-from .summary import report_lines
 from .volume import copy_atomic, write_atomic
 from .weights import check_checkpoint, find_foreign_last, find_resume, resolve_model
 

@@ -12,10 +12,10 @@ from yolo_crds.trainer import Prepared, TrainerConfig
 from .accelerator import choose_amp, choose_device
 from .cgroup import cpus
 from .checkpoint import resumable
+from .data.manifest import first_changed, read_manifest
 from .errors import FencedError, InvalidArgumentsError, InvalidDataError
 from .fence import Owner, claim, read_owner
 from .interrupts import Interrupts
-from .manifest import first_changed, read_manifest
 from .offline import switch_off_trackers
 from .overrides import build_overrides
 from .publish import publish_files

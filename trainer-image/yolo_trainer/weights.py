@@ -14,6 +14,7 @@ from yolo_crds.arguments import load_schema, nearest_model
 from yolo_crds.layout import RunFolder
 
 from .checkpoint import STATE, resumable
+from .data.yolo_folder import YAML_SUFFIXES, read_yaml
 from .errors import (
     InvalidArgumentsError,
     InvalidDataError,
@@ -22,7 +23,6 @@ from .errors import (
     volume_errors,
 )
 from .volume import beneath
-from .yolo_folder import YAML_SUFFIXES, read_yaml
 
 LAST = "weights/last.pt"
 _TOKEN = re.compile(r"(?P<uid>.+)-r(?P<run>\d+)a(?P<attempt>\d+)\Z")

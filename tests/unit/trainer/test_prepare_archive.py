@@ -13,9 +13,9 @@ import pytest
 
 from dataset_writers import make_truth, pack_zip, tar_of, write_images, write_roboflow, write_voc
 from yolo_crds.training import Data
-from yolo_trainer import archive
-from yolo_trainer.archive import unpack
-from yolo_trainer.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data import archive
+from yolo_trainer.data.archive import unpack
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.errors import DiskFullError, InvalidDataError
 
 
@@ -170,7 +170,7 @@ def test_archive_is_unpacked_once(world: Any, export: Path, monkeypatch: pytest.
     assert len(sha256) == 64
     monkeypatch.setattr(archive, "_unpack_into", None)
     monkeypatch.setattr("hashlib.file_digest", None)
-    monkeypatch.setattr("yolo_trainer.locate.verify_image", None)
+    monkeypatch.setattr("yolo_trainer.data.locate.verify_image", None)
     assert prepare(world).details == first.details
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from yolo_crds.training import Data, Task
-from yolo_trainer.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.rle import decompress, join_parts, mask_polygons
 from yolo_trainer.errors import InvalidDataError
-from yolo_trainer.rle import decompress, join_parts, mask_polygons
 
 # A ring of 3 x 3 pixels and a single one that touches its corner, in 7 x 6; written by pycocotools 2.0.11.
 RING = {"size": [6, 7], "counts": "=33NN0223N1"}

@@ -21,7 +21,7 @@ from dataset_writers import (
     write_images,
 )
 from yolo_crds.training import Data, Task
-from yolo_trainer.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.errors import InvalidDataError, TrainerError
 
 COUNT = 50
@@ -107,8 +107,8 @@ def test_second_prepare_reads_neither_images_nor_label_files(
 ) -> None:
     write(world, name, images, truth)
     first = prepare(world)
-    monkeypatch.setattr("yolo_trainer.locate.verify_image", None)
-    monkeypatch.setattr("yolo_trainer.locate._with_labels", None)
+    monkeypatch.setattr("yolo_trainer.data.locate.verify_image", None)
+    monkeypatch.setattr("yolo_trainer.data.locate._with_labels", None)
     assert prepare(world).details == first.details
 
 

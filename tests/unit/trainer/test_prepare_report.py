@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from dataset_writers import make_truth, write_images, write_voc
-from yolo_trainer import contact_sheet
-from yolo_trainer.contact_sheet import CELL, write_contact_sheet
-from yolo_trainer.dataset import prepare_dataset
+from yolo_trainer.data import contact_sheet
+from yolo_trainer.data.contact_sheet import CELL, write_contact_sheet
+from yolo_trainer.data.dataset import prepare_dataset
 from yolo_trainer.prepare import prepare
 
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from yolo_crds.training import Data
-from yolo_trainer import images, prepared_set
-from yolo_trainer.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data import images, prepared_set
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.images import CorruptImageError, ImageFacts, verify_image
+from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeFailedError
-from yolo_trainer.images import CorruptImageError, ImageFacts, verify_image
-from yolo_trainer.manifest import first_changed, read_manifest
 
 
 def prepare(world: Any, train: str = "many", **data: object) -> PreparedSet:
@@ -34,7 +34,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         paths.append(facts.path)
         return verify_image(facts)
 
-    monkeypatch.setattr("yolo_trainer.locate.verify_image", spy)
+    monkeypatch.setattr("yolo_trainer.data.locate.verify_image", spy)
     return paths
 
 

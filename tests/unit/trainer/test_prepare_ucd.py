@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from yolo_crds.training import Data, Task
-from yolo_trainer.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.errors import InvalidDataError
 
 EXAMPLE_LINES = {

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from yolo_crds.training import Data, Task
-from yolo_trainer.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.yolo_folder import label_path
 from yolo_trainer.errors import InvalidDataError
-from yolo_trainer.yolo_folder import label_path
 
 ROW = "0 0.500000 0.500000 0.250000 0.250000\n"
 CORNERS = "0.000000 0.000000 1.000000 0.000000 1.000000 1.000000 0.000000 1.000000"

@@ -15,9 +15,9 @@ from yolo_crds.arguments import load_schema
 from yolo_crds.layout import DataVolume
 from yolo_crds.training import Data, Task
 
-from .cgroup import cpus
+from ..cgroup import cpus
+from ..errors import InvalidDataError, volume_errors
 from .convert import Target, row_lines, shape_lines
-from .errors import InvalidDataError, volume_errors
 from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
 from .locate import Located, inspect, locate

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ..volume import write_atomic
 from .manifest import Details, read_manifest
-from .volume import write_atomic
 from .yolo_folder import read_yaml
 
 logger = logging.getLogger(__name__)

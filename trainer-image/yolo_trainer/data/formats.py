@@ -14,11 +14,11 @@ from typing import Any
 from yolo_crds.layout import DataVolume
 from yolo_crds.training import Task
 
+from ..errors import InvalidDataError
 from .annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
 from .archive import is_archive, unpack
 from .coco import is_coco, open_coco
 from .darknet import DATA, open_darknet
-from .errors import InvalidDataError
 from .images import Report
 from .json_file import read_json_object
 from .labelme import is_labelme

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError, volume_errors
 
 MAX_BYTES = 1 << 30
 """Twice the largest annotation file of COCO 2017; parsed, it takes some six times as much memory."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from yolo_crds.training import Task
 
+from ..errors import InvalidDataError
 from .convert import POLYGON_TASKS
-from .errors import InvalidDataError
 from .geometry import Point
 from .image_finder import ImageFinder
 from .rle import join_parts, mask_polygons

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidDataError
+from ..errors import InvalidDataError
 from .json_file import read_json_object
 from .skipped import Skipped
 from .source import Sample, Shape, Source, as_point, as_size

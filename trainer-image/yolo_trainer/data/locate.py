@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .errors import InvalidDataError, from_os_error
+from ..errors import InvalidDataError, from_os_error
 from .images import CorruptImageError, ImageFacts, verify_image
 from .source import Sample
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import yaml
 
-from .cgroup import cpus
+from ..cgroup import cpus
+from ..errors import volume_errors
+from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .convert import Target
-from .errors import volume_errors
 from .images import ImageFacts, Report, complete_jpeg, map_parallel
 from .manifest import FILE_NAME, Details, Entry, Manifest, is_changed, read_manifest
-from .volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 
 DATA_YAML = "data.yaml"
 REPORT = "report.json"

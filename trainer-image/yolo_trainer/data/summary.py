@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from yolo_crds.training import Dataset
 
-from .errors import InvalidDataError
+from ..errors import InvalidDataError
 from .manifest import Details
 from .prepared_set import DATA_YAML, SetPlan
 from .skipped import Skipped

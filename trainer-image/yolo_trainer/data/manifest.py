@@ -14,9 +14,9 @@ from pydantic import Field
 from yolo_crds.base import Lenient
 from yolo_crds.training import Dataset
 
-from .errors import volume_errors
+from ..errors import volume_errors
+from ..volume import write_atomic
 from .images import ImageFacts
-from .volume import write_atomic
 
 FILE_NAME = "manifest.json"
 

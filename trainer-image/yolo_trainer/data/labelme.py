@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidDataError
+from ..errors import InvalidDataError
 from .json_file import read_json_object
 from .source import Labels, Shape, as_point, as_size
 

@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from .errors import DiskFullError, InvalidDataError, volume_errors
+from ..errors import DiskFullError, InvalidDataError, volume_errors
+from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .images import REPORT_SECONDS, Report
-from .volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 FOLDER = ".unpacked"

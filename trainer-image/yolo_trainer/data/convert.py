@@ -9,8 +9,8 @@ from functools import cached_property
 
 from yolo_crds.training import Task
 
+from ..errors import InvalidDataError
 from . import geometry
-from .errors import InvalidDataError
 from .geometry import Point
 from .skipped import Skipped
 from .source import Sample, Shape

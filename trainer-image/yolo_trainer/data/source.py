@@ -9,9 +9,9 @@ from pathlib import Path
 
 from yolo_crds.layout import DataVolume
 
-from .errors import InvalidDataError
+from ..errors import InvalidDataError
+from ..volume import beneath
 from .geometry import Point
-from .volume import beneath
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import yaml
 
 from yolo_crds.layout import DataVolume
 
-from .errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError, volume_errors
+from ..volume import beneath
 from .images import FORMATS
 from .source import Sample, Source
-from .volume import beneath
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}

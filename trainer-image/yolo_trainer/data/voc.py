@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
-from .errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError, volume_errors
 from .geometry import Point
 from .source import Labels, Shape
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from .errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError, volume_errors
 from .image_finder import ImageFinder
 from .skipped import Skipped
 from .source import Sample, Source
