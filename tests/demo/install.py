@@ -101,11 +101,29 @@ class System:
             archive.add(folder, arcname=".")
         self._unpack(buffer.getvalue())
 
-    def kill_component(self, component: str) -> None:
-        """Kill a component's pod at once (SIGKILL), as a crash does; its Deployment starts another."""
-        self.kubectl(
-            "delete", "pod", "-l", f"{_COMPONENT}={component}", "--grace-period=0", "--force", "--wait=false"
-        )
+    def kill_component(self, component: str, seconds: float = 120) -> None:
+        """Kill a component's pod at once (SIGKILL), as a crash does, and wait for the one that replaces it.
+
+        Raises InstallError after `seconds`.
+        """
+        killed = set(self._component_pods(component))
+        self.kubectl("delete", "pod", *killed, "--grace-period=0", "--force")
+        end = time.monotonic() + seconds
+        while not any(ready for name, ready in self._component_pods(component).items() if name not in killed):
+            if time.monotonic() > end:
+                raise InstallError(f"no new pod of {component} is ready after {seconds:.0f} s")
+            time.sleep(0.2)
+
+    def _component_pods(self, component: str) -> dict[str, bool]:
+        """Name → ready, of a component's pods."""
+        listed = json.loads(self.kubectl("get", "pods", "-l", f"{_COMPONENT}={component}", "-o", "json"))
+        return {
+            pod["metadata"]["name"]: any(
+                condition["type"] == "Ready" and condition["status"] == "True"
+                for condition in pod["status"].get("conditions", [])
+            )
+            for pod in listed["items"]
+        }
 
     def wait_ready(self, seconds: float = 120) -> None:
         """Until the façade says that it is ready. Raises InstallError after `seconds`."""
