@@ -55,6 +55,7 @@ class Facade:
             "YOLO_API_RUNS_DIR": str(root / "runs"),
             "YOLO_API_NAMESPACE": system.namespace,
             "YOLO_API_LEGACY_ANONYMOUS": str(anonymous),
+            "TMPDIR": str(root),
         }
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

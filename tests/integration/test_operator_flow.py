@@ -95,6 +95,7 @@ class Operator:
             "YOLO_OPERATOR_METRICS_PORT": "0",
             "YOLO_OPERATOR_HEALTH_PORT": "0",
             "YOLO_OPERATOR_PROGRESS_INTERVAL_SECONDS": "1",
+            "TMPDIR": str(folder),  # a client that is killed leaves its keys there
         }
         self._process: subprocess.Popen[bytes] | None = None
 
