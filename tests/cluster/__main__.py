@@ -49,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="until a silent node is lost (at first: 40)",
     )
+    for mark, form in (("label", "[NODE:]KEY=VALUE"), ("taint", "[NODE:]KEY=VALUE:EFFECT")):
+        up.add_argument(
+            f"--{mark}",
+            action="append",
+            metavar=form,
+            help=f"a {mark} for NODE or all nodes, may be repeated; replaces all earlier {mark}s",
+        )
     down = command("down", "end the cluster and remove all of it, its volumes too; only its logs stay")
     down.add_argument("--all", action="store_true", help="every cluster of this repository")
     command("status", "say what runs")
@@ -78,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
                 api_only=arguments.api_only,
                 host_port=arguments.host_port,
                 grace=arguments.node_monitor_grace_period,
+                labels=arguments.label,
+                taints=arguments.taint,
             )
             say(f'cluster {cluster.name} is up: eval "$(python -m cluster env --name {cluster.name})"')
         case "down":
@@ -102,9 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
         case "dump":
             cluster.dump(arguments.folder)
         case "small-volume":
-            cluster.small_volume(arguments.target, arguments.mebibytes)
+            cluster.faults.small_volume(arguments.target, arguments.mebibytes)
         case verb:
-            getattr(cluster, verb.replace("-", "_"))(arguments.target)
+            getattr(cluster.faults, verb.replace("-", "_"))(arguments.target)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ COREFILE = """\
 """
 
 
-def build_addons(addresses: Addresses, volumes: Path) -> Manifest:
-    """One List of everything, to be applied at once."""
-    items = [*_policy_agent(), *_storage(volumes), *_dns(addresses)]
+def build_addons(addresses: Addresses, volumes: Path, tolerations: Sequence[Manifest] = ()) -> Manifest:
+    """One List of everything, to be applied at once; the DNS server has these tolerations."""
+    items = [*_policy_agent(), *_storage(volumes), *_dns(addresses, tolerations)]
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
@@ -59,6 +60,7 @@ def build_recycler() -> Manifest:
             "activeDeadlineSeconds": 120,
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
+            "tolerations": [{"operator": "Exists"}],
             "volumes": [{"name": "vol", "hostPath": {"path": "/replaced-by-the-controller"}}],
             "containers": [
                 {
@@ -127,7 +129,7 @@ def _cluster_role(name: str, rules: list[Manifest], subject: Manifest) -> list[M
     ]
 
 
-def _dns(addresses: Addresses) -> list[Manifest]:
+def _dns(addresses: Addresses, tolerations: Sequence[Manifest]) -> list[Manifest]:
     where = {"name": "coredns", "namespace": "kube-system"}
     labels = {"k8s-app": "kube-dns"}
     rules = [
@@ -158,14 +160,15 @@ def _dns(addresses: Addresses) -> list[Manifest]:
             "spec": {
                 "replicas": 1,
                 "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": _dns_pod()},
+                "template": {"metadata": {"labels": labels}, "spec": _dns_pod(tolerations)},
             },
         },
     ]
 
 
-def _dns_pod() -> Manifest:
+def _dns_pod(tolerations: Sequence[Manifest]) -> Manifest:
     return {
+        "tolerations": [*tolerations],
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
         "terminationGracePeriodSeconds": 1,

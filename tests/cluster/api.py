@@ -16,12 +16,13 @@ from .pki import Pki
 
 
 class Api:
-    """GET requests, as the administrator unless another certificate is named."""
+    """GET requests, as the administrator unless another certificate is named, to who proves to be of `ca`."""
 
-    def __init__(self, url: str, pki: Pki, user: str = "admin") -> None:
+    def __init__(self, url: str, pki: Pki, user: str = "admin", *, ca: str = "ca") -> None:
         self.url = urlsplit(url)
         self.pki = pki
         self.user = user
+        self.ca = ca
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body; status 0 if nobody answers."""
@@ -52,7 +53,7 @@ class Api:
             connection.close()
 
     def _connection(self, *, timeout: float) -> http.client.HTTPSConnection:
-        context = ssl.create_default_context(cafile=self.pki.certificate("ca"))
+        context = ssl.create_default_context(cafile=self.pki.certificate(self.ca))
         context.load_cert_chain(self.pki.certificate(self.user), self.pki.key(self.user))
         host, port = self.url.hostname or "", self.url.port or 443
         return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)

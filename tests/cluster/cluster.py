@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,20 +19,19 @@ from . import (
     config,
     control_plane,
     diagnostics,
-    disks,
-    faults,
-    network,
+    marks,
     packages,
     removal,
     slots,
 )
 from .api import Api, wait_for
-from .components import Plan
+from .faults import Faults
 from .files import write_json
 from .locks import locked
 from .node import Node
 from .paths import ClusterError, state_dir
 from .pki import Pki
+from .plan import Plan
 from .processes import Supervisor
 from .progress import say, step
 from .registry import push
@@ -85,14 +83,12 @@ class Cluster:
     @property
     def plan(self) -> Plan:
         """What was started here; raises ClusterError if nothing was."""
-        try:
-            stored = json.loads((self.state / "cluster.json").read_text())
-        except (FileNotFoundError, ValueError):
-            raise ClusterError(
-                f"no cluster {self.name!r} here: start it with `python -m cluster up`"
-            ) from None
-        addresses = Addresses(stored.pop("slot"), stored.pop("api_only"))
-        return Plan(self.name, self.state, addresses, **stored)
+        return Plan.load(self.state)
+
+    @property
+    def faults(self) -> Faults:
+        """What may be broken on purpose, and mended."""
+        return Faults(self)
 
     @property
     def registry_push(self) -> str:
@@ -114,10 +110,13 @@ class Cluster:
         api_only: bool = False,
         host_port: int | None = None,
         grace: int | None = None,
+        labels: Sequence[str] | None = None,
+        taints: Sequence[str] | None = None,
     ) -> None:
         """Builds, installs and starts what is missing of such a cluster, and waits until it is ready.
 
-        What is not said stays as it was, at first: one node, no host port, 40 s until a silent node is lost.
+        What is not said stays as it was, at first: one node, no host port, 40 s until a silent node is lost,
+        no labels (`node-2:gpu=a100`, for all nodes `gpu=a100`), no taints (`node-2:gpu=a100:NoSchedule`).
         """
         packages.ensure(nodes=not api_only)
         binaries = build.binaries(*(("kube", "etcd", "helm") if api_only else ()))
@@ -131,13 +130,16 @@ class Cluster:
                 nodes=0 if api_only else nodes or before.nodes,
                 host_port=host_port or before.host_port,
                 grace=grace or before.grace,
+                labels=before.labels if labels is None else tuple(labels),
+                taints=before.taints if taints is None else tuple(taints),
                 binaries=binaries,
             )
+            marks.check(plan)
             if before.nodes > max(plan.nodes, 1):
                 raise ClusterError(
                     f"cluster {self.name} has {before.nodes} nodes: `down` first to have fewer"
                 )
-            self._store(plan)
+            plan.store()
             self._link_binaries(plan)
             with step(f"cluster {self.name}: control plane"):
                 control_plane.start(plan)
@@ -206,75 +208,7 @@ class Cluster:
         plan = self.plan
         return [Node(plan, index) for index in range(1, plan.nodes + 1)]
 
-    # Faults
-
-    def kill(self, component: str) -> None:
-        """SIGKILLs a component such as `kubelet@node-1` or `kube-apiserver`."""
-        faults.kill(self.supervisor, component)
-
-    def pause(self, component: str) -> None:
-        """Freezes a component: it holds its connections and says nothing."""
-        faults.pause(self.supervisor, component)
-
-    def resume(self, component: str) -> None:
-        """Ends `pause`; a component that was killed is started again."""
-        faults.resume(self.supervisor, component)
-
-    def restart(self, component: str) -> None:
-        """Stops a component in its usual way and starts it just so again."""
-        faults.restart(self.supervisor, component)
-
-    def cut(self, name: str) -> None:
-        """Unplugs a node's network cable."""
-        network.cut(self.plan.addresses, faults.node_index(name, self.plan.nodes), up=False)
-
-    def heal(self, name: str) -> None:
-        """Plugs a node's cable in again."""
-        plan = self.plan
-        index = faults.node_index(name, plan.nodes)
-        network.cut(plan.addresses, index, up=True)
-        network.ensure_node(plan.addresses, index, plan.nodes)
-
-    def drain(self, name: str) -> None:
-        """Evicts a node's pods and lets no new ones on it, as before its maintenance."""
-        faults.node_index(name, self.plan.nodes)
-        options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
-        self.kubectl("drain", name, *options)
-
-    def uncordon(self, name: str) -> None:
-        """Undoes `drain`: new pods may come."""
-        faults.node_index(name, self.plan.nodes)
-        self.kubectl("uncordon", name)
-
-    def small_volume(self, name: str, mebibytes: int = 64) -> None:
-        """Makes a volume of the pool a file system of that size for pods that start from now on."""
-        disks.shrink(self._volume(name), mebibytes)
-
-    def fill_disk(self, target: str) -> None:
-        """Fills a small volume; a node's disk beyond the kubelet's limit (DiskPressure, evictions)."""
-        if target.startswith("node-"):
-            self._node(target).fill_disk()
-        else:
-            disks.fill(self._volume(target))
-
-    def free_disk(self, target: str) -> None:
-        """Undoes `fill_disk`."""
-        if target.startswith("node-"):
-            self._node(target).start_kubelet()
-        else:
-            disks.free(self._volume(target))
-
     # How it is done
-
-    def _node(self, name: str) -> Node:
-        plan = self.plan
-        return Node(plan, faults.node_index(name, plan.nodes))
-
-    def _volume(self, name: str) -> Path:
-        folder = self.volumes / name
-        if not (self.plan.nodes and folder.parent == self.volumes and folder.is_dir()):
-            raise ClusterError(f"no volume {name!r} here: there are pv-00 to pv-{addons.VOLUMES - 1:02d}")
-        return folder
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -293,16 +227,6 @@ class Cluster:
         if before.addresses != addresses:
             raise ClusterError(f"cluster {self.name} runs in another shape: `python -m cluster down` first")
         return before
-
-    def _store(self, plan: Plan) -> None:
-        stored = {
-            "slot": plan.slot,
-            "api_only": plan.addresses.api_only,
-            "nodes": plan.nodes,
-            "host_port": plan.host_port,
-            "grace": plan.grace,
-        }
-        write_json(self.state / "cluster.json", stored)
 
     def _link_binaries(self, plan: Plan) -> None:
         plan.bin.mkdir(exist_ok=True)
@@ -324,6 +248,7 @@ class Cluster:
         with ThreadPoolExecutor() as threads:
             applied = threads.submit(self._apply_addons, plan)
             list(threads.map(lambda each: each.start_runtime(), nodes))
+            marks.ensure(plan, api, self.kubectl)
             # One after another: they share a certificate.
             started = {each.name: each.start_kubelet() for each in nodes}
             applied.result()
@@ -345,7 +270,7 @@ class Cluster:
         )
 
     def _apply_addons(self, plan: Plan) -> None:
-        manifest = addons.build_addons(plan.addresses, plan.volumes)
+        manifest = addons.build_addons(plan.addresses, plan.volumes, marks.build_tolerations(plan))
         file, applied = plan.config / "addons.json", plan.config / "addons.applied"
         write_json(file, manifest)
         if applied.exists() and applied.read_text() == file.read_text():

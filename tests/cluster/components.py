@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from .config import node_name
-from .paths import SOURCES, cache_dir, node_dir, run_dir
+from .paths import SOURCES, cache_dir
+from .plan import Plan
 from .processes import Daemon
-from .slots import Addresses
 
 NODE_PORT = 30066  # what `--host-port` leads to
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -20,52 +20,6 @@ def with_config(daemon: Daemon, *files: Path) -> Daemon:
     """Makes a change of its configuration a change of the daemon, so that `up` starts it again."""
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
     return replace(daemon, env={**daemon.env, "YOLO_CLUSTER_CONFIG": digest})
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a cluster shall be, and where its parts lie."""
-
-    name: str
-    state: Path
-    addresses: Addresses
-    nodes: int = 1
-    host_port: int | None = None
-    grace: int = 40
-    binaries: dict[str, Path] = field(default_factory=dict, compare=False)
-
-    @property
-    def slot(self) -> int:
-        return self.addresses.slot
-
-    @property
-    def pki(self) -> Path:
-        return self.state / "pki"
-
-    @property
-    def kubeconfig(self) -> Path:
-        return self.state / "kubeconfig"
-
-    @property
-    def volumes(self) -> Path:
-        return self.state / "volumes"
-
-    @property
-    def config(self) -> Path:
-        return self.state / "config"
-
-    @property
-    def bin(self) -> Path:
-        return self.state / "bin"
-
-    def node_run(self, index: int) -> Path:
-        return run_dir(self.slot) / node_name(index)
-
-    def node_root(self, index: int) -> Path:
-        return node_dir(self.slot, node_name(index))
-
-    def socket(self, index: int) -> Path:
-        return self.node_run(index) / "containerd.sock"
 
 
 def _flags(values: dict[str, object]) -> list[str]:

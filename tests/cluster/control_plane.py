@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from . import addons, components, config, network
 from .api import Api, wait_for
-from .components import Plan
 from .files import write_json
 from .pki import Identity, Pki
+from .plan import Plan
 from .processes import Supervisor
 
 

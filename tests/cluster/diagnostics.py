@@ -1,4 +1,4 @@
-"""What explains a failed test: the cluster's logs, objects, events and the logs of pods, in one folder."""
+"""What explains a failed test: logs, objects, events, metrics and the logs of pods, in one folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .api import Api
 from .paths import ClusterError
+from .pki import Pki
+from .plan import Plan
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -17,6 +20,7 @@ KINDS = (
     "pods,jobs,deployments,daemonsets,statefulsets,services,configmaps,persistentvolumeclaims,serviceaccounts,"
     "networkpolicies"
 )
+KUBELET_PORT = 10250
 CLUSTER_KINDS = "nodes,persistentvolumes,customresourcedefinitions"
 
 
@@ -35,6 +39,8 @@ def dump(cluster: Cluster, folder: Path) -> None:
     }
     for file, question in questions.items():
         (folder / file).write_text(_ask(cluster, *question))
+    with suppress(ClusterError):
+        _dump_metrics(cluster.plan, folder / "metrics")
     with suppress(ClusterError, ValueError, KeyError):
         for pod in json.loads(cluster.kubectl("get", "pods", "-A", "-o", "json", "--request-timeout=10s"))[
             "items"
@@ -47,6 +53,33 @@ def _dump_pod(cluster: Cluster, namespace: str, name: str, folder: Path) -> None
     common = ["-n", namespace, "logs", name, "--all-containers", "--prefix", "--timestamps"]
     (folder / f"{namespace}_{name}.log").write_text(_ask(cluster, *common))
     (folder / f"{namespace}_{name}.txt").write_text(_ask(cluster, "-n", namespace, "describe", "pod", name))
+
+
+def metrics_sources(plan: Plan) -> dict[str, Api]:
+    """Component -> where it answers `GET /metrics`."""
+    pki, addresses = Pki(plan.pki), plan.addresses
+
+    def on_loopback(component: str, *, user: str, ca: str) -> Api:
+        return Api(f"https://127.0.0.1:{addresses.port(component)}", pki, user, ca=ca)
+
+    found = {
+        "etcd": on_loopback("etcd", user="etcd", ca="etcd-ca"),
+        "kube-apiserver": Api(addresses.api, pki),
+    }
+    for component in ("kube-controller-manager", *(() if addresses.api_only else ("kube-scheduler",))):
+        # Their certificates are their own, in a folder of that name.
+        found[component] = on_loopback(component, user="admin", ca=f"{component}/{component}")
+    for index, name in enumerate(plan.node_names, 1):
+        found[f"kubelet@{name}"] = Api(f"https://{addresses.node_address(index)}:{KUBELET_PORT}", pki)
+    return found
+
+
+def _dump_metrics(plan: Plan, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for component, api in metrics_sources(plan).items():
+        status, body = api.get("/metrics")
+        text = body if status == 200 else f"no answer\n{body}" if not status else f"status {status}\n{body}"
+        (folder / f"{component}.txt").write_text(text)
 
 
 def _ask(cluster: Cluster, *arguments: str) -> str:

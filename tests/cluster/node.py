@@ -12,11 +12,11 @@ from pathlib import Path
 
 from . import cgroups, components, config, disks, mounts, network, pool
 from .api import Api, wait_for
-from .components import Plan
 from .files import write_json, write_text
 from .oci import write_image
 from .paths import ClusterError, node_dir
 from .pki import Identity, Pki
+from .plan import Plan
 from .processes import Supervisor, command_line, end, marked, send
 
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import network, node, slots
-from .components import Plan
 from .mounts import detach
 from .node import Node
 from .paths import run_dir
+from .plan import Plan
 from .processes import Supervisor, end, marked
 from .progress import step
 from .slots import Addresses

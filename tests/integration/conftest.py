@@ -6,6 +6,7 @@ import pytest
 
 from cluster import Cluster
 from demo.install import ROOT, System
+from integration.trainings_api import TrainingsApi
 
 NAME = "test-api"
 
@@ -21,3 +22,11 @@ def system() -> Iterator[System]:
     system.kubectl("wait", "--for=condition=Established", "crd/yolotrainings.yolo.training", "--timeout=30s")
     yield system
     cluster.down()
+
+
+@pytest.fixture(scope="session")
+def trainings(system: System) -> Iterator[TrainingsApi]:
+    """The same server's YoloTrainings without a process a call."""
+    trainings = TrainingsApi(Cluster(NAME))
+    yield trainings
+    trainings.close()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cluster import addons, components, config
-from cluster.components import Plan
 from cluster.files import write_json
 from cluster.paths import ClusterError, state_dir
 from cluster.pki import render_extensions
+from cluster.plan import Plan
 from cluster.slots import Addresses
 
 PLAN = Plan("local", Path("/state"), Addresses(3), nodes=2, host_port=60066)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import faults
+from cluster import Cluster, faults
 from cluster.api import wait_for
 from cluster.paths import ClusterError
 from cluster.processes import Daemon, Supervisor, command_line, end, marked, start_time
@@ -72,15 +72,15 @@ def test_faults_on_a_component(supervisor: Supervisor) -> None:
     supervisor.ensure(Daemon("kubelet@node-1", SLEEP.argv))
     pid = supervisor.pid("kubelet@node-1")
     assert pid is not None
-    faults.pause(supervisor, "kubelet")
+    verbs.pause("kubelet")
     stat = Path(f"/proc/{pid}/stat")
     wait_for("a stopped process", lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", 10)
-    faults.resume(supervisor, "kubelet")
-    faults.kill(supervisor, "kubelet")
+    verbs.resume("kubelet")
+    verbs.kill("kubelet")
     wait_for("its end", lambda: supervisor.pid("kubelet@node-1") is None, 10)
-    faults.resume(supervisor, "kubelet")
+    verbs.resume("kubelet")
     assert supervisor.pid("kubelet@node-1") not in (pid, None)
-    faults.restart(supervisor, "kubelet")
+    verbs.restart("kubelet")
 
 
 def test_signal_says_what_there_is(supervisor: Supervisor) -> None:
