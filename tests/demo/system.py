@@ -56,10 +56,12 @@ def bring_up(name: str, *, port: int = PORT, values: list[str] | None = None) ->
     return system
 
 
-def bring_up_current(port: int = PORT) -> System:
+def bring_up_current(
+    *, port: int = PORT, namespace: str = NAMESPACE, values: list[str] | None = None
+) -> System:
     """A ready system on the current kube context; images are named by IMAGE_REGISTRY and IMAGE_TAG.
 
-    The façade is reached through a `kubectl port-forward` that `tear_down` ends. Raises InstallError.
+    The façade is reached through a `kubectl port-forward` that `end_forwarder` ends. Raises InstallError.
     """
     registry, tag = os.environ.get("IMAGE_REGISTRY"), os.environ.get("IMAGE_TAG")
     if not registry or not tag:
@@ -71,11 +73,11 @@ def bring_up_current(port: int = PORT) -> System:
     if kubectl is None or shutil.which("helm") is None:
         raise InstallError("CLUSTER=current needs kubectl and helm on PATH")
     kubeconfig = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config").resolve()
-    system = System(kubeconfig, None, NAMESPACE, RELEASE, f"http://127.0.0.1:{port}")
+    system = System(kubeconfig, None, namespace, RELEASE, f"http://127.0.0.1:{port}")
     references = {part: f"{registry}/yolo-operator/{part}:{tag}" for part in ("operator", "api", "trainer")}
     with step("chart: installed and ready"):
-        install_chart(system, references, LOCAL_VALUES)
-    forward = ("--namespace", NAMESPACE, "port-forward", f"svc/{RELEASE}-api", f"{port}:60066")
+        install_chart(system, references, [*LOCAL_VALUES, *(values or [])])
+    forward = ("--namespace", namespace, "port-forward", f"svc/{RELEASE}-api", f"{port}:60066")
     forwarder = Supervisor(_CURRENT)
     if forwarder.pid(_FORWARD) is None and _listens(port):
         raise InstallError(f"port {port} of 127.0.0.1 is taken; end what listens there")
@@ -83,6 +85,11 @@ def bring_up_current(port: int = PORT) -> System:
     forwarder.start(Daemon(_FORWARD, (kubectl, *forward), env={"KUBECONFIG": str(kubeconfig)}))
     system.wait_ready()
     return system
+
+
+def end_forwarder() -> None:
+    """End the way to the façade of the current context, if there is one."""
+    Supervisor(_CURRENT).stop(_FORWARD)
 
 
 def _listens(port: int) -> bool:
@@ -108,6 +115,6 @@ def tear_down() -> None:
     for cluster in Cluster.here():
         cluster.down()
     if _CURRENT.exists():
-        Supervisor(_CURRENT).stop(_FORWARD)
+        end_forwarder()
         say(f"  the release on your own cluster stays; to remove it: helm -n {NAMESPACE} uninstall {RELEASE}")
     say("  nothing of ours runs any more; the cache stays (make distclean removes it)")

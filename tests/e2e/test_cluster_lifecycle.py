@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, cgroups, images, mounts, network, processes, slots
+from cluster import Cluster, ClusterError, images
 from cluster.api import wait_for
 from cluster.config import PAUSE_IMAGE
-from cluster.paths import node_dir, run_dir
+from e2e.leftovers import left_since, listing
 
 NAME = "lifecycle"
 HOST_PORT = 60177
@@ -48,6 +49,15 @@ POD = {
 }
 
 
+METRICS = {
+    "etcd": "etcd_server_has_leader 1",
+    "kube-apiserver": "apiserver_request_total",
+    "kube-controller-manager": "workqueue_adds_total",
+    "kube-scheduler": "scheduler_schedule_attempts_total",
+    "kubelet@node-1": "kubelet_running_pods",
+}
+
+
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     cluster = Cluster(NAME)
@@ -56,40 +66,14 @@ def cluster() -> Iterator[Cluster]:
     cluster.down()
 
 
-def _left_of(cluster: Cluster, slot: int, shim_sockets: set[Path]) -> list[str]:
-    """Everything of this cluster that is on the machine outside its state folder."""
-    addresses = slots.Addresses(slot)
-    found = [f"process {pid}" for pid in processes.marked(cluster.state)]
-    found += [f"process {pid} in a cgroup" for pid in cgroups.processes(f"yolo{slot}n*")]
-    found += [f"mount {path}" for folder in _folders(cluster, slot) for path in mounts.below(folder)]
-    patterns = {
-        "/sys/class/net": f"yolo{slot}[vn]*",
-        "/run/netns": f"yolo{slot}n*",
-        "/var/lib/cni/results": f"yolo{slot}n*",
-    }
-    found += [str(path) for folder, pattern in patterns.items() for path in Path(folder).glob(pattern)]
-    found += [str(path) for path in Path("/sys/class/net").glob(addresses.bridge)]
-    found += [str(path) for top in cgroups.hierarchies() for path in top.glob(f"yolo{slot}n*")]
-    found += [str(path) for path in (run_dir(slot), node_dir(slot, "node-1"), *shim_sockets) if path.exists()]
-    found += [line for line in network.ip("route").splitlines() if addresses.host_network in line]
-    logs = (path for path in Path("/var/log/containers").glob("*.log") if path.is_symlink())
-    found += [str(path) for path in logs if str(path.readlink()).startswith(str(node_dir(slot, "")))]
-    return found
-
-
-def _folders(cluster: Cluster, slot: int) -> list[Path]:
-    return [cluster.state, run_dir(slot), node_dir(slot, "")]
-
-
-def _host_rules() -> str:
-    done = subprocess.run(["iptables-save"], capture_output=True, text=True)
-    return "\n".join(line for line in done.stdout.splitlines() if "yolo" in line.lower() or "KUBE" in line)
+def _start_up(*options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cluster", "up", "--name", NAME, *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _kill_up_half_way(cluster: Cluster) -> None:
     """kill -9 of `up` as soon as the kubelet is on record: control plane there, node on its way."""
-    command = [sys.executable, "-m", "cluster", "up", "--name", NAME]
-    up = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    up = _start_up()
     record = cluster.state / "run" / "kubelet@node-1.json"
     deadline = time.monotonic() + 300
     while not record.exists() and up.poll() is None and time.monotonic() < deadline:
@@ -99,10 +83,9 @@ def _kill_up_half_way(cluster: Cluster) -> None:
 
 
 def test_cluster_survives_a_killed_up_runs_pods_and_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    rules = _host_rules()
+    before = listing(cluster.state)
     _kill_up_half_way(cluster)
     cluster.up(host_port=HOST_PORT)
-    slot = cluster.plan.slot
     assert set(cluster.status().values()) == {"running", "ready"}
     again = time.monotonic()
     cluster.up(host_port=HOST_PORT)
@@ -122,15 +105,82 @@ def test_cluster_survives_a_killed_up_runs_pods_and_leaves_nothing(cluster: Clus
 
     cluster.dump(tmp_path / "dump")
     assert "pod/empty" in (tmp_path / "dump" / "status.txt").read_text()
+    for component, metric in METRICS.items():
+        assert metric in (tmp_path / "dump" / "metrics" / f"{component}.txt").read_text()
 
-    shim_sockets = {socket for node in cluster.nodes() for socket in node.shim_sockets()}
-    assert shim_sockets
+    kinds = {line.partition(":")[0] for line in listing(cluster.state)}
+    assert kinds >= {"process", "shim", "mount", "network namespace", "link", "route", "cgroup", "folder"}
     started = time.monotonic()
     cluster.down()
     assert time.monotonic() - started < 10
-    assert _left_of(cluster, slot, shim_sockets) == []
-    assert _host_rules() == rules
+    assert left_since(before, cluster.state) == []
     assert sorted(path.name for path in cluster.state.iterdir()) == ["audit.log", "logs"]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "nodes"),
+    [
+        pytest.param(2, 1, id="short"),
+        pytest.param(10, 2, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_nothing_is_left_by_rounds_of_up_and_down_and_by_killed_ups(
+    cluster: Cluster, rounds: int, nodes: int
+) -> None:
+    seed = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
+    print(f"SOAK_SEED={seed}")
+    before = listing(cluster.state)
+    took = []
+    for number in range(rounds):
+        started = time.monotonic()
+        cluster.up(nodes=nodes)
+        took.append(time.monotonic() - started)
+        assert listing(cluster.state) != before
+        _end(cluster, before, f"round {number + 1}: up {took[-1]:.1f} s")
+    moments = random.Random(seed)
+    killed = 0
+    while killed < rounds:
+        up, moment = _start_up("--nodes", str(nodes)), moments.uniform(0, min(took))
+        try:
+            up.wait(moment)
+        except subprocess.TimeoutExpired:
+            up.kill()
+            killed += 1
+        what = "ended" if up.wait() == 0 else f"killed after {moment:.1f} s, number {killed}"
+        _end(cluster, before, f"{what}, with {', '.join(cluster.supervisor.names()) or 'nothing'}")
+
+
+def _end(cluster: Cluster, before: list[str], what: str) -> None:
+    started = time.monotonic()
+    cluster.down()
+    print(f"{what}; down {time.monotonic() - started:.1f} s", flush=True)
+    assert left_since(before, cluster.state) == [], what
+
+
+def test_labels_and_taints_are_set_kept_and_taken_back(cluster: Cluster) -> None:
+    def nodes() -> dict[str, tuple[str | None, str | None, list[str]]]:
+        """Node -> label `zone`, label `gpu`, keys of its taints."""
+        items = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
+        labels = {item["metadata"]["name"]: item["metadata"]["labels"] for item in items}
+        taints = {item["metadata"]["name"]: item["spec"].get("taints", []) for item in items}
+        return {
+            name: (found.get("zone"), found.get("gpu"), [taint["key"] for taint in taints[name]])
+            for name, found in labels.items()
+        }
+
+    cluster.up(nodes=2, labels=["zone=a", "node-2:gpu=a100"], taints=["node-2:gpu=a100:NoSchedule"])
+    want = {"node-1": ("a", None, []), "node-2": ("a", "a100", ["gpu"])}
+    wait_for("the taints of nodes just started gone", lambda: nodes() == want, 20)
+    cluster.faults.kill("kubelet@node-2")
+    cluster.up()
+    wait_for("the same marks", lambda: nodes() == want, 20)
+    cluster.up(labels=["node-1:zone=b"], taints=[])
+    assert nodes() == {"node-1": ("b", None, []), "node-2": (None, None, [])}
+    # Not even DNS may run but for its toleration.
+    cluster.up(taints=["reserved:NoExecute"])
+    assert [found[2] for found in nodes().values()] == [["reserved"], ["reserved"]]
+    with pytest.raises(ClusterError, match="node-3"):
+        cluster.up(labels=["node-3:zone=a"])
 
 
 def test_released_volume_is_emptied_and_offered_again(cluster: Cluster) -> None:
@@ -152,13 +202,13 @@ def test_faults_show_and_heal(cluster: Cluster) -> None:
         query = '{.status.conditions[?(@.type=="Ready")].status}'
         return cluster.kubectl("get", "node", name, "-o", f"jsonpath={query}")
 
-    cluster.cut("node-2")
+    cluster.faults.cut("node-2")
     wait_for("node-2 lost", lambda: ready("node-2") == "Unknown", 40)
     assert ready("node-1") == "True"
-    cluster.heal("node-2")
+    cluster.faults.heal("node-2")
     wait_for("node-2 back", lambda: ready("node-2") == "True", 40)
     for component in ("kube-apiserver", "containerd@node-1"):
-        cluster.kill(component)
+        cluster.faults.kill(component)
     cluster.up(nodes=2, grace=8)
     assert set(cluster.status().values()) == {"running", "ready"}
 
@@ -171,9 +221,9 @@ def test_full_disks_and_drained_nodes(cluster: Cluster) -> None:
     volume = cluster.kubectl("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}")
     (cluster.volumes / volume / "before").write_text("x")
     with pytest.raises(ClusterError, match="small-volume"):
-        cluster.fill_disk(volume)
-    cluster.small_volume(volume, 16)
-    cluster.fill_disk(volume)
+        cluster.faults.fill_disk(volume)
+    cluster.faults.small_volume(volume, 16)
+    cluster.faults.fill_disk(volume)
     writer = _writer(image)
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(writer))
 
@@ -182,31 +232,31 @@ def test_full_disks_and_drained_nodes(cluster: Cluster) -> None:
 
     wait_for("ENOSPC in a pod", lambda: "ENOSPC" in log(), 60)
     assert "before" in log(), "what was in the volume is there"
-    cluster.free_disk(volume)
+    cluster.faults.free_disk(volume)
     wait_for("room again", lambda: "written" in log(), 20)
 
     def pressure() -> str:
         query = '{.status.conditions[?(@.type=="DiskPressure")].status}'
         return cluster.kubectl("get", "node", "node-2", "-o", f"jsonpath={query}")
 
-    cluster.fill_disk("node-2")
+    cluster.faults.fill_disk("node-2")
     evicted = ["get", "pod", "writer", "-o", "jsonpath={.status.reason}"]
     wait_for("an eviction", lambda: cluster.kubectl(*evicted) == "Evicted", 60)
     why = cluster.kubectl("get", "pod", "writer", "-o", "jsonpath={.status.conditions[*].reason}")
     assert "TerminationByKubelet" in why, "as on a node that fills while the pod runs"
     assert pressure() == "True"
-    cluster.free_disk("node-2")
+    cluster.faults.free_disk("node-2")
     wait_for("no disk pressure", lambda: pressure() == "False", 60)
 
     cluster.kubectl("delete", "pod", "writer")
     taints = ["get", "node", "node-2", "-o", "jsonpath={.spec.taints}"]
     wait_for("no taint", lambda: cluster.kubectl(*taints) == "", 30)
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(writer))
-    cluster.drain("node-2")
+    cluster.faults.drain("node-2")
     assert "writer" not in cluster.kubectl("get", "pods")
     unschedulable = ["get", "node", "node-2", "-o", "jsonpath={.spec.unschedulable}"]
     assert cluster.kubectl(*unschedulable) == "true"
-    cluster.uncordon("node-2")
+    cluster.faults.uncordon("node-2")
     assert cluster.kubectl(*unschedulable) == ""
 
 
