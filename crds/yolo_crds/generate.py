@@ -68,6 +68,8 @@ def build_crd() -> Schema:
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     }
+    # kstatus (Flux, Helm) takes an object that no operator has seen yet for done, unless a number says so.
+    status["default"] = {"observedGeneration": -1}
     schema = {
         "type": "object",
         "description": "A training of an Ultralytics YOLO model: one object a run folder.",

@@ -1,0 +1,199 @@
+"""The CRD's CEL rules on a real API server, and what a tightened bound means to stored objects."""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from demo.install import System
+from integration.trainings_api import Body, TrainingsApi, refusals
+from yolo_crds.generate import build_crd
+from yolo_crds.meta import API_VERSION, KIND
+
+STORED: Body = {
+    "modelName": "安全帽 v1.2",
+    "run": 2,
+    "template": {"model": "yolo11n.yaml", "task": "detect", "data": {"train": "cats"}, "epochs": 500},
+}
+_KEY_RULE = "each key matches"
+_GOOD_KEYS = [{}, {"lr0": 1}, {"a" * 64: 1}]
+_BAD_KEYS = [{"LR 0": 1}, {"0lr": 1}, {"": 1}, {"a" * 65: 1}, {"lr0": 1, "é": 1}]
+
+
+def _template(**changes: Any) -> Body:
+    return {"run": 3, "template": STORED["template"] | changes}
+
+
+def _texts(maps: list[dict[str, int]]) -> list[dict[str, str]]:
+    return [{key: str(value) for key, value in each.items()} for each in maps]
+
+
+# (field, start of the message) → what may become of `STORED`, what may not; None removes a field
+RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
+    ("spec", "spec.template changes only together with a higher spec.run"): (
+        [{"suspend": True}, {"run": 3}, _template(epochs=7), {"run": 99_999}],
+        [{"template": STORED["template"] | {"epochs": 7}}, {"run": 1}, _template(epochs=7) | {"run": 1}],
+    ),
+    ("spec.template.model", "spec.template.model never changes"): (
+        [_template(optimizer="SGD")],
+        [_template(model="yolo11n.pt")],
+    ),
+    ("spec.template", "spec.template.task never changes"): (
+        [_template(imgsz=320)],
+        [_template(task="segment"), _template(task=None)],
+    ),
+    ("spec", "spec.modelName never changes"): (
+        [{"run": 3}],
+        [{"modelName": "安全帽 v1.3"}, {"modelName": None}],
+    ),
+    ("spec.template.hyperparameters", _KEY_RULE): (
+        [_template(hyperparameters=keys) for keys in _GOOD_KEYS],
+        [_template(hyperparameters=keys) for keys in _BAD_KEYS],
+    ),
+    ("spec.template.extraArgs", _KEY_RULE): (
+        [_template(extraArgs=keys) for keys in _texts(_GOOD_KEYS)],
+        [_template(extraArgs=keys) for keys in _texts(_BAD_KEYS)],
+    ),
+}
+MODEL_NAMES = (
+    ["ab", "_a", "-a", "a-", "a_b.c d", "v1.2", "안전모", "café", "cafe\u0301", "ヘルメット", "９９"],
+    ["a/b", "a\\b", "a..b", "..", " ab", "ab ", ".ab", "ab.", "\u0301a", "a\nb", "a\tb", "a\u00a0b", "a:b"],
+)
+
+
+def _find_rules(schema: dict[str, Any], field: str) -> Iterator[tuple[str, str]]:
+    """(field that is blamed, message) of every rule."""
+    for rule in schema.get("x-kubernetes-validations", []):
+        yield field + rule.get("fieldPath", ""), rule["message"]
+    for name, child in schema.get("properties", {}).items():
+        yield from _find_rules(child, f"{field}.{name}" if field else name)
+
+
+def _schema(crd: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _training(name: str, spec: Body) -> Body:
+    without = {key: value for key, value in spec.items() if value is not None}
+    without["template"] = {key: value for key, value in spec["template"].items() if value is not None}
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": without}
+
+
+@pytest.fixture(scope="module")
+def stored(trainings: TrainingsApi) -> Iterator[TrainingsApi]:
+    """The API with `STORED` in it."""
+    trainings.create(_training("crd-rules", STORED)).raise_for_status()
+    yield trainings
+    trainings.delete("crd-rules")
+
+
+def test_crd_has_no_rule_without_a_test() -> None:
+    found = list(_find_rules(_schema(build_crd()), ""))
+    tested = [*RULES, ("spec.modelName", "a model name has")]
+    assert sorted(found) == sorted(
+        (field, message)
+        for field, message in found
+        if any(field == of and message.startswith(start) for of, start in tested)
+    )
+    assert len(found) == len(tested)
+
+
+@pytest.mark.parametrize("rule", RULES, ids="-".join)
+def test_crd_keeps_each_rule(stored: TrainingsApi, rule: tuple[str, str]) -> None:
+    field, message = rule
+    good, bad = RULES[rule]
+    current = stored.get("crd-rules")
+    for changes in good:
+        answer = stored.replace(_changed(current, changes), dry_run=True)
+        assert refusals(answer) == {}, changes
+    for changes in bad:
+        refused = refusals(stored.replace(_changed(current, changes), dry_run=True))
+        assert message in refused.get(field, ""), (changes, refused)
+
+
+def _changed(current: Body, changes: Body) -> Body:
+    return current | {"spec": _training("crd-rules", current["spec"] | changes)["spec"]}
+
+
+def test_crd_takes_model_names_of_all_scripts_and_no_path(trainings: TrainingsApi) -> None:
+    good, bad = MODEL_NAMES
+    for name in good:
+        answer = trainings.create(_training("crd-name", STORED | {"modelName": name}), dry_run=True)
+        assert refusals(answer) == {}, name
+    for name in bad:
+        answer = trainings.create(_training("crd-name", STORED | {"modelName": name}), dry_run=True)
+        assert "a model name has" in refusals(answer).get("spec.modelName", ""), name
+
+
+def _tighten(schema: dict[str, Any]) -> None:
+    """A later version that allows less in one field of each kind."""
+    spec = schema["properties"]["spec"]["properties"]
+    template = spec["template"]["properties"]
+    template["epochs"]["maximum"] = 400
+    template["optimizer"]["pattern"] = "^(auto|SGD)$"
+    template["data"]["properties"]["labels"]["maxItems"] = 1
+    template["extraArgs"]["maxProperties"] = 1
+    spec["modelName"]["x-kubernetes-validations"].append(
+        {"rule": "!self.contains(' ')", "message": "no blank"}
+    )
+
+
+@pytest.fixture
+def tighten(system: System, trainings: TrainingsApi) -> Iterator[Callable[[], None]]:
+    """Call it to install the tightened CRD; afterwards the real one is back and in force."""
+
+    def install(crd: dict[str, Any], *, strict: bool) -> None:
+        system.run_kubectl("apply", "-f", "-", stdin=json.dumps(crd))
+        probe = _training("crd-probe", STORED)
+        end = time.monotonic() + 20
+        while trainings.create(probe, dry_run=True).is_success == strict:
+            assert time.monotonic() < end, "the API server did not take up the CRD"
+            time.sleep(0.05)
+
+    real = build_crd()
+    tightened = copy.deepcopy(real)
+    _tighten(_schema(tightened))
+    yield lambda: install(tightened, strict=True)
+    install(real, strict=False)
+
+
+def test_crd_leaves_stored_objects_updatable_when_bounds_are_tightened(
+    trainings: TrainingsApi, tighten: Callable[[], None]
+) -> None:
+    loose = _template(optimizer="AdamW", extraArgs={"a": "1", "b": "2"})
+    loose["template"]["data"] = {"train": "cats", "labels": ["cat", "dog"]}
+    outside = {
+        "spec.template.epochs",
+        "spec.template.optimizer",
+        "spec.template.data.labels",
+        "spec.template.extraArgs",
+    }
+    training = _training("crd-ratchet", STORED | loose)
+    trainings.create(training).raise_for_status()
+    try:
+        tighten()
+        fresh = _training("crd-fresh", training["spec"])
+        assert refusals(trainings.create(fresh, dry_run=True)).keys() >= outside
+        # Rules are looked at only where all bounds are kept.
+        fresh = _training("crd-fresh", STORED | _template(epochs=400))
+        assert refusals(trainings.create(fresh, dry_run=True)).keys() == {"spec.modelName"}
+
+        current = trainings.get("crd-ratchet")
+        current["spec"] |= {"suspend": True, "run": 4}
+        current["spec"]["template"] |= {"imgsz": 320}
+        assert refusals(trainings.replace(current)) == {}
+        assert refusals(trainings.replace_status("crd-ratchet", {"phase": "Running", "run": 4})) == {}
+
+        current = trainings.get("crd-ratchet")
+        assert current["spec"]["template"]["epochs"] == 500
+        current["spec"]["run"] = 5
+        current["spec"]["template"]["epochs"] = 450
+        assert refusals(trainings.replace(current)).keys() == {"spec.template.epochs"}
+        current["spec"]["template"]["epochs"] = 400
+        assert refusals(trainings.replace(current)) == {}
+    finally:
+        trainings.delete("crd-ratchet")
