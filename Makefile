@@ -34,7 +34,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-e2e test images
+.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test images
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -61,6 +61,8 @@ test-integration: $(STAMP) ## Tests on a real API server without nodes
 	@$(PY) -m pytest tests/integration -q
 test-cluster: $(STAMP) ## Tests of the local Kubernetes itself: starting, breaking, policies, nothing left behind
 	@$(PY) -m pytest tests/e2e/test_cluster_*.py -q --durations=5
+test-cluster-soak: $(STAMP) ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
+	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
 test-e2e: $(STAMP) ## Trainings from start to end on a local Kubernetes of their own
 	@$(PY) -m pytest tests/e2e --ignore-glob='*/test_cluster_*' -q --durations=10
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)

@@ -45,6 +45,8 @@ def test_ensure_restarts_on_change(supervisor: Supervisor) -> None:
 def test_ensure_adopts_what_a_killed_up_could_not_record(supervisor: Supervisor) -> None:
     supervisor.ensure(SLEEP)
     pid = supervisor.pid("sleeper")
+    assert pid is not None
+    wait_for("its own command line", lambda: command_line(pid) == [*SLEEP.argv], 10)
     (supervisor.records / "sleeper.json").unlink()
     assert not supervisor.ensure(SLEEP)
     assert supervisor.pid("sleeper") == pid
@@ -69,6 +71,9 @@ def test_output_goes_to_the_log(supervisor: Supervisor) -> None:
 
 
 def test_faults_on_a_component(supervisor: Supervisor) -> None:
+    cluster = Cluster("unit")
+    cluster.supervisor = supervisor
+    verbs = cluster.faults
     supervisor.ensure(Daemon("kubelet@node-1", SLEEP.argv))
     pid = supervisor.pid("kubelet@node-1")
     assert pid is not None
