@@ -34,7 +34,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test images
+.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -53,21 +53,23 @@ unit: $(STAMP) ## Unit tests alone
 	@$(PY) -m pytest tests/unit -q
 images: $(STAMP) ## Build the three images (cached by content)
 	@$(PY) -m cluster.images build
+programs: $(STAMP) ## Build Kubernetes and all else that the local cluster is made of (cached, 10 minutes at first)
+	@$(PY) -m cluster build >/dev/null
 test-chart: $(STAMP) ## Chart tests (helm, no cluster)
 	@$(PY) -m pytest tests/chart -q
 test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image
 	@$(PY) -m cluster.images test-trainer -q
-test-integration: $(STAMP) ## Tests on a real API server without nodes
+test-integration: programs ## Tests on a real API server without nodes
 	@$(PY) -m pytest tests/integration -q
-test-cluster: $(STAMP) ## Tests of the local Kubernetes itself: starting, breaking, policies, nothing left behind
+test-cluster: programs ## Tests of the local Kubernetes itself: starting, breaking, policies, nothing left behind
 	@$(PY) -m pytest tests/e2e/test_cluster_*.py -q --durations=5
-test-cluster-soak: $(STAMP) ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
+test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
-test-e2e: $(STAMP) ## Trainings from start to end on a local Kubernetes of their own
+test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
 	@$(PY) -m pytest tests/e2e --ignore-glob='*/test_cluster_*' -q --durations=10
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
 	@$(MAKE) check
-	@$(MAKE) images
+	@$(MAKE) -j2 programs images
 	@$(MAKE) -j2 test-trainer test-light
 	@$(MAKE) -j2 test-e2e test-cluster
 .PHONY: test-light

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import build, faults, packages, prune
+from . import build, faults, prune
 from .cluster import Cluster
 from .paths import ClusterError
 from .progress import say
@@ -101,7 +101,6 @@ def run(arguments: argparse.Namespace) -> int:
         case "logs":
             return show_logs(cluster, arguments.component, follow=arguments.follow)
         case "build":
-            packages.ensure(nodes=True)
             print("\n".join(str(path) for path in build.binaries().values()))
         case "prune":
             prune.prune()
