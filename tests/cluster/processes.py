@@ -34,12 +34,15 @@ class Daemon:
 
 
 def start_time(pid: int) -> str | None:
-    """A process's start in clock ticks since boot; None if it is gone or a zombie."""
+    """A process's start in clock ticks since boot; None if it is gone or a zombie.
+
+    One whose main thread has ended while others have not still holds its ports (proc(5): num_threads).
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    return None if fields[0] in "ZX" and int(fields[17]) <= 1 else fields[19]
 
 
 def marked(state: Path) -> list[int]:

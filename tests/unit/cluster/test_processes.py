@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def test_pid_of_another_process_is_not_ours(supervisor: Supervisor) -> None:
     )
     assert supervisor.pid("sleeper") is None
     supervisor.stop("sleeper")
+
+
+def test_start_time_of_a_process_whose_main_thread_ended_first() -> None:
+    code = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    stat = Path(f"/proc/{process.pid}/stat")
+    try:
+        wait_for("a zombie with a thread", lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "Z", 10)
+        assert start_time(process.pid)
+    finally:
+        end([process.pid])
+    assert start_time(process.pid) is None
+    process.wait()
 
 
 def test_output_goes_to_the_log(supervisor: Supervisor) -> None:
