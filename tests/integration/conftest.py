@@ -1,11 +1,12 @@
-"""A real API server without nodes, with the CRD: for all that needs no pod. It is up in seconds."""
+"""The API server that the tests here share, unless they need one of their own."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from cluster import Cluster
-from demo.install import ROOT, System
+from demo.install import System
+from integration.api_server import serve_api
 from integration.trainings_api import TrainingsApi
 
 NAME = "test-api"
@@ -13,15 +14,9 @@ NAME = "test-api"
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    """The API server of the cluster `test-api`; nothing is installed but the CRD."""
-    cluster = Cluster(NAME)
-    cluster.down()
-    cluster.up(api_only=True)
-    system = System(cluster.kubeconfig, cluster.bin, "default", "none", url="")
-    system.kubectl("apply", "-f", str(ROOT / "crds" / "yolotrainings.yaml"))
-    system.kubectl("wait", "--for=condition=Established", "crd/yolotrainings.yolo.training", "--timeout=30s")
-    yield system
-    cluster.down()
+    """The API server of the cluster `test-api`."""
+    with serve_api(NAME) as system:
+        yield system
 
 
 @pytest.fixture(scope="session")

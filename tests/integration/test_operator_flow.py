@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from cluster import Cluster
-from demo.install import ROOT, System
+from demo.install import System
+from integration.api_server import serve_api
 from yolo_crds.meta import CONFIG_ENV, LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
 from yolo_crds.trainer import Result, TrainerConfig
 from yolo_crds.training import Dataset, Weight, Weights
@@ -41,17 +41,11 @@ def until(what: str, look: Callable[[], T | None]) -> T:
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     """An API server with the CRD and one node that nobody serves."""
-    cluster = Cluster(NAME)
-    cluster.down()
-    cluster.up(api_only=True)
-    system = System(cluster.kubeconfig, cluster.bin, "default", "none", url="")
-    system.kubectl("apply", "-f", str(ROOT / "crds" / "yolotrainings.yaml"))
-    system.kubectl("wait", "--for=condition=Established", "crd/yolotrainings.yolo.training", "--timeout=30s")
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
-    system.run_kubectl("create", "-f", "-", stdin=json.dumps(node))
-    grant(system)
-    yield system
-    cluster.down()
+    with serve_api(NAME) as system:
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+        system.run_kubectl("create", "-f", "-", stdin=json.dumps(node))
+        grant(system)
+        yield system
 
 
 def grant(system: System) -> None:
