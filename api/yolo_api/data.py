@@ -50,11 +50,7 @@ class DataAdvice:
         """What is wrong with `train_ucd` or `val_ucd`: nothing, or that it is not there."""
         if field == "val_ucd" and is_none(reference):
             return []
-        name = _to_posix(reference).rstrip("/")
-        # The same places in the same order as the trainer's prepare stage.
-        tried = [name, f"ucd/{name}.json", f"ucd/{name}", f"ucd/{name}.uci", f"datasets/{name}"]
-        if name.startswith("/"):
-            tried = [name]
+        tried = self._volume.places(reference)
         try:
             if any(self._beneath(one).exists() for one in tried) or not self._volume.root.is_dir():
                 return []

@@ -1,7 +1,10 @@
 """Where things lie on the two volumes. The run volume's paths are those of the older server.
 
-<data>/img_cache/ ucd/ datasets/ weights/     the user's, never written by us
+<data>/ucd/ datasets/ weights/                the user's, never written by us
+<data>/img_cache/                             the user's too; images from a UCD server are added
 <data>/prepared/<hash>/                       verified data sets, shared by all trainings
+<data>/prepared/.index/ .unpacked/ .fetched/  remembered, unpacked, fetched; losing it costs time
+<dataset>/                                    the image volume of `data.image`, read-only, prepare alone
 <runs>/train/<m>/.attempts/<token>/           what one attempt writes, and nobody else
 <runs>/train/<m>/.owner.json                  the attempt that may publish (the fence)
 <runs>/train/<m>/{args.yaml,results.csv,weights/*.pt}, <runs>/train_info/<m>/logs/*.log
@@ -13,6 +16,8 @@ from pathlib import Path
 
 DATA_DIR = Path("/data")
 RUNS_DIR = Path("/runs")
+ARTIFACT_DIR = Path("/dataset")
+"""Where the files of `template.data.image` are mounted."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,30 @@ class DataVolume:
     @property
     def prepared(self) -> Path:
         return self.root / "prepared"
+
+    @property
+    def index(self) -> Path:
+        """Which prepared set came of which state of a source."""
+        return self.prepared / ".index"
+
+    @property
+    def unpacked(self) -> Path:
+        """Archives by the sha256 of their bytes, unpacked."""
+        return self.prepared / ".unpacked"
+
+    @property
+    def fetched(self) -> Path:
+        """Archives and UCD files that came over the network."""
+        return self.prepared / ".fetched"
+
+    def places(self, reference: str) -> list[str]:
+        """Where the data set that `template.data.train` or `val` names may lie: absolute paths, or paths
+        relative to the root; the first that exists is it."""
+        name = reference.replace("\\", "/").rstrip("/")
+        if name.startswith("/"):
+            return [name]
+        ucd = f"{self.ucd.name}/{name}"
+        return [name, f"{ucd}.json", ucd, f"{ucd}.uci", f"{self.datasets.name}/{name}"]
 
 
 @dataclass(frozen=True)

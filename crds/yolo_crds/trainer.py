@@ -53,6 +53,21 @@ EXIT_REASONS: dict[ExitCode, Reason] = {
 """The reason that an exit code means when no termination message says more."""
 
 
+class Fetch(Model):
+    """What prepare may fetch over the network: the installer's choice."""
+
+    ucd_server: str | None = None
+    """Base URL of a UCD server, `http://host:port`: data sets by name and images that the volume lacks."""
+    archives: bool = False
+    """Take `https://` URLs of archives in `data.train` and `data.val`."""
+    archive_hosts: list[str] = Field(default_factory=list)
+    """Hosts that archives may come from, `*.` before a domain for all below it; empty: any public one."""
+    parallel: int = Field(default=10, ge=1, le=64)
+    """Downloads of images at a time."""
+    max_image_bytes: int = Field(default=64 << 20, ge=1)
+    max_archive_bytes: int = Field(default=100 << 30, ge=1)
+
+
 class TrainerConfig(Model):
     """All that the trainer is told. From the environment (`meta.CONFIG_ENV`) in a pod, else from a file.
 
@@ -73,8 +88,12 @@ class TrainerConfig(Model):
     template: Template
     overrides: dict[str, str | float | bool] = Field(default_factory=dict)
     """Ultralytics arguments that the operator changed as a remedy; they win over the template's."""
+    fetch: Fetch | None = None
+    """Unset: nothing comes over the network."""
     data_dir: str = "/data"
     runs_dir: str = "/runs"
+    artifact_dir: str = "/dataset"
+    """Where the files of `template.data.image` are mounted."""
     stall_timeout_seconds: int = Field(default=1800, ge=10)
     active_deadline_seconds: int | None = None
     grace_period_seconds: int = Field(default=60, ge=5)

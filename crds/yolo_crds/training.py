@@ -16,6 +16,9 @@ Quantity = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=16)
 ]
 ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$", max_length=128)]
+ImageReference = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]*$", min_length=1, max_length=512)
+]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 
 # The API server fills in the defaults below a field only where the field itself is there.
@@ -32,12 +35,19 @@ class Data(Model):
     data.yaml, COCO .json, folder of COCO, Pascal VOC or LabelMe labels, or a .zip or .tar(.gz) of these."""
     val: Path_ | None = None
     """The same for validation. Unset: a part of the training set is split off (`valFraction`, `seed`)."""
+    image: ImageReference | None = None
+    """OCI image that holds the data set, mounted read-only while it is prepared (an image volume); `train`
+    and `val` are then paths within it, `.` for all of it. Pictures are copied into the prepared set."""
     labels: list[ClassName] = Field(default_factory=list, max_length=1000)
     """Class names; the order is the class index. Unset: the names of a YOLO data.yaml or COCO file."""
     val_fraction: float = Field(default=0.2, ge=0.01, le=0.9)
     """Part of the training set that is split off for validation when `val` is unset."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Seed of that split."""
+    verify: Literal["decode", "header"] = "decode"
+    """How deep images are checked: decoded whole, or, several times as fast, by their header alone."""
+    copy_images: bool = False
+    """Copy images into the prepared set instead of linking to them; their files may then change or go."""
 
 
 class Resources(Model):

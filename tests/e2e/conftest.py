@@ -1,5 +1,6 @@
 """One installed system for all end-to-end tests, on a local Kubernetes of their own beside a demo's."""
 
+import os
 import re
 import shutil
 import socket
@@ -16,7 +17,8 @@ from demo.install import ROOT, System
 from demo.system import bring_up
 from e2e.audited import Audit
 
-NAME = "test"
+NAME = os.environ.get("YOLO_TEST_CLUSTER", "test")
+"""Another name lets two checkouts of this repository test side by side."""
 _DUMPS = ROOT / ".local" / "failed"
 
 
@@ -28,7 +30,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    """The chart installed on the cluster `test`, with small data sets on the data volume."""
+    """The chart installed on the cluster `NAME`, with small data sets on the data volume."""
     shutil.rmtree(_DUMPS, ignore_errors=True)
     Cluster(NAME).down()
     system = bring_up(NAME, port=_free_port())

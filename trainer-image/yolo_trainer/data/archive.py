@@ -24,7 +24,6 @@ from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .images import REPORT_SECONDS, Report
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
-FOLDER = ".unpacked"
 MAX_ENTRIES = 4_000_000
 MAX_BYTES = 1 << 40
 """Of all files of an archive, unpacked."""
@@ -54,13 +53,12 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS) and path.is_file()
 
 
-def unpack(path: Path, prepared: Path, report: Report) -> Path:
-    """The folder below `prepared` that holds the archive's content, unpacked now or earlier.
+def unpack(path: Path, store: Path, report: Report) -> Path:
+    """The folder below `store` that holds the archive's content, unpacked now or earlier.
 
     Its name is the archive's sha256; built aside and renamed, so it is whole or not there. Raises
     InvalidDataError that names the entry which is not taken, DiskFullError before anything is written.
     """
-    store = prepared / FOLDER
     report(stage=_STAGE)
     with volume_errors(store, "write below"):
         store.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ def prepare_dataset(volume: DataVolume, data: Data, task: Task, report: Report) 
     splits = _split_samples(sources)
     located = _locate_all(job, splits)
     key, source_key = _keys(job, sources, target, located)
-    index = Index(volume.prepared)
+    index = Index(volume.index)
     if (details := index.lookup(key)) and _is_whole(volume, details):
         return PreparedSet(volume.prepared / details.dataset.hash, details, sources)
     inspected = _inspect_all(job, located, _known_facts(volume, index.last_hash(source_key)))

@@ -72,7 +72,7 @@ def open_source(
         raise InvalidDataError("template.task: data sets of depth maps are not prepared here")
     opening = _Opening(volume, volume.root.resolve(), task, skipped, field)
     if is_archive(path):
-        folder = _without_wrapping(unpack(path, volume.prepared, report))
+        folder = _without_wrapping(unpack(path, volume.unpacked, report))
         found = _open_folder(folder, opening)
         return replace(found, why=f"{found.why}, in the archive {path.name}")
     return _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)

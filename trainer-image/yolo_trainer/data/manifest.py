@@ -103,13 +103,13 @@ def is_changed(entry: Entry, root: Path) -> bool:
 
 
 class Index:
-    """Remembers in `prepared/.index` which prepared set came of which state of a source.
+    """Remembers in a folder (`DataVolume.index`) which prepared set came of which state of a source.
 
     A lost or torn index costs time, never correctness.
     """
 
-    def __init__(self, prepared: Path) -> None:
-        self.folder = prepared / ".index"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def lookup(self, key: str) -> Details | None:
         """What was prepared from a source in exactly this state."""

@@ -103,18 +103,7 @@ def find_reference(volume: DataVolume, reference: str, data_field: str) -> Path:
 
     Raises InvalidDataError, naming the field, when it leads out of the volume or is nowhere.
     """
-    name = reference.replace("\\", "/").rstrip("/")
-    tried = (
-        [name]
-        if name.startswith("/")
-        else [
-            name,
-            f"{volume.ucd.name}/{name}.json",
-            f"{volume.ucd.name}/{name}",
-            f"{volume.ucd.name}/{name}.uci",
-            f"{volume.datasets.name}/{name}",
-        ]
-    )
+    tried = volume.places(reference)
     for candidate in tried:
         try:
             found = beneath(volume.root, candidate)
