@@ -1,7 +1,11 @@
-"""The one base class of all models: snake_case in Python, camelCase in JSON."""
+"""What all models share: the base class (snake_case in Python, camelCase in JSON) and bounded text."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
+
+ShortText = Annotated[str, StringConstraints(max_length=256)]
 
 
 class Model(BaseModel):

@@ -10,7 +10,8 @@ from pydantic import Field
 from .base import Lenient, Model
 from .conditions import Reason
 from .meta import Stage
-from .training import Best, Dataset, Template, Weights
+from .status import Best, Dataset, Weights
+from .training import Template
 
 PROGRESS_PREFIX = "YOLO-PROGRESS "
 PROGRESS_VERSION = 1

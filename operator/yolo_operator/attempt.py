@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
+from yolo_crds.status import Failure, Status
 from yolo_crds.trainer import Result, parse_result
-from yolo_crds.training import Failure, Status, YoloTraining
+from yolo_crds.training import YoloTraining
 
 from .diagnosis import diagnose, failure
 from .snapshot import JobView, PodView, Snapshot, print_time

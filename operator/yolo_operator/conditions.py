@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from yolo_crds.conditions import ConditionType, Phase, Reason
 from yolo_crds.meta import Stage
-from yolo_crds.training import Condition, Failure
+from yolo_crds.status import Condition, Failure
 
 from .snapshot import PodView, Snapshot, print_time
 from .verdict import ENDED, State, Verdict

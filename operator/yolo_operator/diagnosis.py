@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.status import Failure
 from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
-from yolo_crds.training import Failure
 
 from .snapshot import EventView, JobView, PodView, Terminated
 

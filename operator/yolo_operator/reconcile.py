@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from yolo_crds.conditions import ConditionType
-from yolo_crds.training import Status
+from yolo_crds.status import Status
 
 from .diagnosis import diagnose_refusal
 from .kube import ConflictError, Kube, KubeError

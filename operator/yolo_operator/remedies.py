@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from yolo_crds.conditions import Reason
-from yolo_crds.training import Failure, Remedy, Template
+from yolo_crds.status import Failure, Remedy
+from yolo_crds.training import Template
 
 Overrides = dict[str, str | float | bool]
 """Ultralytics arguments by name, as `TrainerConfig.overrides` has them."""

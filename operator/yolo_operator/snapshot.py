@@ -7,8 +7,8 @@ from typing import Any
 
 from yolo_crds import meta
 from yolo_crds.meta import Stage
+from yolo_crds.status import Failure
 from yolo_crds.trainer import ProgressLine
-from yolo_crds.training import Failure
 
 Wire = Mapping[str, Any]
 """An object as the API server sends it."""

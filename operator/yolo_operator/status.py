@@ -6,20 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from yolo_crds import meta
-from yolo_crds.arguments import HEADLINE, infer_task
+from yolo_crds.arguments import HEADLINE
 from yolo_crds.conditions import Phase
+from yolo_crds.arguments import infer_task
+from yolo_crds.status import Best, Dataset, Failure, Printed, Progress, RunSummary, Status, Weights
 from yolo_crds.trainer import ProgressLine, Result
-from yolo_crds.training import (
-    Best,
-    Dataset,
-    Failure,
-    Printed,
-    Progress,
-    RunSummary,
-    Status,
-    Weights,
-    YoloTraining,
-)
+from yolo_crds.training import YoloTraining
 
 from .conditions import derive_conditions, derive_phase, derive_reason
 from .snapshot import Snapshot, Wire, print_time

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
-from yolo_crds.training import Failure, Status, YoloTraining
+from yolo_crds.status import Failure, Status
+from yolo_crds.training import YoloTraining
 
 from .attempt import Attempt, newest_pod
 from .diagnosis import diagnose_waiting, failure

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from yolo_crds import meta
 from yolo_crds.conditions import RETRYABLE, ConditionType, Reason
 from yolo_crds.meta import Stage
+from yolo_crds.status import Failure, Remedy, Status
 from yolo_crds.trainer import Result
-from yolo_crds.training import Failure, Remedy, Status, YoloTraining
+from yolo_crds.training import YoloTraining
 
 from .attempt import newest_attempt
 from .diagnosis import diagnose_waiting, failure

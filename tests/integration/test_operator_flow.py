@@ -16,8 +16,8 @@ import pytest
 from demo.install import System
 from integration.api_server import serve_api
 from yolo_crds.meta import CONFIG_ENV, LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
+from yolo_crds.status import Dataset, Weight, Weights
 from yolo_crds.trainer import Result, TrainerConfig
-from yolo_crds.training import Dataset, Weight, Weights
 from yolo_operator.kube import RBAC, RBAC_CLUSTER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]

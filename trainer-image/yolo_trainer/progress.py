@@ -6,8 +6,8 @@ import statistics
 from collections import deque
 from collections.abc import Mapping
 
+from yolo_crds.status import Best
 from yolo_crds.trainer import PROGRESS_MAX_BYTES, ProgressLine
-from yolo_crds.training import Best
 
 _EPOCHS_IN_ETA = 8
 """Median of so many epochs: one slow epoch (cold caches) does not spoil the estimate."""

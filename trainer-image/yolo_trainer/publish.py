@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from yolo_crds.layout import RunFolder
-from yolo_crds.training import Weight, Weights
+from yolo_crds.status import Weight, Weights
 
 from .checkpoint import read_digest
 from .errors import volume_errors

@@ -4,6 +4,7 @@ import pytest
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
+from yolo_crds.status import Best, Dataset
 from yolo_crds.trainer import (
     PROGRESS_MAX_BYTES,
     TERMINATION_MESSAGE_MAX_BYTES,
@@ -12,7 +13,6 @@ from yolo_crds.trainer import (
     parse_progress,
     parse_result,
 )
-from yolo_crds.training import Best, Dataset
 
 
 def test_parse_progress_reads_what_to_line_wrote() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from yolo_crds.arguments import parse_value
 from yolo_crds.conditions import REMEDIABLE, RETRYABLE, Reason
-from yolo_crds.training import Failure, Remedy, Template
+from yolo_crds.status import Failure, Remedy
+from yolo_crds.training import Template
 from yolo_operator.remedies import REMEDIES_MOST, build_overrides, choose_remedy
 
 

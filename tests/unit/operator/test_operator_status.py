@@ -18,8 +18,9 @@ from operator_objects import (
 )
 from yolo_crds.conditions import ConditionType, Reason
 from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
+from yolo_crds.status import Dataset, Status
 from yolo_crds.trainer import ProgressLine
-from yolo_crds.training import Dataset, Status, YoloTraining
+from yolo_crds.training import YoloTraining
 from yolo_operator.reconcile import decide
 from yolo_operator.status import (
     STATUS_MAX_BYTES,

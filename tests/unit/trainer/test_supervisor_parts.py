@@ -10,8 +10,8 @@ import pytest
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
+from yolo_crds.status import Dataset
 from yolo_crds.trainer import PROGRESS_MAX_BYTES, ExitCode, Prepared, TrainerConfig
-from yolo_crds.training import Dataset
 from yolo_trainer.cgroup import cpus, oom_kills
 from yolo_trainer.child import worker_command
 from yolo_trainer.config import parse_config

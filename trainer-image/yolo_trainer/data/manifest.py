@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from yolo_crds.base import Lenient
-from yolo_crds.training import Dataset
+from yolo_crds.status import Dataset
 
 from ..errors import volume_errors
 from ..volume import write_atomic

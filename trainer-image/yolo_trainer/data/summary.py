@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from yolo_crds.training import Dataset
+from yolo_crds.status import Dataset
 
 from ..errors import InvalidDataError
 from .manifest import Details

@@ -1,0 +1,159 @@
+"""What became of a training: the status of a YoloTraining, and what the trainer reports in the same form."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Lenient, ShortText
+from .conditions import ConditionType, Phase, Reason
+
+
+class Progress(Lenient):
+    """How far the running attempt is."""
+
+    stage: ShortText | None = None
+    """What the trainer is doing: import, scan, cache, epoch, val, save, export."""
+    epoch: int | None = None
+    """Epochs finished, or the running one's number (from 1)."""
+    epochs: int | None = None
+    percent: float | None = None
+    """Part of the whole run that is done, 0 to 100."""
+    eta_seconds: int | None = None
+    images_per_second: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Newest validation metrics by Ultralytics' names."""
+    updated_at: str | None = None
+    """RFC 3339 time of the line that this came from."""
+
+
+class Printed(Lenient):
+    """Ready strings for `kubectl get`: a printer column can neither format nor choose."""
+
+    epoch: str | None = None
+    """Such as `45/100`."""
+    metric: str | None = None
+    """The task's headline metric, such as `mAP50-95 0.61`."""
+    eta: str | None = None
+    """Such as `12m`."""
+
+
+class Best(Lenient):
+    """The best epoch so far."""
+
+    epoch: int
+    fitness: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+class Weight(Lenient):
+    """A checkpoint on the run volume."""
+
+    path: str
+    """Relative to the run volume's root."""
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+class Weights(Lenient):
+    """The published checkpoints."""
+
+    best: Weight | None = None
+    last: Weight | None = None
+
+
+class Dataset(Lenient):
+    """What prepare found in the data."""
+
+    hash: str
+    """Content hash; the folder's name below `prepared/`."""
+    kind: ShortText | None = None
+    """What the source was taken for, such as `ucd` or `yolo`."""
+    images: int = 0
+    train_images: int = 0
+    val_images: int = 0
+    backgrounds: int = 0
+    """Images without a box."""
+    boxes: int = 0
+    classes: dict[str, int] = Field(default_factory=dict)
+    """Boxes a class name."""
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """What was left out, by kind, such as `unknownLabel: 12`."""
+
+
+class Failure(Lenient):
+    """Why the last attempt that failed did so."""
+
+    reason: Reason | str
+    message: str
+    hint: str | None = None
+    exit_code: int | None = None
+    node: str | None = None
+    attempt: int | None = None
+
+
+class Remedy(Lenient):
+    """An argument that the operator changed after a failure, for this and all later attempts of the run."""
+
+    attempt: int
+    """The first attempt that it is for."""
+    reason: Reason | str
+    """Why the attempt before it failed."""
+    argument: ShortText
+    before: ShortText
+    after: ShortText
+
+
+class RunSummary(Lenient):
+    """One line of history a finished run."""
+
+    run: int
+    phase: str
+    reason: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    epochs: int | None = None
+    metric: str | None = None
+
+
+class Condition(Lenient):
+    """A Kubernetes condition (metav1.Condition)."""
+
+    type: ConditionType | str
+    status: Literal["True", "False", "Unknown"]
+    observed_generation: int | None = None
+    last_transition_time: str
+    reason: str
+    message: str = ""
+
+
+class Status(Lenient):
+    """What the operator observed; written by it alone."""
+
+    phase: Phase | None = None
+    observed_generation: int | None = None
+    run: int | None = None
+    """The run that all the rest speaks of."""
+    attempt: int | None = None
+    """Number of the newest attempt of that run, from 1."""
+    restarts: int = 0
+    """Attempts that ended without an answer and counted against `maxRestarts`."""
+    job_name: str | None = None
+    pod_name: str | None = None
+    node_name: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    progress: Progress | None = None
+    printed: Printed | None = None
+    best: Best | None = None
+    weights: Weights | None = None
+    dataset: Dataset | None = None
+    failure: Failure | None = None
+    warnings: list[str] = Field(default_factory=list)
+    remedies: list[Remedy] = Field(default_factory=list)
+    """Arguments of this run that the operator changed after a failure, oldest first, at most 4."""
+    retry: str | None = None
+    """Value of the retry annotation that was last acted upon."""
+    runs: list[RunSummary] = Field(default_factory=list)
+    """Earlier runs, newest last, at most 10."""
+    conditions: list[Condition] = Field(default_factory=list)
