@@ -12,7 +12,8 @@ from yolo_crds.conditions import TERMINAL_PHASES, Phase
 from yolo_crds.meta import normalize_model_name, object_name
 
 from .errors import DomainError, UnavailableError
-from .kube import WATCH_SECONDS, GoneError, Kube, Manifest, NotFoundError
+from .kube import WATCH_SECONDS, Kube, Manifest
+from .kube_errors import GoneError, NotFoundError
 from .status import observed_status, to_view
 
 logger = logging.getLogger(__name__)

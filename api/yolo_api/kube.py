@@ -6,11 +6,8 @@ The calls go through `ApiClient` rather than the generated classes: these would 
 
 import asyncio
 import json
-import logging
 import os
-import random
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote, urlencode
@@ -21,16 +18,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from yolo_crds.meta import GROUP, LABEL_TRAINING, PLURAL, VERSION
 
-from .errors import (
-    ConflictError,
-    DomainError,
-    ForbiddenError,
-    InvalidFieldsError,
-    UnavailableError,
-    UnknownModelError,
-)
-
-logger = logging.getLogger(__name__)
+from .kube_errors import network_errors, retry_after, to_error
 
 Manifest = dict[str, Any]
 Verb = Literal["get", "list", "create", "patch", "delete"]
@@ -53,22 +41,6 @@ _ATTEMPTS = 3
 _FINISHED_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 
 
-class AlreadyExistsError(ConflictError):
-    """An object of that name is there already."""
-
-
-class NotFoundError(UnknownModelError):
-    """There is no such object."""
-
-
-class StaleError(ConflictError):
-    """The object changed since it was read."""
-
-
-class GoneError(UnavailableError):
-    """The API server has no history back to the asked resource version: list again."""
-
-
 @dataclass(frozen=True)
 class WatchEvent:
     """One line of a watch."""
@@ -89,7 +61,7 @@ class User:
 
 
 class Kube(Protocol):
-    """What the façade asks of the API server; errors are `DomainError`s."""
+    """What the façade asks of the API server; errors are `DomainError`s, its own ones in `kube_errors`."""
 
     async def list_trainings(self) -> tuple[list[Manifest], str]:
         """All trainings of the namespace and the resource version of the list."""
@@ -157,11 +129,11 @@ class KubeClient:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        with _network_errors():
+        with network_errors():
             response = await self._send("GET", self._trainings, query, seconds=WATCH_SECONDS + 15.0)
             async with response:
                 if response.status != 200:
-                    raise _to_error(response.status, await response.read())
+                    raise to_error(response.status, await response.read())
                 async for line in response.content:
                     yield _to_event(json.loads(line))
 
@@ -248,15 +220,15 @@ class KubeClient:
         a 429 was not carried out, of a lost answer nobody knows.
         """
         for attempt in range(1, _ATTEMPTS + 1):
-            with _network_errors():
+            with network_errors():
                 response = await self._send(method, path, query, body, content_type, seconds)
                 async with response:
                     data = await response.read()
             if response.status != 429 or attempt == _ATTEMPTS:
                 break
-            await asyncio.sleep(_retry_after(response.headers, attempt))
+            await asyncio.sleep(retry_after(response.headers, attempt))
         if response.status >= 300:
-            raise _to_error(response.status, data)
+            raise to_error(response.status, data)
         return cast("Manifest", json.loads(data))
 
     async def _send(
@@ -288,53 +260,7 @@ async def connect(namespace: str) -> KubeClient:
     return KubeClient(ApiClient(configuration), namespace)
 
 
-@contextmanager
-def _network_errors() -> Iterator[None]:
-    """Turns failures to reach the API server, or to hear from it in time, into UnavailableError."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise UnavailableError("the Kubernetes API did not answer in time") from error
-    except (aiohttp.ClientError, OSError) as error:
-        logger.warning("API server unreachable", extra={"cause": repr(error)})
-        raise UnavailableError("the Kubernetes API cannot be reached") from error
-
-
-def _retry_after(headers: Mapping[str, str], attempt: int) -> float:
-    """Seconds to wait after a 429: what the server says (at most 5), else a jittered doubling."""
-    said = headers.get("Retry-After", "")
-    return min(float(said), 5.0) if said.isdecimal() else random.uniform(0.5, 1.0) * 0.5 * 2**attempt  # noqa: S311
-
-
-def _to_error(code: int, data: bytes | Manifest) -> DomainError:
-    """The domain error for a Status object, or for an answer that is none (a 404 for an unknown resource)."""
-    status = data if isinstance(data, dict) else _parse_status(data)
-    reason, message = status.get("reason", ""), status.get("message", "")
-    if code == 404 and reason == "NotFound":
-        return NotFoundError(message)
-    if code == 404:
-        return UnavailableError(f"the Kubernetes API does not know {PLURAL}.{GROUP}; is the CRD installed?")
-    if code == 403:
-        return ForbiddenError(f"the Kubernetes API refused the façade: {message}")
-    if code == 409:
-        return AlreadyExistsError(message) if reason == "AlreadyExists" else StaleError(message)
-    if code == 410:
-        return GoneError(message)
-    if code == 422:
-        causes = (status.get("details") or {}).get("causes") or [{"field": "spec", "message": message}]
-        return InvalidFieldsError((cause.get("field", "spec"), cause.get("message", "")) for cause in causes)
-    return UnavailableError(f"the Kubernetes API answered {code} {message}".strip())
-
-
-def _parse_status(data: bytes) -> Manifest:
-    try:
-        parsed = json.loads(data)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
 def _to_event(line: Manifest) -> WatchEvent:
     if line["type"] == "ERROR":
-        raise _to_error(line["object"].get("code", 500), line["object"])
+        raise to_error(line["object"].get("code", 500), line["object"])
     return WatchEvent(line["type"], line["object"])

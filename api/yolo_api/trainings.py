@@ -15,7 +15,8 @@ from .cache import Entry, TrainingCache
 from .convert import to_manifest, to_patch
 from .data import DataAdvice
 from .errors import ConflictError, InvalidFieldsError, UnknownModelError
-from .kube import AlreadyExistsError, Kube, Manifest, NotFoundError, StaleError
+from .kube import Kube, Manifest
+from .kube_errors import AlreadyExistsError, NotFoundError, StaleError
 from .models import to_model
 from .runs import RunVolume
 from .schemas import StartRequest

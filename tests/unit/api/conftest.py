@@ -13,16 +13,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from yolo_api.app import create_app
-from yolo_api.kube import (
-    AlreadyExistsError,
-    GoneError,
-    Manifest,
-    NotFoundError,
-    StaleError,
-    User,
-    Verb,
-    WatchEvent,
-)
+from yolo_api.kube import Manifest, User, Verb, WatchEvent
+from yolo_api.kube_errors import AlreadyExistsError, GoneError, NotFoundError, StaleError
 from yolo_api.settings import Settings
 
 

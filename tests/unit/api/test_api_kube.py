@@ -12,15 +12,8 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from yolo_api import kube as kube_module
 from yolo_api.errors import DomainError, ForbiddenError, InvalidFieldsError, UnavailableError
-from yolo_api.kube import (
-    AlreadyExistsError,
-    GoneError,
-    KubeClient,
-    NotFoundError,
-    StaleError,
-    User,
-    WatchEvent,
-)
+from yolo_api.kube import KubeClient, User, WatchEvent
+from yolo_api.kube_errors import AlreadyExistsError, GoneError, NotFoundError, StaleError
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TRAININGS = "/apis/yolo.training/v1alpha1/namespaces/team/yolotrainings"
