@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yolo_crds.arguments import nearest
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, ANNOTATION_WARNINGS, API_VERSION, KIND, object_name
+from yolo_crds.schema import nearest
 
 from .data import is_none
 from .errors import ConflictError, InvalidFieldsError

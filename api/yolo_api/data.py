@@ -5,11 +5,11 @@ They are advice: the prepare stage looks again, and is the authority. Without th
 
 from pathlib import Path, PurePosixPath
 
-from yolo_crds.arguments import check_model, load_schema, nearest_model
+from yolo_crds.arguments import check_model
 from yolo_crds.layout import DataVolume
+from yolo_crds.models import checkpoint_files, is_architecture, package_architecture, suggest_model
 
 from .errors import InvalidFieldsError
-from .models import package_architecture, weight_files
 
 MAX_LABELS = 1000
 MAX_LABEL_LENGTH = 128
@@ -64,26 +64,22 @@ class DataAdvice:
         problems = [(field, problem.message) for problem in check_model(model, prefix="")]
         if problems or not self._volume.root.is_dir():
             return problems
-        weights, architectures = self._volume.weights, load_schema().architectures
-        if model.endswith((".yaml", ".yml")):
-            if package_architecture(model) in architectures or (weights / model).is_file():
+        weights = self._volume.weights
+        if is_architecture(model):
+            if package_architecture(model) or (weights / model).is_file():
                 return []
             text = f"{model!r} is neither known to Ultralytics nor in {weights}"
         else:
-            names = weight_files(model)
+            names = checkpoint_files(model)
             if any((weights / name).is_file() for name in names):
                 return []
             text = f"the pretrained weights {names[0]} are not in {weights}; put them there"
             scratch = f"{PurePosixPath(model).name.removesuffix('.pt')}.yaml"
-            if scratch in architectures:
+            if package_architecture(scratch):
                 text += f", or train from scratch with {scratch}"
-        like = nearest_model(model)
-        known = (
-            not like
-            or model in (like, PurePosixPath(like).stem)
-            or f"{model.removesuffix('.pt')}u.pt" == like
-        )
-        return [(field, text if known else f"{text}; did you mean {PurePosixPath(str(like)).stem!r}?")]
+        if like := suggest_model(model):
+            text += f"; did you mean {PurePosixPath(like).stem!r}?"
+        return [(field, text)]
 
     def _beneath(self, reference: str) -> Path:
         """The path that a reference means, links resolved. Raises ValueError when it leads elsewhere."""

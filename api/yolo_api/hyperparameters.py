@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from yolo_crds.arguments import check_extra_args, check_hyperparameters, load_schema, nearest
+from yolo_crds.arguments import check_extra_args, check_hyperparameters
+from yolo_crds.schema import load_schema, nearest
 
 SCALED = {"box": 0.05, "cls": 0.5}
 """Loss gains of the same name and another loss, with YOLOv5's defaults."""

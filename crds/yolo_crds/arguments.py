@@ -1,23 +1,18 @@
-"""What the trained Ultralytics accepts: argument names, types, bounds, models, tasks, headline metrics.
+"""What the trained Ultralytics accepts: checks of its arguments, and the metric of each task.
 
-All of it is read from `schema.json`, which the trainer image exports from the installed version. The façade's
-checks with it are advice (versions may differ); the trainer's prepare stage is the authority.
+The façade's checks with it are advice (versions may differ); the trainer's prepare stage is the authority.
 """
 
 import ast
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import get_args
 
-from pydantic import Field
-
-from .base import Lenient
+from .models import known_model
+from .schema import Argument, load_schema, nearest
 from .training import Task, Template
 
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
@@ -46,14 +41,6 @@ _OWNED = {
     "tracker": "it belongs to tracking",
     "format": "it belongs to export",
 }
-_TASK_MARKS: dict[str, Task] = {
-    "-sem": "semantic",
-    "-seg": "segment",
-    "-cls": "classify",
-    "-pose": "pose",
-    "-obb": "obb",
-    "-depth": "depth",
-}
 _TYPE_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -61,41 +48,6 @@ _TYPE_WORDS = {
     "string": "a word",
     "array": "a list such as [1, 2]",
 }
-
-
-class Argument(Lenient):
-    """One argument of Ultralytics."""
-
-    types: list[str]
-    """JSON types: integer, number, boolean, string, array."""
-    default: object = None
-    nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    section: str = ""
-    description: str = ""
-
-
-class Architecture(Lenient):
-    """One model that Ultralytics knows by name."""
-
-    task: Task
-    file: str | None = None
-    """YAML file of the package that it is built from."""
-    scale: str | None = None
-
-
-class Schema(Lenient):
-    """The export of one Ultralytics version."""
-
-    ultralytics: str
-    arguments: dict[str, Argument]
-    architectures: dict[str, Architecture]
-    """By file name, such as `yolo11s-seg.yaml`."""
-    weights: dict[str, Architecture]
-    """Published checkpoints by file name, such as `yolo11s-seg.pt`."""
-    task_metric: dict[Task, str] = Field(default_factory=dict)
-    """The metric that a task is judged by, as `metrics/mAP50-95(B)`."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +59,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
-
-
-@cache
-def load_schema() -> Schema:
-    """The committed export of the Ultralytics version that the trainer image holds."""
-    text = resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8")
-    return Schema.model_validate_json(text)
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like `name`; None when none does."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def parse_value(text: str) -> object:
@@ -178,7 +117,7 @@ def check_model(model: str, task: Task | None = None, prefix: str = "template") 
         return [Problem(field, f"{model!r} is not below the weights folder; give the path relative to it")]
     if path.suffix in {".onnx", ".engine", ".torchscript", ".tflite", ".safetensors", ".zip", ".json"}:
         return [Problem(field, f"{model!r} cannot be trained; give a .pt checkpoint or a .yaml architecture")]
-    known = _known_model(model)
+    known = known_model(model)
     if task and known and known.task != task:
         return [Problem(f"{prefix}.task", f"{model!r} is a model for {known.task!r}, not for {task!r}")]
     return []
@@ -202,34 +141,6 @@ def ignored_hyperparameters(template: Template) -> list[str]:
     if template.optimizer.lower() != "auto":
         return []
     return [n for n in ("lr0", "momentum") if n in template.hyperparameters or n in template.extra_args]
-
-
-def infer_task(model: str) -> Task:
-    """The task of a model by its name, as Ultralytics reads it; `detect` when the name does not say."""
-    if known := _known_model(model):
-        return known.task
-    path = PurePosixPath(model)
-    for mark, task in _TASK_MARKS.items():
-        if mark in path.stem or task in path.parts:
-            return task
-    return "detect"
-
-
-def nearest_model(model: str) -> str | None:
-    """The known checkpoint or architecture whose name looks most like `model`."""
-    schema = load_schema()
-    suffix = PurePosixPath(model).suffix
-    names = [n for n in (*schema.weights, *schema.architectures) if not suffix or n.endswith(suffix)]
-    return nearest(model if suffix in {".pt", ".yaml"} else f"{model}.pt", names)
-
-
-def _known_model(model: str) -> Architecture | None:
-    schema = load_schema()
-    for name in (model, f"{model}.pt", f"{model}.yaml"):
-        if found := schema.weights.get(name) or schema.architectures.get(name):
-            return found
-    # yolov5s.pt is published as yolov5su.pt: Ultralytics' own head on the old architecture.
-    return schema.weights.get(f"{model.removesuffix('.pt')}u.pt")
 
 
 def _known_argument(name: str) -> tuple[Argument | None, str]:

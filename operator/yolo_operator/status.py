@@ -8,7 +8,7 @@ from typing import Any
 from yolo_crds import meta
 from yolo_crds.arguments import HEADLINE
 from yolo_crds.conditions import Phase
-from yolo_crds.arguments import infer_task
+from yolo_crds.models import infer_task
 from yolo_crds.status import Best, Dataset, Failure, Printed, Progress, RunSummary, Status, Weights
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_crds.training import YoloTraining

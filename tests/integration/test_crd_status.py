@@ -25,9 +25,10 @@ from operator_objects import (
     schedule,
     start,
 )
-from yolo_crds.arguments import HEADLINE, infer_task
+from yolo_crds.arguments import HEADLINE
 from yolo_crds.conditions import Phase
 from yolo_crds.meta import API_VERSION, KIND, Stage, object_name
+from yolo_crds.models import infer_task
 from yolo_crds.trainer import ProgressLine
 from yolo_operator.reconcile import decide
 from yolo_operator.snapshot import Snapshot

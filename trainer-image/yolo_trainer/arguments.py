@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from yolo_crds.arguments import check_arguments, ignored_hyperparameters, load_schema
+from yolo_crds.arguments import check_arguments, ignored_hyperparameters
+from yolo_crds.schema import load_schema
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Template
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from yolo_crds.arguments import infer_task, load_schema, parse_value
+from yolo_crds.arguments import parse_value
+from yolo_crds.models import infer_task
+from yolo_crds.schema import load_schema
 from yolo_crds.trainer import Prepared, TrainerConfig
 
 _SAME_NAME = ("epochs", "batch", "imgsz", "workers", "patience", "optimizer", "seed", "time", "save_period")

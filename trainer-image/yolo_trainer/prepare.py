@@ -13,9 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from yolo_crds.arguments import infer_task, parse_value
+from yolo_crds.arguments import parse_value
 from yolo_crds.layout import DataVolume, RunFolder
 from yolo_crds.meta import Stage, attempt_token
+from yolo_crds.models import infer_task
 from yolo_crds.trainer import Prepared, Result, TrainerConfig, parse_result
 
 from .arguments import check_template

@@ -10,11 +10,12 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolo_crds.arguments import load_schema, nearest_model
 from yolo_crds.layout import RunFolder
+from yolo_crds.models import checkpoint_files, is_architecture, package_architecture, suggest_model
+from yolo_crds.schema import load_schema
 
 from .checkpoint import STATE, resumable
-from .data.yolo_folder import YAML_SUFFIXES, read_yaml
+from .data.yolo_folder import read_yaml
 from .errors import (
     InvalidArgumentsError,
     InvalidDataError,
@@ -26,7 +27,6 @@ from .volume import beneath
 
 LAST = "weights/last.pt"
 _TOKEN = re.compile(r"(?P<uid>.+)-r(?P<run>\d+)a(?P<attempt>\d+)\Z")
-_P6 = re.compile(r"(yolov[58])([nslmx])6\Z")
 # Classes of the YOLOv5 repository as torch pickles name them; Ultralytics' begin with `ultralytics.`.
 _V5_GLOBAL = re.compile(rb"cmodels\.(?:yolo|common|experimental)\n")
 _PICKLE_BYTES = 64 << 20
@@ -41,19 +41,18 @@ def resolve_model(model: str, weights: Path) -> Path | None:
     Raises WeightsMissingError when there is neither, InvalidArgumentsError for a file that is no model,
     LegacyCheckpointError for a checkpoint of the YOLOv5 repository.
     """
-    if PurePosixPath(model).suffix in YAML_SUFFIXES:
+    if is_architecture(model):
         return _resolve_architecture(model, weights)
-    name = model if model.endswith(".pt") else f"{model}.pt"
-    for candidate in _checkpoint_names(name):
+    names = checkpoint_files(model)
+    for candidate in names:
         found = _beneath(weights, candidate)
         if found.is_file():
             check_checkpoint(found)
             return found
-    names = " or ".join(reversed(_checkpoint_names(name)))
-    like = nearest_model(name)
-    known = name in load_schema().weights or like is None or like in _checkpoint_names(name)
+    like = suggest_model(model)
     raise WeightsMissingError(
-        f"template.model: {names} is not in {weights}" + ("" if known else f"; did you mean {like}?"),
+        f"template.model: {' or '.join(reversed(names))} is not in {weights}"
+        + (f"; did you mean {like}?" if like else ""),
         f"put the file into {weights}, or train from scratch with {PurePosixPath(model).stem}.yaml",
     )
 
@@ -110,14 +109,6 @@ def find_foreign_last(folder: RunFolder) -> Path | None:
     return last if last.is_file() and not last.is_symlink() else None
 
 
-def _checkpoint_names(name: str) -> list[str]:
-    """File names to look for. yolov5s.pt is published as yolov5su.pt, and so is looked for first: a file
-    of the old name is likely the YOLOv5 repository's.
-    """
-    renamed = f"{name.removesuffix('.pt')}u.pt"
-    return [renamed, name] if renamed in load_schema().weights else [name]
-
-
 def _beneath(weights: Path, name: str) -> Path:
     try:
         return beneath(weights, name)
@@ -130,14 +121,11 @@ def _resolve_architecture(model: str, weights: Path) -> Path | None:
     if found.is_file():
         check_architecture(found)
         return found
-    schema = load_schema()
-    path = PurePosixPath(model)
-    name = _P6.sub(r"\1\2-p6", path.stem) + path.suffix
-    if name in schema.architectures:
+    if package_architecture(model):
         return None
-    like = nearest_model(model)
+    like, version = suggest_model(model), load_schema().ultralytics
     raise WeightsMissingError(
-        f"template.model: {model} is neither in {weights} nor known to Ultralytics {schema.ultralytics}"
+        f"template.model: {model} is neither in {weights} nor known to Ultralytics {version}"
         + (f"; did you mean {like}?" if like else ""),
         f"put the file into {weights}, or name an architecture that Ultralytics knows",
     )

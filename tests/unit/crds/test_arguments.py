@@ -3,6 +3,7 @@
 import pytest
 
 from yolo_crds import arguments
+from yolo_crds.schema import load_schema
 from yolo_crds.training import Template
 
 
@@ -33,7 +34,7 @@ def test_parse_value_reads_as_the_command_line(text: str, want: object) -> None:
 
 @pytest.mark.parametrize("name", ["lr0", "mosaic", "close_mosaic", "warmup_epochs", "box"])
 def test_check_hyperparameters_accepts_the_defaults(name: str) -> None:
-    default = arguments.load_schema().arguments[name].default
+    default = load_schema().arguments[name].default
     assert isinstance(default, int | float)
     assert arguments.check_hyperparameters({name: float(default)}) == []
 
@@ -101,24 +102,6 @@ def test_check_extra_args_names_what_is_wrong(name: str, text: str, want: str) -
     assert want in problem.message
 
 
-@pytest.mark.parametrize(
-    ("model", "want"),
-    [
-        ("yolov5s", "detect"),
-        ("yolov5s.pt", "detect"),
-        ("yolo11n-seg.pt", "segment"),
-        ("yolo26n-sem", "semantic"),
-        ("yolov8n-pose.yaml", "pose"),
-        ("rtdetr-l", "detect"),
-        ("team/mine-obb.pt", "obb"),
-        ("classify/mine.pt", "classify"),
-        ("mine.pt", "detect"),
-    ],
-)
-def test_infer_task_reads_the_name(model: str, want: str) -> None:
-    assert arguments.infer_task(model) == want
-
-
 @pytest.mark.parametrize("model", ["/etc/x.pt", "../x.pt", "a/../../x.pt", "yolo11n.onnx"])
 def test_check_model_refuses(model: str) -> None:
     (problem,) = arguments.check_model(model)
@@ -130,10 +113,6 @@ def test_check_model_refuses_a_task_that_the_model_is_not_made_for() -> None:
     assert problem == arguments.Problem(
         "template.task", "'yolo11n.pt' is a model for 'detect', not for 'segment'"
     )
-
-
-def test_nearest_model_knows_published_names() -> None:
-    assert arguments.nearest_model("yolo11nn.pt") == "yolo11n.pt"
 
 
 def test_check_arguments_collects_all() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from yolo_crds.arguments import load_schema
 from yolo_crds.layout import DataVolume
+from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
 from ..cgroup import cpus

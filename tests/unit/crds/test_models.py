@@ -1,0 +1,68 @@
+"""What façade, operator and trainer read from a model's name."""
+
+import pytest
+
+from yolo_crds import models
+
+
+@pytest.mark.parametrize(
+    ("model", "want"),
+    [
+        ("yolov5s", "detect"),
+        ("yolov5s.pt", "detect"),
+        ("yolo11n-seg.pt", "segment"),
+        ("yolo26n-sem", "semantic"),
+        ("yolov8n-pose.yaml", "pose"),
+        ("rtdetr-l", "detect"),
+        ("team/mine-obb.pt", "obb"),
+        ("classify/mine.pt", "classify"),
+        ("mine.pt", "detect"),
+    ],
+)
+def test_infer_task_reads_the_name(model: str, want: str) -> None:
+    assert models.infer_task(model) == want
+
+
+@pytest.mark.parametrize(
+    ("model", "want"),
+    [
+        ("yolo11n", ["yolo11n.pt"]),
+        ("yolo11n.pt", ["yolo11n.pt"]),
+        ("yolov5s", ["yolov5su.pt", "yolov5s.pt"]),
+        ("yolov5s.pt", ["yolov5su.pt", "yolov5s.pt"]),
+        ("yolov5su.pt", ["yolov5su.pt"]),
+        ("team/mine", ["team/mine.pt"]),
+    ],
+)
+def test_checkpoint_files_prefer_the_published_name(model: str, want: list[str]) -> None:
+    assert models.checkpoint_files(model) == want
+
+
+@pytest.mark.parametrize(
+    ("model", "want"),
+    [
+        ("yolo11n.yaml", "yolo11n.yaml"),
+        ("yolov5s6.yaml", "yolov5s-p6.yaml"),
+        ("yolov8n6.yaml", "yolov8n-p6.yaml"),
+        ("yolo11n.yml", None),
+        ("own.yaml", None),
+    ],
+)
+def test_package_architecture_is_the_file_that_ultralytics_opens(model: str, want: str | None) -> None:
+    assert models.package_architecture(model) == want
+
+
+@pytest.mark.parametrize(
+    ("model", "want"),
+    [
+        ("yolo11nn", "yolo11n.pt"),
+        ("yolo11nn.pt", "yolo11n.pt"),
+        ("yolo11nn.yaml", "yolo11n.yaml"),
+        ("yolo11n.yml", "yolo11n.yaml"),
+        ("yolov5s", None),
+        ("yolov5s6.yaml", None),
+        ("mine/v1.pt", None),
+    ],
+)
+def test_suggest_model_is_silent_on_known_names(model: str, want: str | None) -> None:
+    assert models.suggest_model(model) == want
