@@ -5,12 +5,15 @@ from typing import BinaryIO
 
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from .errors import build_error
 
 
 class OpenFileResponse(FileResponse):
     """Sends a file that is open already, with ranges and ETag: a checkpoint that is published meanwhile under
-    the same name does not mix with it. Who has this very file already (If-None-Match) gets 304.
+    the same name does not mix with it. Who has this very file already (If-None-Match) gets 304, who asks for
+    a range that is not in it an error in the common form.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -28,9 +31,31 @@ class OpenFileResponse(FileResponse):
                 unchanged = Response(status_code=304, headers={"etag": self.headers["etag"]})
                 await unchanged(scope, receive, send)
             else:
-                await super().__call__(scope, receive, send)
+                await self._send_file(scope, receive, send)
         finally:
             self._file.close()
+
+    async def _send_file(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused: Message | None = None
+
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refused = message
+            if refused is None:
+                await send(message)
+
+        await super().__call__(scope, receive, send_unless_refused)
+        if refused is not None:
+            await self._refuse(refused["status"], Headers(scope=scope)["range"])(scope, receive, send)
+
+    def _refuse(self, status: int, asked: str) -> Response:
+        size = self.headers["content-length"]
+        if status == 416:
+            text = f"Range: {asked!r} does not begin within the file's {size} bytes"
+            return build_error(status, text, {"Content-Range": f"bytes */{size}"})
+        text = f"Range: {asked!r} is no range of bytes; give one such as bytes=0-{max(int(size) - 1, 0)}"
+        return build_error(status, text)
 
     def _is_known(self, if_none_match: str) -> bool:
         tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]

@@ -50,11 +50,11 @@ def _why(status: Mapping[str, Any], phase: str) -> tuple[str, str]:
     if failure and (phase == Phase.FAILED or failure.get("attempt") is None):
         text = f"{failure['message']} ({failure['hint']})" if failure.get("hint") else failure["message"]
         return failure["reason"], text
-    types = (
-        [ConditionType.FINISHED, ConditionType.COMPLETE, ConditionType.FAILED]
-        if phase in TERMINAL_PHASES
-        else [ConditionType.RECONCILING, ConditionType.PROGRESSING]
-    )
+    types = [ConditionType.RECONCILING, ConditionType.PROGRESSING]
+    if phase in TERMINAL_PHASES:
+        types = [ConditionType.FINISHED, ConditionType.COMPLETE, ConditionType.FAILED]
+    elif phase == Phase.SUSPENDED:
+        types = [ConditionType.SUSPENDED]
     conditions: dict[str, Mapping[str, Any]] = {c["type"]: c for c in status.get("conditions", [])}
     for kind in types:
         if (found := conditions.get(kind)) and found.get("reason"):

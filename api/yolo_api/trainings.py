@@ -58,13 +58,12 @@ class Trainings:
     async def find(self, model: str) -> Entry | None:
         """The training of a model name, if there is one."""
         name = _object_name(model)
-        entry = await self.cache.find(name) if name else None
-        return entry if entry and entry.shown_name == model else None
+        return _of_model(await self.cache.find(name), model) if name else None
 
     async def require_known(self, model: str) -> Entry | None:
         """The training; None for a model that has folders only. Raises UnknownModelError."""
         if await run_sync(self.runs.is_known, model):
-            return self.cache.peek(_object_name(model) or "")
+            return _of_model(self.cache.peek(_object_name(model) or ""), model)
         if entry := await self.find(model):
             return entry
         raise UnknownModelError(f"there is no model {model!r}; GET /status and /cache_info list them")
@@ -220,6 +219,11 @@ def _object_name(model: str) -> str | None:
         return object_name(model)
     except ValueError:
         return None
+
+
+def _of_model(entry: Entry | None, model: str) -> Entry | None:
+    """The object, unless it has the model's object name but belongs to another model."""
+    return entry if entry and entry.shown_name == model else None
 
 
 def _taken(entry: Entry | None, model: str) -> ConflictError:

@@ -86,6 +86,15 @@ def test_to_view_of_a_waiting_training_names_what_blocks_it() -> None:
     assert (view["reason"], view["message"]) == ("Queued", "attempt 2")
 
 
+def test_to_view_of_a_suspended_training_says_how_it_goes_on() -> None:
+    conditions = [
+        {"type": "Reconciling", "status": "False", "reason": "SuspendedByUser", "message": ""},
+        {"type": "Suspended", "status": "True", "reason": "SuspendedByUser", "message": "goes on when asked"},
+    ]
+    view = to_view(training({"run": 2, "phase": "Suspended", "conditions": conditions}))
+    assert (view["reason"], view["message"]) == ("SuspendedByUser", "goes on when asked")
+
+
 def test_to_view_of_a_failed_training_says_why_and_what_to_do() -> None:
     status = {
         "run": 2,

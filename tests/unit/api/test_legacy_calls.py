@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from yolo_api.models import list_model_types
+from yolo_crds.meta import object_name
 
 NAME = "安全帽 v1"
 
@@ -195,13 +196,44 @@ def test_download_model(client: TestClient, trained: str) -> None:
     assert part.headers["content-range"] == "bytes 4-9/10"
     other = client.get(path, headers={"Range": "bytes=4-", "If-Range": '"another"'})
     assert (other.status_code, other.content) == (200, b"0123456789")
-    assert client.get(path, headers={"Range": "bytes=99-"}).status_code == 416
     head = client.head(path)
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "10")
     for known in (whole.headers["etag"], f'"another", W/{whole.headers["etag"]}', "*"):
         unchanged = client.get(path, headers={"If-None-Match": known})
         assert (unchanged.status_code, unchanged.content) == (304, b"")
     assert client.get(path, headers={"If-None-Match": '"another"'}).content == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "want"),
+    [
+        ("bytes=99-", 416, "Range: 'bytes=99-' does not begin within the file's 10 bytes"),
+        ("bytes=4-2", 400, "Range: 'bytes=4-2' is no range of bytes; give one such as bytes=0-9"),
+        ("lines=1-2", 400, "Range: 'lines=1-2' is no range of bytes; give one such as bytes=0-9"),
+    ],
+)
+def test_download_model_refuses_a_bad_range_in_the_common_form(
+    client: TestClient, trained: str, asked: str, code: int, want: str
+) -> None:
+    answer = client.get(f"/download_model/{quote(trained)}/weights/best.pt", headers={"Range": asked})
+    assert (answer.status_code, answer.json()) == (code, {"detail": want, "error": want})
+    assert answer.headers.get("content-range") == ("bytes */10" if code == 416 else None)
+
+
+def test_reads_do_not_show_an_object_that_belongs_to_another_model(
+    client: TestClient, kube: Any, trained: str, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Its name is the one that this model's object would have; its spec names another model."""
+    name = object_name(trained)
+    spec = {"modelName": "other", "template": {"model": "yolo11n.pt", "data": {"train": "demo"}, "epochs": 9}}
+    kube.store({"metadata": {"name": name, "namespace": "team"}, "spec": spec})
+    kube.set_status(name, phase="Running", progress={"epoch": 7, "epochs": 9})
+    wait_until(lambda: client.get("/status").json()["models"].get(name, {}).get("phase") == "Running")
+    answer = client.get(f"/get_train_process/{quote(trained)}")
+    assert (answer.status_code, answer.json()["info"]) == (200, ["2/2"])
+    assert client.get(f"/terminate/{quote(trained)}").status_code == 409
+    assert client.get(f"/clear_train_cache/{quote(trained)}").json()["clear_cache_success"] == [trained]
+    assert name in kube.objects
 
 
 def test_help_is_a_page_for_a_browser_and_an_index_for_others(client: TestClient) -> None:
