@@ -110,7 +110,8 @@ def _statuses(verdict: Verdict, now: _Now, data_ready: bool) -> dict[ConditionTy
         return "True" if true else "False", why, what
 
     return {
-        ConditionType.RECONCILING: row(not ended),
+        # A suspended training is where it is wanted: who waits for it (helm --wait) would wait for a person.
+        ConditionType.RECONCILING: row(not ended and now.phase != Phase.SUSPENDED),
         ConditionType.STALLED: row(failed),
         ConditionType.DATA_READY: row(True, Reason.DATA_PREPARED, "") if data_ready else row(False),
         ConditionType.POD_READY: row(running, pod_reason),

@@ -301,8 +301,9 @@ def kstatus(body: Body) -> str:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_kstatus_reads_each_phase(shown: System, phase: Phase) -> None:
-    """Whatever has not ended is in progress; a suspended training too, since it is to go on."""
+    """Whatever has not come to where it is wanted is in progress; a suspended training has."""
     want = {
+        Phase.SUSPENDED: "Current",
         Phase.SUCCEEDED: "Current",
         Phase.TERMINATED: "Current",
         Phase.FAILED: "Failed",

@@ -106,6 +106,14 @@ def test_observe_tells_all_conditions() -> None:
     }
 
 
+def test_observe_reconciles_a_suspended_training_until_its_pods_are_gone() -> None:
+    suspended = make_training(suspend=True)
+    told = [decide(make_view(suspended, [], pods), SETTINGS).status for pods in ([start(POD, 30)], [])]
+    want = ("True", Reason.SUSPENDED_BY_USER), ("False", Reason.SUSPENDED_BY_USER)
+    assert tuple(_conditions(status)[ConditionType.RECONCILING][:2] for status in told) == want
+    assert _conditions(told[1])[ConditionType.SUSPENDED][0] == "True"
+
+
 def test_observe_changes_a_transition_time_only_with_the_status() -> None:
     objects: tuple[Any, Any] = ([PREPARE, TRAIN], [PREPARED, start(POD, 30)])
     running = make_training(status=decide(make_view(make_training(), *objects), SETTINGS).status.to_wire())
