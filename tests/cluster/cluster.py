@@ -32,6 +32,7 @@ from .node import Node
 from .paths import ClusterError, state_dir
 from .pki import Pki
 from .plan import Plan
+from .ports import is_free
 from .processes import Supervisor
 from .progress import say, step
 from .registry import push
@@ -135,6 +136,7 @@ class Cluster:
                 binaries=binaries,
             )
             marks.check(plan)
+            self._check_host_port(plan)
             if before.nodes > max(plan.nodes, 1):
                 raise ClusterError(
                     f"cluster {self.name} has {before.nodes} nodes: `down` first to have fewer"
@@ -227,6 +229,16 @@ class Cluster:
         if before.addresses != addresses:
             raise ClusterError(f"cluster {self.name} runs in another shape: `python -m cluster down` first")
         return before
+
+    def _check_host_port(self, plan: Plan) -> None:
+        """Else whoever listens there would be taken for this cluster."""
+        if plan.host_port is None or self.supervisor.runs(components.forwarder(plan)):
+            return
+        if not is_free(plan.host_port):
+            raise ClusterError(
+                f"host port: {plan.host_port} of 127.0.0.1 is taken by another program; "
+                "end that, or give a free port with --host-port"
+            )
 
     def _link_binaries(self, plan: Plan) -> None:
         plan.bin.mkdir(exist_ok=True)

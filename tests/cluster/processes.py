@@ -129,6 +129,12 @@ class Supervisor:
             raise ClusterError(f"no component {name!r} here; there are: {', '.join(self.names()) or 'none'}")
         return Daemon(name, tuple(record["argv"]), record["netns"], record["env"])
 
+    def runs(self, daemon: Daemon) -> bool:
+        """Whether `daemon` runs just so, be it on record or started by an `up` that was killed."""
+        if self.pid(daemon.name):
+            return self.daemon(daemon.name) == daemon
+        return self._unrecorded(daemon) is not None
+
     def ensure(self, daemon: Daemon) -> bool:
         """Starts `daemon` unless it runs just so, again if it runs otherwise. True if it was started."""
         running = self.pid(daemon.name)

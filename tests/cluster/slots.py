@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from .locks import locked
 from .paths import ClusterError, cache_dir
+from .ports import is_free
 
 SLOTS = 40
 
@@ -139,11 +139,4 @@ def _unused(slot: int) -> bool:
     addresses = Addresses(slot)
     if Path(f"/sys/class/net/{addresses.bridge}").exists():
         return False
-    for component in PORTS:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", addresses.port(component)))
-            except OSError:
-                return False
-    return True
+    return all(is_free(addresses.port(component)) for component in PORTS)

@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cluster import Cluster, build, images, packages
+from cluster import Cluster, ClusterError, build, images, packages
+from cluster.ports import free_port, is_free
 from cluster.processes import Daemon, Supervisor
 from cluster.progress import say, step
 
@@ -15,7 +15,7 @@ from .install import NODE_PORT, ROOT, InstallError, System, install_chart
 RELEASE = "yolo"
 NAMESPACE = "yolo"
 PORT = 60066
-"""Of the older server: its clients change host and port, here only the host."""
+"""Of the older server: its clients change host and port, here only the host where the port is free."""
 _CURRENT = ROOT / ".local" / "current"
 _FORWARD = "port-forward"
 LOCAL_VALUES = [
@@ -30,13 +30,16 @@ LOCAL_VALUES = [
 ]
 
 
-def bring_up(name: str, *, port: int = PORT, values: list[str] | None = None) -> System:
+def bring_up(name: str, *, port: int | None = None, values: list[str] | None = None) -> System:
     """A ready system on the local cluster `name`. Safe to call again: what is there stays.
+
+    port: of 127.0.0.1, where the façade is reached; by default see `choose_port`.
 
     Raises ClusterError or InstallError.
     """
     packages.ensure(nodes=True)
     cluster = Cluster(name)
+    port = port or choose_port(cluster)
     # The binaries need the processors, the images mostly wait for downloads.
     with ThreadPoolExecutor(1) as background:
         building = background.submit(images.build)
@@ -54,6 +57,24 @@ def bring_up(name: str, *, port: int = PORT, values: list[str] | None = None) ->
     # What the README tells people to type needs no `--namespace` then.
     system.run("kubectl", "config", "set-context", "--current", f"--namespace={NAMESPACE}")
     return system
+
+
+def choose_port(cluster: Cluster) -> int:
+    """The port that the cluster has already; at first the older server's or, where another program such as
+    another checkout's demo has that, a free one, which is said.
+    """
+    try:
+        before = cluster.plan
+    except ClusterError:
+        pass
+    else:
+        if before.host_port and (cluster.supervisor.pid("forwarder") or is_free(before.host_port)):
+            return before.host_port
+    if is_free(PORT):
+        return PORT
+    port = free_port()
+    say(f"  port {PORT} of 127.0.0.1 is taken by another program: the façade gets {port} instead")
+    return port
 
 
 def bring_up_current(
@@ -79,7 +100,7 @@ def bring_up_current(
         install_chart(system, references, [*LOCAL_VALUES, *(values or [])])
     forward = ("--namespace", namespace, "port-forward", f"svc/{RELEASE}-api", f"{port}:60066")
     forwarder = Supervisor(_CURRENT)
-    if forwarder.pid(_FORWARD) is None and _listens(port):
+    if forwarder.pid(_FORWARD) is None and not is_free(port):
         raise InstallError(f"port {port} of 127.0.0.1 is taken; end what listens there")
     forwarder.stop(_FORWARD)  # the pod that it leads to may be an earlier one
     forwarder.start(Daemon(_FORWARD, (kubectl, *forward), env={"KUBECONFIG": str(kubeconfig)}))
@@ -90,11 +111,6 @@ def bring_up_current(
 def end_forwarder() -> None:
     """End the way to the façade of the current context, if there is one."""
     Supervisor(_CURRENT).stop(_FORWARD)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def write_environment(system: System) -> Path:

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Cluster
+from cluster.ports import free_port
 from demo.client import OldClient
 from demo.digits import make_pictures, write_ucd, write_yolo_folder
 from demo.install import ROOT, System
@@ -22,18 +22,12 @@ NAME = os.environ.get("YOLO_TEST_CLUSTER", "test")
 _DUMPS = ROOT / ".local" / "failed"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     """The chart installed on the cluster `NAME`, with small data sets on the data volume."""
     shutil.rmtree(_DUMPS, ignore_errors=True)
     Cluster(NAME).down()
-    system = bring_up(NAME, port=_free_port())
+    system = bring_up(NAME, port=free_port())
     with tempfile.TemporaryDirectory() as folder:
         train, val = list(make_pictures("train", 16)), list(make_pictures("val", 8))
         write_ucd(Path(folder), "digits-small", train)
@@ -47,6 +41,12 @@ def system() -> Iterator[System]:
 
 
 @pytest.fixture
+def cluster(system: System) -> Cluster:
+    """The cluster that the system runs on."""
+    return Cluster(NAME)
+
+
+@pytest.fixture
 def client(system: System) -> Iterator[OldClient]:
     """An old client of the façade."""
     with OldClient(system.url) as client:
@@ -54,9 +54,9 @@ def client(system: System) -> Iterator[OldClient]:
 
 
 @pytest.fixture
-def audit(system: System) -> Audit:
+def audit(cluster: Cluster) -> Audit:
     """Reader of the audit log."""
-    return Audit(Cluster(NAME).audit_log)
+    return Audit(cluster.audit_log)
 
 
 @pytest.hookimpl(wrapper=True)

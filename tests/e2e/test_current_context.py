@@ -1,13 +1,13 @@
 """`CLUSTER=current`: the system on a cluster that is there already, with images given by value."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from cluster import Cluster, buildah_command, images
+from cluster.ports import free_port
 from demo.client import OldClient
 from demo.install import InstallError, System
 from demo.system import bring_up_current, end_forwarder
@@ -19,9 +19,8 @@ _BESIDE = ["crds.enabled=false", "rbac.aggregateRoles=false"]
 
 
 @pytest.fixture
-def current_context(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def current_context(system: System, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A user's shell: KUBECONFIG, kubectl on PATH, three images under one tag in the cluster's registry."""
-    cluster = Cluster("test")
     for reference in images.refs().values():
         named = f"{reference.rpartition(':')[0]}:{_TAG}"
         subprocess.run([*buildah_command(), "tag", reference, named], check=True)
@@ -35,10 +34,7 @@ def current_context(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def test_current_context_gets_the_system(current_context: None) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    beside = bring_up_current(port=port, namespace="beside", values=_BESIDE)
+    beside = bring_up_current(port=free_port(), namespace="beside", values=_BESIDE)
     with OldClient(beside.url) as client:
         assert client.get("/status")["models"] == {}
 
