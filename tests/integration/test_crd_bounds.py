@@ -22,6 +22,7 @@ PATTERNS = {
     r"^[A-Za-z0-9._/-]+$": ("yolo11n.yaml", "yolo11n; rm -rf /"),
     r"^[A-Za-z]+$": ("SGD", "SGD 2"),
     r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": ("nvidia.com/gpu", "gpu"),
+    r"^[a-z0-9][A-Za-z0-9._:/@-]*$": ("registry.example.org/cats:1", "Registry.example.org/cats"),
     r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": ("2.5Gi", "lots"),
 }
 WORDS = {
