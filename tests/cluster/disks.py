@@ -11,8 +11,10 @@ from .addons import OWNER
 from .paths import ClusterError
 
 FILLER = ".fills-the-disk"
-MARGIN = 1 << 30  # bytes between what is free and a node's limit: others write to the same disk
-TAKEN = 8 << 30  # bytes of a node's disk: more than the kubelet wins back by removing unused images
+# Bytes between what is free and a node's limit. Others write to the same disk, and a kubelet whose limit they
+# pass before it has taken its pods on again refuses them.
+MARGIN = 4 << 30
+TAKEN = 12 << 30  # bytes of a node's disk: beyond MARGIN more than the kubelet wins back from unused images
 
 
 def shrink(folder: Path, mebibytes: int) -> None:
