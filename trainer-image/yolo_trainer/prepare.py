@@ -57,7 +57,7 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared | Result:
     weights, resume_from, start_warnings = choose_start(folder, config, volume)
     task = config.template.task or infer_task(config.template.model)
     with volume_errors(volume.root, "prepare data on"):
-        prepared_set = prepare_dataset(volume, config.template.data, task, report)
+        prepared_set = prepare_dataset(volume, config.template.data, task, report, Path(config.artifact_dir))
     for line in report_lines(prepared_set.details):
         logger.info("%s", line)
     for sentence in prepared_set.details.warnings:

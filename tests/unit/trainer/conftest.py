@@ -81,6 +81,15 @@ class World:
         box = {"shape_type": "rectangle", "label": "a", "points": [[8, 8], [40, 40]]}
         self.ucd(name, {"uc_list": codes, "shapes": {code: [box] for code in codes}})
 
+    def snapshot(self, folder: Path) -> dict[str, object]:
+        """All that a program could change below a folder: names, contents, links, modes, times of change."""
+        found: dict[str, object] = {}
+        for path in sorted(folder.rglob("*")):
+            stat = path.lstat()
+            content = path.read_bytes() if path.is_file() else None
+            found[str(path.relative_to(folder))] = (content, stat.st_mode, stat.st_mtime_ns, stat.st_ino)
+        return found
+
     def config(
         self, attempt: int = 1, *, resume: bool = False, run: int = 1, **template: object
     ) -> TrainerConfig:

@@ -16,6 +16,7 @@ from yolo_crds.training import Data
 from yolo_trainer.data import archive
 from yolo_trainer.data.archive import unpack
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.data.tree import Tree
 from yolo_trainer.errors import DiskFullError, InvalidDataError
 
 
@@ -188,16 +189,16 @@ def test_unpacking_anew_gives_the_same_files(world: Any, export: Path) -> None:
         files = (p for p in sorted(folder.rglob("*")) if p.is_file())
         return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
-    folder = unpack(export, world.volume.unpacked, world.report)
+    folder = unpack(export, Tree(world.volume), world.volume.unpacked, world.report)
     want = state(folder)
     folder.rename(folder.with_name("gone"))
     os.utime(export, (time.time() + 9,) * 2)
-    assert state(unpack(export, world.volume.unpacked, world.report)) == want
+    assert state(unpack(export, Tree(world.volume), world.volume.unpacked, world.report)) == want
 
 
 def test_unpacking_reports_that_it_goes_on(world: Any, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "REPORT_SECONDS", 0.0)
-    unpack(export, world.volume.unpacked, world.report)
+    unpack(export, Tree(world.volume), world.volume.unpacked, world.report)
     assert {r["stage"] for r in world.reports} == {"unpack"}
     assert [r["batch"] for r in world.reports[1:]] == list(range(1, len(world.reports)))
 
@@ -213,7 +214,7 @@ def test_litter_of_desktops_is_left_out(world: Any, export: Path) -> None:
     with zipfile.ZipFile(export, "a") as packed:
         packed.writestr("__MACOSX/train/images/._img_001.png", b"x")
         packed.writestr("train/images/.DS_Store", b"x")
-    folder = unpack(export, world.volume.unpacked, world.report)
+    folder = unpack(export, Tree(world.volume), world.volume.unpacked, world.report)
     assert not [p for p in folder.rglob("*") if "MAC" in p.name or "DS_Store" in p.name]
 
 
@@ -228,7 +229,11 @@ def test_two_unpackings_at_once_do_no_harm(world: Any, export: Path, monkeypatch
     monkeypatch.setattr(archive, "_unpack_into", together)
     found: list[Path] = []
     threads = [
-        threading.Thread(target=lambda: found.append(unpack(export, world.volume.unpacked, world.report)))
+        threading.Thread(
+            target=lambda: found.append(
+                unpack(export, Tree(world.volume), world.volume.unpacked, world.report)
+            )
+        )
         for _ in range(2)
     ]
     for thread in threads:

@@ -131,7 +131,7 @@ def test_killed_prepare_leaves_only_a_folder_that_is_collected_when_old(
     world.many(count=3)
     pid = os.fork()
     if pid == 0:  # die in the middle of building, without any clean-up
-        monkeypatch.setattr(prepared_set, "_place_image", lambda *_: os._exit(9))
+        monkeypatch.setattr(prepared_set, "place_image", lambda *_: os._exit(9))
         prepare(world)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
@@ -194,10 +194,10 @@ def test_full_disk_is_told_and_leaves_nothing(
 ) -> None:
     world.many(count=3)
 
-    def fail(place: Path, facts: ImageFacts) -> None:
+    def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(prepared_set, "_place_image", fail)
+    monkeypatch.setattr(prepared_set, "place_image", fail)
     with pytest.raises(want, match="prepared"):
         prepare(world)
     assert list(world.volume.prepared.glob("*")) == []

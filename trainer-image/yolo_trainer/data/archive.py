@@ -22,6 +22,7 @@ from typing import IO
 from ..errors import DiskFullError, InvalidDataError, volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .images import REPORT_SECONDS, Report
+from .tree import UNTOLD, Tree
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_ENTRIES = 4_000_000
@@ -53,8 +54,8 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS) and path.is_file()
 
 
-def unpack(path: Path, store: Path, report: Report) -> Path:
-    """The folder below `store` that holds the archive's content, unpacked now or earlier.
+def unpack(path: Path, tree: Tree, store: Path, report: Report) -> Path:
+    """The folder below `store` that holds the content of an archive in `tree`, unpacked now or earlier.
 
     Its name is the archive's sha256; built aside and renamed, so it is whole or not there. Raises
     InvalidDataError that names the entry which is not taken, DiskFullError before anything is written.
@@ -62,7 +63,7 @@ def unpack(path: Path, store: Path, report: Report) -> Path:
     report(stage=_STAGE)
     with volume_errors(store, "write below"):
         store.mkdir(parents=True, exist_ok=True)
-        folder = store / _sha256(path, store)
+        folder = store / _sha256(path, tree, store)
         if folder.is_dir():
             return folder
         temporary = store / f"{TEMPORARY_PREFIX}{folder.name}-{secrets.token_hex(4)}"
@@ -82,16 +83,16 @@ def unpack(path: Path, store: Path, report: Report) -> Path:
     return folder
 
 
-def _sha256(path: Path, store: Path) -> str:
-    """Content hash; remembered for a file of this path, size and time of change."""
-    found = path.stat()
-    state = json.dumps([str(path), found.st_size, found.st_mtime_ns])
-    note = store / f".sha256-{hashlib.sha256(state.encode()).hexdigest()[:32]}"
+def _sha256(path: Path, tree: Tree, store: Path) -> str:
+    """Content hash; remembered for a file of this path and state."""
+    state = tree.state(path.stat())
+    about = json.dumps([tree.image, str(path), *state])
+    note = store / f".sha256-{hashlib.sha256(about.encode()).hexdigest()[:32]}"
     try:
         known = note.read_text(encoding="ascii")
     except (OSError, ValueError):
         known = ""
-    if len(known) == 64 and known.isalnum():
+    if len(known) == 64 and known.isalnum() and state[-1] != UNTOLD:
         return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

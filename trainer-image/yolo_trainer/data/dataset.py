@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from yolo_crds.layout import DataVolume
+from yolo_crds.layout import ARTIFACT_DIR, DataVolume
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
@@ -21,11 +21,12 @@ from .convert import Target, row_lines, shape_lines
 from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
 from .locate import Located, inspect, locate
-from .manifest import Details, Index, first_changed, read_manifest
+from .manifest import Details, Index, is_damaged, read_manifest
 from .prepared_set import Item, SetPlan, build_set
 from .skipped import Skipped
 from .source import Sample, Source, find_reference
 from .summary import summarize
+from .tree import UNTOLD, Tree, open_image
 
 _VERSION = 2  # of the rules below; part of the key under which an outcome is remembered
 
@@ -53,35 +54,45 @@ class _Job:
     data: Data
     task: Task
     report: Report
+    tree: Tree
+    """That `data` names paths in: the data volume, or the image volume of `data.image`."""
     skipped: Skipped = field(default_factory=Skipped)
     warnings: list[str] = field(default_factory=list)
 
     @cached_property
-    def real_root(self) -> Path:
-        return self.volume.root.resolve()
+    def trees(self) -> tuple[Tree, ...]:
+        """All that files may lie in, the data volume first."""
+        volume = Tree(self.volume)
+        return (volume, self.tree) if self.tree.image else (volume,)
 
 
-def prepare_dataset(volume: DataVolume, data: Data, task: Task, report: Report) -> PreparedSet:
+def prepare_dataset(
+    volume: DataVolume, data: Data, task: Task, report: Report, image_folder: Path = ARTIFACT_DIR
+) -> PreparedSet:
     """Verifies and converts what `data` names into `prepared/<hash>`; an unchanged set is only looked at.
 
-    Raises InvalidDataError for data that cannot be trained on, else what `errors.volume_errors` raises.
+    `image_folder` is where `data.image` is mounted. Raises InvalidDataError for data that cannot be trained
+    on, else what `errors.volume_errors` raises.
     """
-    job = _Job(volume, data, task, report)
+    tree = open_image(data.image, image_folder) if data.image else Tree(volume)
+    job = _Job(volume, data, task, report, tree)
     sources = _open_sources(job)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
     splits = _split_samples(sources)
-    located = _locate_all(job, splits)
+    located = _locate_all(job, sources, splits)
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
-    if (details := index.lookup(key)) and _is_whole(volume, details):
-        return PreparedSet(volume.prepared / details.dataset.hash, details, sources)
-    inspected = _inspect_all(job, located, _known_facts(volume, index.last_hash(source_key)))
+    if key and (details := index.lookup(key)) and (found := _find_whole(job, details)):
+        return PreparedSet(found, details, sources)
+    inspected = _inspect_all(job, located, _known_facts(job, index.last_hash(source_key)))
     items = _items(job, sources, target, inspected)
     flip_idx = sources["train"].flip_idx
-    plan = SetPlan(target, items, tuple(flip_idx) if flip_idx is not None else None)
+    plan = SetPlan(
+        target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
+    )
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
     details = summarize(plan, sources["train"].kind, job.data.train, job.skipped, job.warnings, taken_for)
-    folder = build_set(plan, details, job.real_root, volume.prepared, report)
+    folder = build_set(plan, details, volume.prepared, report)
     index.remember(key, source_key, details)
     return PreparedSet(folder, details, sources)
 
@@ -96,9 +107,10 @@ def _open_sources(job: _Job) -> dict[str, Source]:
 
 
 def _open(job: _Job, reference: str, data_field: str) -> Source:
-    path = find_reference(job.volume, reference, data_field)
+    path = find_reference(job.tree, reference, data_field)
+    named = f"template.data.{data_field}"
     with volume_errors(path, "read"):
-        return open_source(path, job.volume, job.task, job.skipped, f"template.data.{data_field}", job.report)
+        return open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)
 
 
 def _class_names(job: _Job, train: Source) -> list[str]:
@@ -130,12 +142,12 @@ def _split_samples(sources: dict[str, Source]) -> dict[str, list[Sample]]:
     return {"train": train.samples, "val": train.own_val or []}
 
 
-def _locate_all(job: _Job, splits: dict[str, list[Sample]]) -> list[Located]:
-    todo = [(split, sample) for split, samples in splits.items() for sample in samples]
+def _locate_all(job: _Job, sources: dict[str, Source], splits: dict[str, list[Sample]]) -> list[Located]:
+    trees = {split: sources.get(split, sources["train"]).tree for split in splits}
+    todo = [(split, sample, trees[split]) for split, samples in splits.items() for sample in samples]
     if not splits["train"]:
         raise InvalidDataError(f"template.data.train: no images in {job.data.train!r}")
-    root = job.real_root
-    return list(map_parallel(lambda t: locate(t[0], t[1], root), todo, cpus() * 4, "scan", job.report))
+    return list(map_parallel(lambda t: locate(*t), todo, cpus() * 4, "scan", job.report))
 
 
 def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]) -> list[Located]:
@@ -153,28 +165,39 @@ def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]
     return usable
 
 
-def _keys(job: _Job, sources: dict[str, Source], target: Target, located: list[Located]) -> tuple[str, str]:
-    """Keys of the index: of the sources in exactly this state with these options; of the sources alone."""
-    names = {name: [source.kind, str(source.path)] for name, source in sources.items()}
+def _keys(
+    job: _Job, sources: dict[str, Source], target: Target, located: list[Located]
+) -> tuple[str | None, str]:
+    """Keys of the index: of the sources in exactly this state with these options, None where nothing tells
+    that state; of the sources alone."""
+    names = {name: [source.kind, str(source.path), source.tree.image] for name, source in sources.items()}
     options = [_VERSION, load_schema().ultralytics, job.data.to_wire(), target.task, target.names]
     digest = hashlib.sha256(json.dumps([options, names], sort_keys=True).encode())
+    is_told = all(one.is_told for one in located)
     for source in sources.values():
         for file in source.files:
-            found = file.stat()
-            digest.update(json.dumps([str(file), found.st_size, found.st_mtime_ns]).encode())
+            state = source.tree.state(file.stat())
+            is_told = is_told and state[-1] != UNTOLD
+            digest.update(json.dumps([str(file), *state]).encode())
     for one in located:
         digest.update(json.dumps(one.state()).encode())
-    return digest.hexdigest(), hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
+    source_key = hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
+    return digest.hexdigest() if is_told else None, source_key
 
 
-def _is_whole(volume: DataVolume, details: Details) -> bool:
-    manifest = read_manifest(volume.prepared / details.dataset.hash)
-    return manifest is not None and first_changed(manifest, volume.root) is None
+def _find_whole(job: _Job, details: Details) -> Path | None:
+    """The folder of a set that is as it was prepared, with copies if these are asked for."""
+    folder = job.volume.prepared / details.dataset.hash
+    manifest = read_manifest(folder)
+    if manifest is None or any(is_damaged(entry, folder, job.volume.root) for entry in manifest.images):
+        return None
+    return folder if not job.data.copy_images or all(entry.copied for entry in manifest.images) else None
 
 
-def _known_facts(volume: DataVolume, last_hash: str | None) -> dict[str, ImageFacts]:
-    manifest = read_manifest(volume.prepared / last_hash) if last_hash else None
-    return {facts.path: facts for facts in manifest.facts(volume.root.resolve())} if manifest else {}
+def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:
+    manifest = read_manifest(job.volume.prepared / last_hash) if last_hash else None
+    roots = {tree.image: tree.root for tree in job.trees}
+    return {facts.path: facts for facts in manifest.facts(roots)} if manifest else {}
 
 
 def _items(job: _Job, sources: dict[str, Source], target: Target, located: list[Located]) -> list[Item]:
@@ -218,7 +241,7 @@ def _item(
         lines = shape_lines(sample, (facts.width, facts.height), target, job.skipped)
     elif one.label_text is not None:
         names = source.names or target.names
-        lines = row_lines(one.label_text, _shown(job, sample), remap, target, job.skipped, names)
+        lines = row_lines(one.label_text, _shown(source, sample), remap, target, job.skipped, names)
     else:
         lines = []
     stem = sample.stem if unique else f"{sample.stem}-{facts.sha256[:8]}"
@@ -226,10 +249,10 @@ def _item(
     return Item(one.split, name, facts, tuple(lines), sample.class_name)
 
 
-def _shown(job: _Job, sample: Sample) -> str:
-    """A label file as people see it: relative to the data volume."""
-    path = str(sample.label_file)
-    return path.removeprefix(f"{job.real_root}/").removeprefix(f"{job.volume.root}/")
+def _shown(source: Source, sample: Sample) -> str:
+    """A label file as people see it: relative to the data volume, or the image."""
+    path, tree = str(sample.label_file), source.tree
+    return path.removeprefix(f"{tree.root}/").removeprefix(f"{tree.layout.root}/")
 
 
 def _without_twins(job: _Job, items: list[Item]) -> list[Item]:

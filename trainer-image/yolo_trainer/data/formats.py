@@ -24,6 +24,7 @@ from .json_file import read_json_object
 from .labelme import is_labelme
 from .skipped import Skipped
 from .source import Source
+from .tree import Tree
 from .ucd import is_ucd, is_volume, split_source, ucd_source
 from .voc import is_voc
 from .yolo_folder import YAML_NAMES, open_class_folders, open_yolo
@@ -47,9 +48,7 @@ _LABELS_PEEKED = 50
 class _Opening:
     """What a data set is opened for."""
 
-    volume: DataVolume
-    root: Path
-    """Of the volume, resolved."""
+    tree: Tree
     task: Task
     skipped: Skipped
     field: str
@@ -57,25 +56,35 @@ class _Opening:
     parsed: dict[Path, dict[str, Any]] = dataclass_field(default_factory=dict)
     """COCO files that were read to tell the kind; they are large, and not read twice."""
 
+    @property
+    def volume(self) -> DataVolume:
+        return self.tree.layout
+
+    @property
+    def root(self) -> Path:
+        return self.tree.root
+
     def json(self, path: Path) -> dict[str, Any]:
         return self.parsed.pop(path, None) or read_json_object(path)
 
 
 def open_source(
-    path: Path, volume: DataVolume, task: Task, skipped: Skipped, field: str, report: Report
+    path: Path, tree: Tree, volume: DataVolume, task: Task, skipped: Skipped, field: str, report: Report
 ) -> Source:
-    """The data set at `path`, of whichever kind it is.
+    """The data set at `path` in `tree`, of whichever kind it is; an archive is unpacked onto `volume`.
 
     Raises InvalidDataError when it is of no kind, of two kinds, or holds no labels for `task`.
     """
     if task == "depth":
         raise InvalidDataError("template.task: data sets of depth maps are not prepared here")
-    opening = _Opening(volume, volume.root.resolve(), task, skipped, field)
     if is_archive(path):
-        folder = _without_wrapping(unpack(path, volume.unpacked, report))
+        folder = _without_wrapping(unpack(path, tree, volume.unpacked, report))
+        opening = _Opening(Tree(volume), task, skipped, field)
         found = _open_folder(folder, opening)
-        return replace(found, why=f"{found.why}, in the archive {path.name}")
-    return _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)
+        return replace(found, tree=opening.tree, why=f"{found.why}, in the archive {path.name}")
+    opening = _Opening(tree, task, skipped, field)
+    found = _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)
+    return replace(found, tree=tree)
 
 
 def labels_of(source: Source) -> list[str]:

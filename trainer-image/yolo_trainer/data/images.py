@@ -9,11 +9,13 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from PIL import Image, UnidentifiedImageError
+
+from .tree import UNTOLD, State
 
 FORMATS = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
@@ -24,12 +26,13 @@ MIN_EDGE = 10
 MAX_PIXELS = 178_956_970
 """Pillow's own limit against decompression bombs, which by default only warns at half of it."""
 MAX_BYTES = 512 << 20
+JPEG_END = b"\xff\xd9"
+"""Every JPEG ends so; Ultralytics rewrites one that does not."""
 REPORT_SECONDS = 2.0
 
 _ORIENTATION_TAG = 274
 _SWAPPED = frozenset({5, 6, 7, 8})
 _EXIF_FORMATS = frozenset({"JPEG", "MPO", "PNG", "AVIF", "WEBP"})
-_JPEG_END = b"\xff\xd9"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,9 +53,11 @@ class ImageFacts:
     """One image file as it was read. `width` and `height` are those of the upright image (EXIF)."""
 
     path: str
-    """Resolved; beneath the data volume's root."""
+    """Resolved; beneath the root of the tree that its data set lies in."""
     size: int
     mtime_ns: int
+    inode_ns: int = 0
+    """Third of `tree.State`."""
     sha256: str = ""
     width: int = 0
     height: int = 0
@@ -60,8 +65,12 @@ class ImageFacts:
     """A JPEG that decodes but lacks its end marker; Ultralytics would rewrite such a file in place."""
 
     def is_unchanged(self, other: ImageFacts) -> bool:
-        """Same size and time of change."""
-        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+        """Same state, as far as one tells anything."""
+        return self.state == other.state and self.inode_ns != UNTOLD
+
+    @property
+    def state(self) -> State:
+        return self.size, self.mtime_ns, self.inode_ns
 
 
 def verify_image(facts: ImageFacts) -> ImageFacts:
@@ -81,20 +90,18 @@ def verify_image(facts: ImageFacts) -> ImageFacts:
         raise CorruptImageError("no image that can be read") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on bad bytes
         raise CorruptImageError(str(error) or type(error).__name__) from error
-    return ImageFacts(
-        path=facts.path,
-        size=facts.size,
-        mtime_ns=facts.mtime_ns,
+    return replace(
+        facts,
         sha256=hashlib.sha256(data).hexdigest(),
         width=width,
         height=height,
-        unfinished=pillow_format == "JPEG" and not data.endswith(_JPEG_END),
+        unfinished=pillow_format == "JPEG" and not data.endswith(JPEG_END),
     )
 
 
 def complete_jpeg(data: bytes) -> bytes:
     """The file with the end marker that Ultralytics looks for; every decoder stops at the first one."""
-    return data + _JPEG_END
+    return data + JPEG_END
 
 
 def _decode(data: bytes) -> tuple[int, int, str]:

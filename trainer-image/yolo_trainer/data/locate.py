@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ..errors import InvalidDataError, from_os_error
 from .images import CorruptImageError, ImageFacts, verify_image
 from .source import Sample
+from .tree import UNTOLD, State, Tree
 
 _MAX_LABEL_BYTES = 16 << 20
 
@@ -21,8 +21,8 @@ class Located:
     split: str
     sample: Sample
     facts: ImageFacts | None = None
-    label_stat: tuple[int, int] | None = None
-    """Size and time of change of the label file; None when there is none."""
+    label_stat: State | None = None
+    """Of the label file; None when there is none."""
     label_text: str | None = None
     problem: str | None = None
     """A kind of `Skipped`, such as `missingImage`."""
@@ -31,12 +31,18 @@ class Located:
     def state(self) -> list[object]:
         """What tells whether a second look would find the same; no file is opened for it."""
         facts = self.facts
-        image = [facts.path, facts.size, facts.mtime_ns] if facts else None
+        image = [facts.path, *facts.state] if facts else None
         return [self.split, self.sample.stem, image, self.label_stat, self.problem]
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the state tells that; otherwise the files must be read."""
+        states = (self.facts.state if self.facts else None, self.label_stat)
+        return all(state is None or state[-1] != UNTOLD for state in states)
 
-def locate(split: str, sample: Sample, real_root: Path) -> Located:
-    """Looks up image and label file beneath the data volume's resolved root, without opening them."""
+
+def locate(split: str, sample: Sample, tree: Tree) -> Located:
+    """Looks up image and label file in a tree, without opening them."""
     if not _is_file_name(sample.stem):
         return Located(split, sample, problem="unsafeName")
     for ending in sample.endings:
@@ -48,10 +54,10 @@ def locate(split: str, sample: Sample, real_root: Path) -> Located:
             continue
         except OSError as error:
             raise from_os_error(error, candidate, "read") from error
-        if not path.is_relative_to(real_root):
+        if not path.is_relative_to(tree.root):
             return Located(split, sample, problem="outsideVolume")
-        facts = ImageFacts(str(path), found.st_size, found.st_mtime_ns)
-        return Located(split, sample, facts, _label_stat(sample, real_root))
+        facts = ImageFacts(str(path), *tree.state(found))
+        return Located(split, sample, facts, _label_stat(sample, tree))
     return Located(split, sample, problem="missingImage")
 
 
@@ -74,17 +80,17 @@ def inspect(located: Located, known: Mapping[str, ImageFacts]) -> Located:
     return Located(located.split, sample, verified, located.label_stat, text)
 
 
-def _label_stat(sample: Sample, real_root: Path) -> tuple[int, int] | None:
+def _label_stat(sample: Sample, tree: Tree) -> State | None:
     if sample.label_file is None:
         return None
     try:
         found = sample.label_file.stat()
-        inside = sample.label_file.resolve(strict=True).is_relative_to(real_root)
+        inside = sample.label_file.resolve(strict=True).is_relative_to(tree.root)
     except OSError:
         return None  # no label file: a background image
     if not inside:
-        raise InvalidDataError(f"{sample.label_file} leads out of the data volume")
-    return found.st_size, found.st_mtime_ns
+        raise InvalidDataError(f"{sample.label_file} leads out of {tree}")
+    return tree.state(found)
 
 
 def _with_labels(located: Located) -> Sample:

@@ -6,7 +6,8 @@ It makes a second prepare of an unchanged set a matter of `stat`, and lets train
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -16,7 +17,7 @@ from yolo_crds.status import Dataset
 
 from ..errors import volume_errors
 from ..volume import write_atomic
-from .images import ImageFacts
+from .images import JPEG_END, ImageFacts
 
 FILE_NAME = "manifest.json"
 
@@ -27,14 +28,25 @@ class Entry(Lenient):
     file: str
     """Path in the prepared set, as `images/train/a.jpg`."""
     source: str
-    """Path of the user's image, relative to the data volume's root."""
+    """Path of the user's image, relative to the root of the data volume, or of `image`."""
+    image: str | None = None
+    """The image volume that it came from; such a picture is a copy."""
     size: int
     mtime_ns: int
+    inode_ns: int = 0
+    """Third of `tree.State`, as the first two above: all three of the source."""
     sha256: str
     width: int
     height: int
     copied: bool = False
-    """A mended copy instead of a link: later changes of the source do not touch it."""
+    """A copy instead of a link: later changes of the source do not touch it."""
+    completed: bool = False
+    """The copy has an end marker that the source lacks (`images.complete_jpeg`)."""
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the file that is trained on."""
+        return self.size + len(JPEG_END) if self.completed else self.size
 
 
 class Manifest(Lenient):
@@ -44,17 +56,23 @@ class Manifest(Lenient):
     hash: str
     images: list[Entry]
 
-    def facts(self, root: Path) -> Iterator[ImageFacts]:
-        """What is known of each source image, to spare another reading of unchanged ones."""
+    def facts(self, roots: Mapping[str | None, Path]) -> Iterator[ImageFacts]:
+        """What is known of each source image, to spare another reading of unchanged ones.
+
+        `roots` are those of the data volume (None) and of the image at hand, by its reference.
+        """
         for entry in self.images:
+            if entry.image not in roots:
+                continue
             yield ImageFacts(
-                path=str(root / entry.source),
+                path=str(roots[entry.image] / entry.source),
                 size=entry.size,
                 mtime_ns=entry.mtime_ns,
+                inode_ns=entry.inode_ns,
                 sha256=entry.sha256,
                 width=entry.width,
                 height=entry.height,
-                unfinished=entry.copied,
+                unfinished=entry.completed,
             )
 
 
@@ -93,6 +111,17 @@ def first_changed(manifest: Manifest, root: Path) -> str | None:
     return None
 
 
+def is_damaged(entry: Entry, folder: Path, root: Path) -> bool:
+    """Whether an image of the set in `folder` is not as it was prepared: its source, or its copy."""
+    if not entry.copied:
+        return is_changed(entry, root)
+    try:
+        found = (folder / entry.file).lstat()
+    except OSError:
+        return True
+    return not stat.S_ISREG(found.st_mode) or found.st_size != entry.file_size
+
+
 def is_changed(entry: Entry, root: Path) -> bool:
     """Whether the source image is gone, or of another size or time of change."""
     try:
@@ -125,9 +154,10 @@ class Index:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def remember(self, key: str, source: str, details: Details) -> None:
-        """Stores the outcome of a preparation."""
+    def remember(self, key: str | None, source: str, details: Details) -> None:
+        """Stores the outcome of a preparation; without a key only which set the source gave."""
         with volume_errors(self.folder, "create"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.folder / f"{key}.json", json.dumps(details.to_wire()))
+        if key:
+            write_atomic(self.folder / f"{key}.json", json.dumps(details.to_wire()))
         write_atomic(self.folder / f"source-{source}.json", json.dumps({"hash": details.dataset.hash}))

@@ -1,4 +1,4 @@
-"""Build a prepared data set under its content hash: labels, links to the user's images, manifest, report.
+"""Build a prepared data set under its content hash: labels, links to images or copies, manifest, report.
 
 Built in a folder beside and renamed, so it is whole or not there; of two builders the slower takes the
 faster's.
@@ -23,8 +23,10 @@ from ..cgroup import cpus
 from ..errors import volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .convert import Target
-from .images import ImageFacts, Report, complete_jpeg, map_parallel
-from .manifest import FILE_NAME, Details, Entry, Manifest, is_changed, read_manifest
+from .copies import check_room, copy_image
+from .images import ImageFacts, Report, map_parallel
+from .manifest import FILE_NAME, Details, Entry, Manifest, is_damaged, read_manifest
+from .tree import Tree
 
 DATA_YAML = "data.yaml"
 REPORT = "report.json"
@@ -72,6 +74,43 @@ class SetPlan:
     target: Target
     items: Sequence[Item]
     flip_idx: tuple[int, ...] | None = None
+    trees: Sequence[Tree] = (Tree(),)
+    """Where images lie: the data volume, and the image volume where there is one."""
+    copy_images: bool = False
+    """Copy all images; otherwise only those that a link would not do for."""
+
+    @property
+    def volume(self) -> Tree:
+        """The data volume."""
+        return self.trees[0]
+
+    def tree_of(self, facts: ImageFacts) -> Tree:
+        """The tree that an image lies in."""
+        for tree in self.trees[1:]:
+            if Path(facts.path).is_relative_to(tree.root):
+                return tree
+        return self.volume
+
+    def is_copied(self, facts: ImageFacts) -> bool:
+        """Whether an image is copied: one that must be completed, or that train could not see by a link."""
+        return self.copy_images or facts.unfinished or self.tree_of(facts).image is not None
+
+    def entry(self, item: Item) -> Entry:
+        """The manifest's line of an image."""
+        facts, tree = item.facts, self.tree_of(item.facts)
+        return Entry(
+            file=item.image,
+            source=str(Path(facts.path).relative_to(tree.root)),
+            image=tree.image,
+            size=facts.size,
+            mtime_ns=facts.mtime_ns,
+            inode_ns=facts.inode_ns,
+            sha256=facts.sha256,
+            width=facts.width,
+            height=facts.height,
+            copied=self.is_copied(facts),
+            completed=facts.unfinished,
+        )
 
     @property
     def is_classification(self) -> bool:
@@ -96,27 +135,27 @@ class SetPlan:
         return digest.hexdigest()[:_HASH_LENGTH]
 
 
-def build_set(plan: SetPlan, details: Details, root: Path, prepared: Path, report: Report) -> Path:
-    """The folder of the set, built now or found built; `root` is the data volume's resolved root."""
+def build_set(plan: SetPlan, details: Details, prepared: Path, report: Report) -> Path:
+    """The folder of the set, built now, or found built and mended where the plan asks for more."""
     folder = prepared / details.dataset.hash
     with volume_errors(prepared, "write below"):
         prepared.mkdir(parents=True, exist_ok=True)
         collect_stale(prepared)
         if (manifest := read_manifest(folder)) is not None:
-            _relink(folder, manifest, plan, root)
+            mend_set(folder, manifest, plan, report)
             return folder
         if folder.exists():  # without a manifest: damaged by hand, since only whole sets are renamed here
             folder.rename(_temporary(prepared, "broken"))
         temporary = _temporary(prepared, details.dataset.hash)
         try:
-            _fill(temporary, plan, details, root, report)
+            _fill(temporary, plan, details, report)
             temporary.rename(folder)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             winner = read_manifest(folder)
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY} or winner is None:
                 raise
-            _relink(folder, winner, plan, root)
+            mend_set(folder, winner, plan, report)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -139,13 +178,14 @@ def _temporary(prepared: Path, name: str) -> Path:
     return prepared / f"{TEMPORARY_PREFIX}{name}-{secrets.token_hex(4)}"
 
 
-def _fill(folder: Path, plan: SetPlan, details: Details, root: Path, report: Report) -> None:
+def _fill(folder: Path, plan: SetPlan, details: Details, report: Report) -> None:
+    check_room(folder.parent, (item.facts for item in plan.items if plan.is_copied(item.facts)))
     paths = (path for item in plan.items for path in (item.image, item.label) if path)
     for parent in {path.rpartition("/")[0] for path in paths}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
 
     def place(item: Item) -> None:
-        _place_image(folder / item.image, item.facts)
+        place_image(folder / item.image, item.facts, plan)
         if item.label:
             (folder / item.label).write_text(item.text, encoding="utf-8")
 
@@ -155,55 +195,59 @@ def _fill(folder: Path, plan: SetPlan, details: Details, root: Path, report: Rep
         text = yaml.safe_dump(plan.data_yaml(), sort_keys=False, allow_unicode=True)
         (folder / DATA_YAML).write_text(text, encoding="utf-8")
     (folder / REPORT).write_text(json.dumps(details.to_wire(), indent=1), encoding="utf-8")
-    manifest = Manifest(hash=details.dataset.hash, images=[_entry(item, root) for item in plan.items])
+    manifest = Manifest(hash=details.dataset.hash, images=[plan.entry(item) for item in plan.items])
     # One sync for all: an fsync for each of 100,000 label files takes minutes on a network volume.
     os.sync()
     write_atomic(folder / FILE_NAME, json.dumps(manifest.to_wire()))
     fsync_folder(folder)
 
 
-def _entry(item: Item, root: Path) -> Entry:
-    facts = item.facts
-    return Entry(
-        file=item.image,
-        source=str(Path(facts.path).relative_to(root)),
-        size=facts.size,
-        mtime_ns=facts.mtime_ns,
-        sha256=facts.sha256,
-        width=facts.width,
-        height=facts.height,
-        copied=facts.unfinished,
-    )
-
-
-def _place_image(place: Path, facts: ImageFacts) -> None:
-    """A relative link, good wherever the volume is mounted; a copy where Ultralytics would mend the file."""
-    if facts.unfinished:
-        place.write_bytes(complete_jpeg(Path(facts.path).read_bytes()))
+def place_image(place: Path, facts: ImageFacts, plan: SetPlan, link_folder: Path | None = None) -> None:
+    """A copy, or a relative link that is good wherever the volume is mounted, once it lies in `link_folder`
+    (default: where it is made)."""
+    if plan.is_copied(facts):
+        copy_image(place, facts, plan.tree_of(facts))
     else:
-        place.symlink_to(os.path.relpath(facts.path, place.parent))
+        place.symlink_to(os.path.relpath(facts.path, link_folder or place.parent))
 
 
-def _relink(folder: Path, manifest: Manifest, plan: SetPlan, root: Path) -> None:
-    """Points links whose source changed since to this plan's image of the same content."""
+def mend_set(folder: Path, manifest: Manifest, plan: SetPlan, report: Report) -> None:
+    """Replaces what is not as the manifest says by this plan's image of the same content, and links by copies
+    where the plan asks for these.
+
+    All new files are made aside and synced before the first is renamed into its place, so a full disk or a
+    kill leaves the set as it was; readers see the old or the new file, of one content.
+    """
     by_file = {item.image: item for item in plan.items}
-    entries = []
-    changed = False
-    for entry in manifest.images:
-        item = by_file.get(entry.file)
-        if item is not None and not entry.copied and is_changed(entry, root):
-            place = folder / entry.file
-            temporary = place.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}")
-            temporary.symlink_to(os.path.relpath(item.facts.path, place.parent))
-            temporary.replace(place)
-            entry = _entry(item, root)
-            changed = True
-        entries.append(entry)
-    if changed:
-        for cache in folder.glob("labels/*.cache"):
-            cache.unlink(
-                missing_ok=True
-            )  # keyed by times of change; the next one is written with the new ones
-        write_atomic(
-            folder / FILE_NAME, json.dumps(manifest.model_copy(update={"images": entries}).to_wire())
-        )
+    wanted = [
+        by_file[entry.file]
+        for entry in manifest.images
+        if entry.file in by_file and (is_damaged(entry, folder, plan.volume.root) or _is_short(entry, plan))
+    ]
+    if not wanted:
+        return
+    aside = _temporary(folder.parent, folder.name)
+    aside.mkdir()
+    try:
+        check_room(aside, (item.facts for item in wanted if plan.is_copied(item.facts)))
+
+        def place(numbered: tuple[int, Item]) -> None:
+            number, item = numbered
+            place_image(aside / str(number), item.facts, plan, (folder / item.image).parent)
+
+        for _ in map_parallel(place, list(enumerate(wanted)), cpus() * 4, "convert", report):
+            pass
+        os.sync()
+        for number, item in enumerate(wanted):
+            (aside / str(number)).replace(folder / item.image)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    new = {item.image: plan.entry(item) for item in wanted}
+    images = [new.get(entry.file, entry) for entry in manifest.images]
+    for cache in folder.glob("labels/*.cache"):
+        cache.unlink(missing_ok=True)  # keyed by times of change; the next one is written with the new ones
+    write_atomic(folder / FILE_NAME, json.dumps(manifest.model_copy(update={"images": images}).to_wire()))
+
+
+def _is_short(entry: Entry, plan: SetPlan) -> bool:
+    return plan.copy_images and not entry.copied

@@ -46,7 +46,7 @@ _WORDS = {
     "unknownLabel": "boxes left out, label not listed",
     "missingImage": "images left out, file missing",
     "corruptImage": "images left out, file corrupt or not taken by Ultralytics",
-    "outsideVolume": "images left out, link leads out of the data volume",
+    "outsideVolume": "images left out, link leads out of the data volume or image",
     "unsafeName": "images left out, name is no file name",
     "duplicateImage": "images named twice, taken once",
     "duplicateBox": "boxes given twice, taken once",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from yolo_crds.layout import DataVolume
+from pathlib import Path, PurePosixPath
 
 from ..errors import InvalidDataError
 from ..volume import beneath
 from .geometry import Point
+from .tree import Tree
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,8 @@ class Source:
     """Labels are shapes in pixels by class name; otherwise rows of YOLO, or none."""
     why: str = ""
     """What it was taken for that kind by."""
+    tree: Tree = field(default_factory=Tree)
+    """That its files lie in: an archive's are on the data volume, wherever the archive is."""
 
 
 def as_point(raw: object) -> Point | None:
@@ -97,22 +98,28 @@ def as_size(raw: object) -> tuple[float, float] | None:
     return None
 
 
-def find_reference(volume: DataVolume, reference: str, data_field: str) -> Path:
-    """The file or folder that `template.data.<field>` means: a path on the data volume, or the name of a
-    UCD data set below `ucd/`, or of a folder below `datasets/`.
+def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
+    """The file or folder that `template.data.<field>` means: a path in the tree, or the name of a UCD data
+    set below `ucd/`, or of a folder below `datasets/`.
 
-    Raises InvalidDataError, naming the field, when it leads out of the volume or is nowhere.
+    Raises InvalidDataError, naming the field, when it leads out of the tree or is nowhere.
     """
-    tried = volume.places(reference)
+    root = tree.layout.root
+    if tree.image is not None and PurePosixPath(reference.replace("\\", "/")).is_absolute():
+        raise InvalidDataError(
+            f"template.data.{data_field}: {reference!r} is absolute",
+            "with template.data.image give a path within the image, or . for all of it",
+        )
+    tried = tree.layout.places(reference)
     for candidate in tried:
         try:
-            found = beneath(volume.root, candidate)
+            found = beneath(root, candidate)
         except ValueError as error:
             raise InvalidDataError(f"template.data.{data_field}: {error}") from error
         if found.exists():
             return found
-    looked = ", ".join(str(volume.root / candidate) for candidate in tried)
+    looked = ", ".join(str(root / candidate) for candidate in tried)
     raise InvalidDataError(
-        f"template.data.{data_field}: {reference!r} was not found; looked for {looked}",
-        "put the data set there, or name one that is",
+        f"template.data.{data_field}: {reference!r} was not found in {tree}; looked for {looked}",
+        "name a path that the image holds" if tree.image else "put the data set there, or name one that is",
     )
