@@ -1,4 +1,7 @@
-"""`python -m yolo_trainer [CONFIG.json]`: prepare and train one model; see `config.load_config`."""
+"""`python -m yolo_trainer [CONFIG.json]`: prepare and train one model; see `config.load_config`.
+
+`python -m yolo_trainer data …` looks after prepared data sets; see `inventory.command`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 
 from .config import load_config
 from .errors import TrainerError
+from .inventory import command
 from .outcome import Outcome
 from .results import build_refusal, write_termination_message
 from .supervisor import StopSignal, Supervisor
@@ -13,6 +17,8 @@ from .supervisor import StopSignal, Supervisor
 
 def main() -> int:
     """The exit code, one of `trainer.ExitCode`."""
+    if sys.argv[1:2] == ["data"]:
+        return command.main(sys.argv[2:])
     stop = StopSignal()
     stop.install()
     try:

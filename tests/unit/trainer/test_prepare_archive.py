@@ -37,9 +37,8 @@ def export(world: Any, tmp_path: Path) -> Path:
 def unpacked(world: Any) -> list[str]:
     """What lies in the store, hidden notes aside; nothing when an archive was refused."""
     store = world.volume.prepared / ".unpacked"
-    return (
-        sorted(p.name for p in store.iterdir() if not p.name.startswith(".sha256-")) if store.exists() else []
-    )
+    notes = (".sha256-", ".used-")
+    return sorted(p.name for p in store.iterdir() if not p.name.startswith(notes)) if store.exists() else []
 
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

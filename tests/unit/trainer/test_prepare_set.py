@@ -164,7 +164,8 @@ def test_two_prepares_at_once_do_no_harm(world: Any, monkeypatch: pytest.MonkeyP
         thread.join(20)
     assert len({f.folder for f in found}) == 1
     assert len(found) == 2
-    assert [p.name for p in world.volume.prepared.iterdir() if p.name != ".index"] == [found[0].folder.name]
+    assert list(world.volume.prepared.glob("[!.]*")) == [found[0].folder]
+    assert list(world.volume.prepared.glob(".tmp-*")) == []
 
 
 def test_damaged_set_is_built_anew(world: Any) -> None:

@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..errors import DiskFullError, InvalidDataError, volume_errors
+from ..errors import DiskFullError, InvalidDataError, VolumeFailedError, volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .images import REPORT_SECONDS, Report
 from .tree import UNTOLD, Tree
+from .usage import mark_used
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_ENTRIES = 4_000_000
@@ -34,6 +35,7 @@ FREE_BYTES = 64 << 20
 """So much may be unpacked whatever the ratio is."""
 
 _CHUNK = 1 << 20
+_TRIES = 3
 _STAGE = "unpack"
 _MTIME = 946_684_800  # 2000-01-01; the same at every unpacking, since the folder's name is the content
 _JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
@@ -64,23 +66,30 @@ def unpack(path: Path, tree: Tree, store: Path, report: Report) -> Path:
     with volume_errors(store, "write below"):
         store.mkdir(parents=True, exist_ok=True)
         folder = store / _sha256(path, tree, store)
-        if folder.is_dir():
-            return folder
-        temporary = store / f"{TEMPORARY_PREFIX}{folder.name}-{secrets.token_hex(4)}"
-        temporary.mkdir()
-        try:
-            _unpack_into(path, temporary, report)
-            os.sync()  # one for all files, as for a prepared set
-            temporary.rename(folder)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY} or not folder.is_dir():
-                raise
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
+        for _ in range(_TRIES):
+            if not folder.is_dir():
+                _unpack_anew(path, folder, report)
+            mark_used(folder)
+            if folder.is_dir():  # looked at after it was stamped: see `usage`
+                return folder
+    raise VolumeFailedError(f"{folder} was removed {_TRIES} times while it was unpacked")
+
+
+def _unpack_anew(path: Path, folder: Path, report: Report) -> None:
+    temporary = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}-{secrets.token_hex(4)}")
+    temporary.mkdir()
+    try:
+        _unpack_into(path, temporary, report)
+        os.sync()  # one for all files, as for a prepared set
+        temporary.rename(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY} or not folder.is_dir():
             raise
-        fsync_folder(store)
-    return folder
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    fsync_folder(folder.parent)
 
 
 def _sha256(path: Path, tree: Tree, store: Path) -> str:

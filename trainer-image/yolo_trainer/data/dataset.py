@@ -16,7 +16,7 @@ from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
 from ..cgroup import cpus
-from ..errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError, VolumeFailedError, volume_errors
 from .convert import Target, row_lines, shape_lines
 from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
@@ -27,8 +27,10 @@ from .skipped import Skipped
 from .source import Sample, Source, find_reference
 from .summary import summarize
 from .tree import UNTOLD, Tree, open_image
+from .usage import mark_used
 
 _VERSION = 2  # of the rules below; part of the key under which an outcome is remembered
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,21 @@ def prepare_dataset(
         target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
     )
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
-    details = summarize(plan, sources["train"].kind, job.data.train, job.skipped, job.warnings, taken_for)
-    folder = build_set(plan, details, volume.prepared, report)
+    named = job.data.train + (f" in {job.data.image}" if job.data.image else "")
+    details = summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
+    folder = _build(job, plan, details)
     index.remember(key, source_key, details)
     return PreparedSet(folder, details, sources)
+
+
+def _build(job: _Job, plan: SetPlan, details: Details) -> Path:
+    """The folder of the set, stamped as used; made anew if the collector was faster (`usage`)."""
+    for _ in range(_TRIES):
+        folder = build_set(plan, details, job.volume.prepared, job.report)
+        mark_used(folder)
+        if read_manifest(folder) is not None:
+            return folder
+    raise VolumeFailedError(f"{folder} was removed {_TRIES} times while it was prepared")
 
 
 def _open_sources(job: _Job) -> dict[str, Source]:
@@ -186,8 +199,11 @@ def _keys(
 
 
 def _find_whole(job: _Job, details: Details) -> Path | None:
-    """The folder of a set that is as it was prepared, with copies if these are asked for."""
+    """The folder of a set that is as it was prepared, with copies if these are asked for; stamped as used."""
     folder = job.volume.prepared / details.dataset.hash
+    if not folder.is_dir():
+        return None
+    mark_used(folder)  # before the look
     manifest = read_manifest(folder)
     if manifest is None or any(is_damaged(entry, folder, job.volume.root) for entry in manifest.images):
         return None

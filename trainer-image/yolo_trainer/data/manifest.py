@@ -80,6 +80,8 @@ class Details(Lenient):
     """What a person may want to know of a preparation, besides the numbers of `Dataset`."""
 
     dataset: Dataset
+    reference: str = ""
+    """What `template.data.train` named, and in which image."""
     data_yaml: str
     """Name of the data file in the prepared set; empty for classification, which takes the folder."""
     warnings: list[str] = Field(default_factory=list)

@@ -27,12 +27,21 @@ from .copies import check_room, copy_image
 from .images import ImageFacts, Report, map_parallel
 from .manifest import FILE_NAME, Details, Entry, Manifest, is_damaged, read_manifest
 from .tree import Tree
+from .usage import mark_used
 
 DATA_YAML = "data.yaml"
 REPORT = "report.json"
 _LAYOUT = 1  # part of the hash: raise it when the same content is to be laid out anew
-_STALE_SECONDS = 24 * 3600
+STALE_SECONDS = 24 * 3600
+"""Something temporary of this age is of a killed process: none works so long on one set."""
 _HASH_LENGTH = 32  # hex digits; 128 bits
+
+
+def label_of(image: str) -> str | None:
+    """Path of an image's label file in the set; None for classification, which has none."""
+    if not image.startswith("images/"):
+        return None
+    return f"labels/{image.removeprefix('images/').rpartition('.')[0]}.txt"
 
 
 @dataclass(frozen=True)
@@ -58,9 +67,7 @@ class Item:
     @property
     def label(self) -> str | None:
         """Path of the label file in the set; None for classification."""
-        if self.class_name is not None:
-            return None
-        return f"labels/{self.split}/{self.name.rpartition('.')[0]}.txt"
+        return label_of(self.image)
 
     @property
     def text(self) -> str:
@@ -141,6 +148,8 @@ def build_set(plan: SetPlan, details: Details, prepared: Path, report: Report) -
     with volume_errors(prepared, "write below"):
         prepared.mkdir(parents=True, exist_ok=True)
         collect_stale(prepared)
+        if folder.exists():
+            mark_used(folder)  # before it is mended: see there
         if (manifest := read_manifest(folder)) is not None:
             mend_set(folder, manifest, plan, report)
             return folder
@@ -167,7 +176,7 @@ def collect_stale(prepared: Path) -> None:
     """Removes what killed prepares left behind a day ago or earlier."""
     for path in prepared.glob(f"{TEMPORARY_PREFIX}*"):
         try:
-            is_old = time.time() - path.lstat().st_mtime > _STALE_SECONDS
+            is_old = time.time() - path.lstat().st_mtime > STALE_SECONDS
         except FileNotFoundError:
             continue
         if is_old:

@@ -51,6 +51,7 @@ def summarize(
     )
     return Details(
         dataset=dataset,
+        reference=reference,
         data_yaml="" if plan.is_classification else DATA_YAML,
         warnings=[*warnings, *_warnings(plan, dataset), *skipped.sentences()],
         skipped_names=skipped.names,
