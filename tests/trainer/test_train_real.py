@@ -6,6 +6,8 @@ import csv
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,21 @@ def test_training_without_the_gpu_it_asked_for_fails(volumes: Volumes, tmp_path:
 
     assert training.process.returncode == 5
     assert volumes.result().reason is Reason.NO_ACCELERATOR
+
+
+def test_training_on_an_image_needs_it_no_more(volumes: Volumes, tmp_path: Path) -> None:
+    image = tmp_path / "dataset"
+    (volumes.data / "datasets/toy").rename(image)
+    template = {"data": {"train": ".", "image": "registry.example.org/toy:v1"}, "epochs": 1}
+    prepared = run(volumes.config(template, stage="prepare", artifactDir=str(image)), tmp_path)
+    assert prepared.process.returncode == 0, prepared.output
+    image.rename(tmp_path / "unmounted")
+    training = run(volumes.config(template, stage="train"), tmp_path)
+    assert training.process.returncode == 0, training.output
+
+    commands = ["ls"], ["verify", "--content"], ["gc", "--older-than", "1d"]
+    where = ["--data-dir", str(volumes.data), "--runs-dir", str(volumes.runs)]
+    for command in commands:
+        data = [sys.executable, "-m", "yolo_trainer", "data", *command, *where]
+        found = subprocess.run(data, check=True, capture_output=True, text=True)
+        assert {"ls": "toy r1a1", "verify": "whole, 24 images", "gc": "0 B freed"}[command[0]] in found.stdout

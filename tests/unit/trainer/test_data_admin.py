@@ -1,4 +1,4 @@
-"""`python -m yolo_trainer data ls|verify|gc`: what is told, what is removed, and above all what is not."""
+"""`python -m yolo_trainer data ls|verify`: what is told of prepared sets; and the command line."""
 
 import json
 import os
@@ -13,58 +13,15 @@ from typing import Any
 
 import pytest
 
-from dataset_writers import pack_zip
-from yolo_crds.meta import Stage
-from yolo_crds.training import Data
+from prepared_sets import age, end, make, run, train, zipped
 from yolo_trainer import __main__ as program
-from yolo_trainer.data.dataset import prepare_dataset
 from yolo_trainer.data.usage import stamp_of
-from yolo_trainer.inventory import collect as collecting
 from yolo_trainer.inventory import command
-from yolo_trainer.prepare import prepare as prepare_stage
 from yolo_trainer.sizes import bytes_text, parse_span, span_text
-
-DAY = 86_400.0
-
-
-def run(world: Any, *arguments: str) -> int:
-    return command.main([*arguments, "--data-dir", str(world.data), "--runs-dir", str(world.runs)])
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
-
-
-def make(world: Any, train: str = "many", **data: object) -> Path:
-    """A prepared set that no run uses."""
-    given = Data.model_validate({"train": train, "labels": ["a"], **data})
-    return prepare_dataset(world.volume, given, "detect", world.report).folder
-
-
-def train(world: Any, model: str = "demo", **config: Any) -> Path:
-    """A prepared set that the model's newest attempt holds."""
-    data = {"train": "many", "labels": ["a"], **config.pop("data", {})}
-    given = world.config(data=data, **config).model_copy(update={"model_name": model, "uid": f"{model}-uid"})
-    prepared = prepare_stage(given, world.report)
-    assert prepared.dataset is not None
-    folder: Path = world.volume.prepared / prepared.dataset.hash
-    return folder
-
-
-def end(world: Any, model: str = "demo", exit_code: int = 0, stage: Stage = Stage.TRAIN) -> None:
-    """Writes the result of the model's only attempt."""
-    (attempt,) = (world.runs / "train" / model / ".attempts").iterdir()
-    given = json.loads((attempt / "prepare.json").read_text())
-    same = {key: given[key] for key in ("uid", "run", "attempt")}
-    (attempt / "result.json").write_text(json.dumps({**same, "stage": stage, "exitCode": exit_code}))
-
-
-def age(world: Any, days: float = 60) -> None:
-    """Lets all that lies below `prepared/` and all attempts be so old."""
-    then = time.time() - days * DAY
-    for root in (world.volume.prepared, world.runs):
-        for path in [root, *root.rglob("*")]:
-            os.utime(path, (then, then), follow_symlinks=False)
 
 
 @pytest.fixture
@@ -73,20 +30,6 @@ def runs(world: Any) -> Path:
     folder: Path = world.runs / "train"
     folder.mkdir()
     return folder
-
-
-def zipped(world: Any, name: str = "demo") -> None:
-    """An archive of one labelled image and a background."""
-    made = world.data.with_name(f"made-{name}")
-    for file, shade in (("images/a.png", 3), ("images/b.png", len(name))):
-        made_file = world.image(f"../{made.name}/{file}", shade=shade)
-    (made / "labels").mkdir()
-    (made / "labels/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-    assert made_file.is_file()
-    pack_zip(made, world.data / f"datasets/{name}.zip")
-
-
-# ls
 
 
 def test_ls_tells_all_that_is_there(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,206 +186,6 @@ def test_verify_of_an_unknown_set(
     make(world, labels=["a", "b"])
     assert run(world, "verify", name) == 2
     assert want in capsys.readouterr().err
-
-
-# gc
-
-
-def test_gc_removes_what_was_not_used_for_long(
-    world: Any, runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    world.many(count=3)
-    zipped(world)
-    old, archived = make(world), make(world, "demo.zip")
-    fetched = world.text("prepared/.fetched/ucd/far.json", "{}")
-    age(world)
-    new = make(world, seed=3, labels=["a", "b"])
-    before = world.snapshot(world.data)
-    assert run(world, "gc", "--older-than", "30d", "--dry-run") == 0
-    assert told(capsys).count("would remove") == 4
-    assert world.snapshot(world.data) == before
-    assert run(world, "gc", "--older-than", "30d") == 0
-    out = told(capsys)
-    assert f"removed set {old.name} (" in out
-    assert "used 60 d ago)" in out
-    assert "removed archive" in out
-    assert out.splitlines()[-1].endswith(" freed")
-    assert [path for path in (old, archived, fetched) if path.exists()] == []
-    assert new.is_dir()
-    assert list(world.volume.unpacked.glob("[!.]*")) == []
-    left = {p.name for p in world.volume.prepared.iterdir()}
-    assert left == {new.name, stamp_of(new).name, ".index", ".unpacked", ".fetched"}
-    assert len(list(world.volume.index.iterdir())) == 2  # of the set that stays
-    assert make(world).is_dir()
-
-
-def test_gc_writes_nowhere_but_below_prepared(world: Any, runs: Path) -> None:
-    world.many(count=3)
-    make(world)
-    age(world)
-    outside = [world.data / name for name in ("img_cache", "ucd", "datasets", "weights")]
-    before = [world.snapshot(folder) for folder in outside]
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert [world.snapshot(folder) for folder in outside] == before
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "stage", "collected"),
-    [
-        (None, None, False),
-        (143, Stage.TRAIN, False),  # its queue may let it in again
-        (0, Stage.PREPARE, False),  # and now it waits for a GPU
-        (0, Stage.TRAIN, True),
-        (4, Stage.TRAIN, True),
-        (6, Stage.PREPARE, True),
-    ],
-)
-def test_gc_keeps_what_an_attempt_may_train_on(
-    world: Any, exit_code: int | None, stage: Stage | None, collected: bool
-) -> None:
-    world.many(count=3)
-    folder = train(world)
-    if exit_code is not None and stage is not None:
-        end(world, exit_code=exit_code, stage=stage)
-    age(world)
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert folder.exists() is not collected
-
-
-def test_gc_keeps_what_an_attempt_ended_with_lately(world: Any) -> None:
-    world.many(count=3)
-    folder = train(world)
-    age(world)
-    end(world)
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert folder.is_dir()
-
-
-def test_attempt_whose_run_folder_another_has_holds_nothing(world: Any) -> None:
-    world.many(count=3)
-    first = train(world, data={"seed": 1})
-    second = train(world, attempt=2, data={"seed": 2, "labels": ["a", "b"]})
-    age(world)
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert not first.exists()
-    assert second.is_dir()
-
-
-def test_gc_keeps_archives_and_sets_that_links_lead_into(world: Any, runs: Path) -> None:
-    zipped(world, "demo")
-    zipped(world, "other")
-    archived, other = make(world, "demo.zip"), make(world, "other.zip")
-    world.many(count=3)
-    copied = make(world, copyImages=True)
-    built_on = make(world, f"prepared/{copied.name}/data.yaml", labels=[])
-    assert {p.resolve().parents[2] for p in built_on.rglob("*.jpg")} == {copied.resolve()}
-    age(world)
-    now = time.time()
-    for folder in (archived, built_on):
-        os.utime(stamp_of(folder), (now, now))
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert copied.is_dir()
-    assert not other.exists()
-    assert len(list(world.volume.unpacked.glob("[!.]*"))) == 1
-    assert all(p.is_file() for folder in (archived, built_on) for p in folder.rglob("images/*/*"))
-
-
-def test_gc_keeps_archives_while_it_is_not_known_who_needs_them(world: Any, runs: Path) -> None:
-    zipped(world)
-    folder = make(world, "demo.zip")
-    age(world)
-    (folder / "manifest.json").write_text("{")
-    now = time.time()
-    os.utime(stamp_of(folder), (now, now))
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert len(list(world.volume.unpacked.glob("[!.]*"))) == 1
-
-
-def test_gc_removes_leftovers_of_a_day(world: Any, runs: Path) -> None:
-    world.many(count=3)
-    make(world)
-    places = [world.volume.prepared, world.volume.index, world.volume.fetched / "archives"]
-    for place in places:
-        place.mkdir(parents=True, exist_ok=True)
-        (place / ".tmp-old").write_text("x")
-        os.utime(place / ".tmp-old", (1, 1))
-        (place / ".tmp-new").mkdir()
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert [sorted(p.name for p in place.glob(".tmp-*")) for place in places] == [[".tmp-new"]] * 3
-
-
-def test_gc_follows_no_link_and_leaves_what_is_not_ours(world: Any, runs: Path, tmp_path: Path) -> None:
-    world.many(count=3)
-    folder = make(world)
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(folder, elsewhere / "set", symlinks=True)
-    shutil.copytree(folder, elsewhere / ("c" * 64), symlinks=True)
-    (elsewhere / ".tmp-x").mkdir()
-    prepared = world.volume.prepared
-    (prepared / ("a" * 32)).symlink_to(elsewhere / "set")
-    (prepared / ".unpacked").symlink_to(elsewhere)
-    (prepared / ".fetched").mkdir()
-    (prepared / ".fetched/ucd").symlink_to(elsewhere)
-    (prepared / "notes of mine").mkdir()
-    (folder / "images/train/out").symlink_to(elsewhere)
-    age(world)
-    os.utime(elsewhere / ".tmp-x", (1, 1))
-    before = world.snapshot(elsewhere)
-    assert run(world, "gc", "--older-than", "30d") == 0
-    assert not folder.exists()
-    assert world.snapshot(elsewhere) == before
-    assert (prepared / ("a" * 32)).is_symlink()
-    assert (prepared / "notes of mine").is_dir()
-
-
-def test_prepared_that_is_a_link_is_refused(
-    world: Any, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    world.volume.prepared.symlink_to(tmp_path / "elsewhere")
-    assert run(world, "gc", "--older-than", "30d") == 3
-    assert "is a link, which is not followed" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("how", ["missing", "no run volume", "torn"])
-def test_gc_removes_nothing_while_it_is_not_known_what_is_used(
-    world: Any, capsys: pytest.CaptureFixture[str], how: str
-) -> None:
-    world.many(count=3)
-    make(world, seed=9)
-    folder = train(world)
-    age(world)
-    if how == "torn":
-        (prepared,) = world.runs.glob("train/*/.attempts/*/prepare.json")
-        prepared.write_text("{")
-    else:
-        shutil.rmtree(world.runs if how == "missing" else world.runs / "train")
-    before = world.snapshot(world.volume.prepared)
-    assert run(world, "gc", "--older-than", "30d") == (4 if how == "torn" else 2)
-    assert "is not known which set" in capsys.readouterr().err
-    assert world.snapshot(world.volume.prepared) == before
-    assert run(world, "gc", "--older-than", "30d", "--no-runs") == 0
-    assert not folder.exists()
-
-
-def test_gc_tells_what_it_cannot_remove_and_goes_on(
-    world: Any, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.many(count=3)
-    first, second = sorted([make(world), make(world, labels=["a", "b"])])
-    age(world)
-    removed = collecting.Removal.run
-
-    def refuse(removal: collecting.Removal) -> bool:
-        if removal._path == first:
-            raise PermissionError(13, "Permission denied")
-        return removed(removal)
-
-    monkeypatch.setattr(collecting.Removal, "run", refuse)
-    assert run(world, "gc", "--older-than", "30d") == 4
-    assert f"cannot remove set {first}: Permission denied" in capsys.readouterr().err
-    assert first.is_dir()
-    assert not second.exists()
 
 
 # The command line

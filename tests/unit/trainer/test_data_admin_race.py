@@ -3,7 +3,6 @@
 import itertools
 import os
 import shutil
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from dataset_writers import pack_zip
+from prepared_sets import DAY, age
 from yolo_crds.training import Data
 from yolo_trainer.data import archive, dataset, prepared_set
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
@@ -20,18 +20,10 @@ from yolo_trainer.errors import VolumeFailedError
 from yolo_trainer.inventory.collect import Removal, collect
 from yolo_trainer.inventory.survey import Stored, list_fetched, list_sets, list_unpacked
 
-DAY = 86_400.0
-
 
 def prepare(world: Any, train: str = "many", **data: object) -> PreparedSet:
     given = Data.model_validate({"train": train, "labels": ["a"], **data})
     return prepare_dataset(world.volume, given, "detect", world.report)
-
-
-def age(world: Any) -> None:
-    then = time.time() - 60 * DAY
-    for path in [*world.volume.prepared.rglob("*")]:
-        os.utime(path, (then, then), follow_symlinks=False)
 
 
 def assert_whole(world: Any, found: PreparedSet) -> None:

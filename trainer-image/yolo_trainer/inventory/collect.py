@@ -128,10 +128,10 @@ def collect(
         if now - fetched.last_used > older_than:
             yield from _take("fetched", fetched, dry_run)
     for path in list_leftovers(volume, now):
-        yield from _attempt("leftover", path, partial(remove, path), None, dry_run)
+        yield from _finish("leftover", path, partial(remove, path), None, dry_run)
     orphans = [path for path, is_there in list_remembered(volume).items() if not is_there]
     for path in [*orphans, *list_stale_stamps(volume, now)]:
-        yield from _attempt("remembered", path, partial(remove, path), None, dry_run)
+        yield from _finish("remembered", path, partial(remove, path), None, dry_run)
 
 
 def needed_sets(sets: Sequence[StoredSet], since: float) -> list[StoredSet]:
@@ -150,19 +150,16 @@ def _needed_by(sets: Sequence[StoredSet]) -> set[Path]:
 
 
 def _take(what: str, stored: Stored, dry_run: bool) -> Iterator[Collected]:
-    return _attempt(what, stored.path, Removal(stored).run, stored.last_used, dry_run)
+    return _finish(what, stored.path, Removal(stored).run, stored.last_used, dry_run)
 
 
-def _attempt(
+def _finish(
     what: str, path: Path, work: Callable[[], object], last_used: float | None, dry_run: bool
 ) -> Iterator[Collected]:
     """What came of removing one thing; nothing when it was used meanwhile or is gone."""
-    size = 0
+    size = own_bytes(path)
     try:
-        size = own_bytes(path)
         if dry_run or work() is not False:
             yield Collected(what, path, size, last_used)
-    except FileNotFoundError:
-        return
     except OSError as error:
         yield Collected(what, path, size, last_used, error.strerror or str(error))

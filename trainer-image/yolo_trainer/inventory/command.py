@@ -16,7 +16,7 @@ from pathlib import Path
 from yolo_crds.layout import DATA_DIR, RUNS_DIR, DataVolume
 from yolo_crds.trainer import ExitCode
 
-from ..errors import TrainerError
+from ..errors import TrainerError, volume_errors
 from ..sizes import bytes_text, parse_span, span_text
 from .check import check_set, choose
 from .collect import collect
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     """The exit code; `arguments` are those after `data`."""
     options = build_parser().parse_args(arguments)
     try:
-        return int(options.command(options, DataVolume(options.data_dir)))
+        with volume_errors(options.data_dir, "look through"):
+            return int(options.command(options, DataVolume(options.data_dir)))
     except TrainerError as error:
         print(f"ERROR {error.message}", file=sys.stderr)
         return int(error.exit_code)

@@ -15,6 +15,7 @@ from .survey import (
     Stored,
     StoredSet,
     check_prepared,
+    last_changed,
     list_fetched,
     list_leftovers,
     list_remembered,
@@ -88,7 +89,7 @@ def _row(stored: Stored) -> Row:
 
 
 def _leftover(path: Path) -> Row:
-    return Row(name=path.name, own_bytes=own_bytes(path), last_used=path.lstat().st_mtime)
+    return Row(name=path.name, own_bytes=own_bytes(path), last_used=last_changed(path))
 
 
 def _set_row(stored: StoredSet, volume: DataVolume) -> Row:

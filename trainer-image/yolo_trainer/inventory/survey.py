@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolo_crds.layout import DataVolume
@@ -96,17 +96,24 @@ def list_unpacked(volume: DataVolume) -> list[Stored]:
 
 
 def list_fetched(volume: DataVolume) -> list[Stored]:
-    """What came over the network: the entries of each folder of `.fetched`."""
-    kinds = _entries(volume.fetched)
-    found = (path for kind in kinds if not kind.is_symlink() and kind.is_dir() for path in _entries(kind))
-    return [_stored(path) for path in found if not path.name.startswith(".")]
+    """What came over the network: the entries of each folder of `.fetched`, files and folders.
+
+    A folder is used when anything in it is written, such as a note that its server confirmed a file.
+    """
+    found = []
+    for path in (path for kind in _entries(volume.fetched) for path in _entries(kind)):
+        if not path.name.startswith("."):
+            stored = _stored(path)
+            last = max([stored.last_used, *(last_changed(inner) for inner in _entries(path))])
+            found.append(replace(stored, last_used=last))
+    return found
 
 
 def list_leftovers(volume: DataVolume, now: float) -> list[Path]:
     """What killed prepares and collectors left a day ago or earlier; younger ones may be at work."""
     stores = [volume.prepared, volume.unpacked, volume.index, volume.fetched, *_entries(volume.fetched)]
     found = (path for store in stores for path in _entries(store) if path.name.startswith(TEMPORARY_PREFIX))
-    return [path for path in found if now - _changed(path) > STALE_SECONDS]
+    return [path for path in found if now - last_changed(path) > STALE_SECONDS]
 
 
 def list_remembered(volume: DataVolume) -> dict[Path, bool]:
@@ -129,25 +136,32 @@ def list_stale_stamps(volume: DataVolume, now: float) -> list[Path]:
         path
         for path in stamps
         if not path.with_name(path.name.removeprefix(STAMP_PREFIX)).exists()
-        and now - _changed(path) > STALE_SECONDS
+        and now - last_changed(path) > STALE_SECONDS
     ]
 
 
 def own_bytes(path: Path) -> int:
     """What the disk would have more without it: links cost nothing."""
     if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_blocks * _BLOCK
-    files = (os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names)  # noqa: PTH118
-    return sum(os.lstat(file).st_blocks * _BLOCK for file in files)
+        return _blocks(str(path))
+    return sum(_blocks(f"{parent}/{name}") for parent, _, names in os.walk(path) for name in names)
+
+
+def _blocks(path: str) -> int:
+    """Bytes of a file's blocks; none of one that is gone by now."""
+    try:
+        return os.lstat(path).st_blocks * _BLOCK
+    except FileNotFoundError:
+        return 0
 
 
 def _stored(path: Path) -> Stored:
     stamp = read_stamp(path)
-    return Stored(path, stamp, max(_changed(path), (stamp or 0) / 1e9))
+    return Stored(path, stamp, max(last_changed(path), (stamp or 0) / 1e9))
 
 
-def _changed(path: Path) -> float:
-    """Of something that is gone by now: this moment."""
+def last_changed(path: Path) -> float:
+    """When a file or folder changed, Unix seconds; of one that is gone by now: this moment."""
     try:
         return path.lstat().st_mtime
     except FileNotFoundError:
