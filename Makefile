@@ -34,7 +34,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test images programs
+.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -67,6 +67,8 @@ test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
 	@$(PY) -m pytest tests/e2e --ignore-glob='*/test_cluster_*' -q --durations=10
+bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (5 minutes, idle machine)
+	@$(PY) -m bench.cluster
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
 	@$(MAKE) check
 	@$(MAKE) -j2 programs images
