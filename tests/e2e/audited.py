@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster.audit import WRITES, entries
 
 _OURS = ("yolotrainings", "jobs")
+_FACADE = "system:serviceaccount:yolo:yolo-api"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,19 @@ class Audit:
             and entry.user.startswith("system:serviceaccount:yolo:yolo-")
             and ours.fullmatch(entry.name)
             and entry.code < 300
+        )
+
+    @property
+    def end(self) -> int:
+        """How long the log is now, in bytes."""
+        return self.log.stat().st_size
+
+    def facade_calls(self, since: int = 0) -> Counter[str]:
+        """`verb resource` → number of the façade's requests that are told after byte `since` of the log."""
+        return Counter(
+            f"{entry.verb} {entry.resource}"
+            for entry in entries(self.log, offset=since)
+            if entry.user == _FACADE
         )
 
     def stages(self, name: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -75,7 +76,22 @@ DNS_ONLY = {
 }
 
 
-@pytest.fixture
+# Pods of one training that work together: each other and nobody else, whatever their node.
+GANG = {"yolo.training/training": "gang"}
+GANG_ONLY = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "gang-only"},
+    "spec": {
+        "podSelector": {"matchLabels": GANG},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": GANG}}]}],
+        "egress": [{"to": [{"podSelector": {"matchLabels": GANG}}]}],
+    },
+}
+
+
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     cluster = Cluster(NAME)
     cluster.down()
@@ -111,7 +127,13 @@ def _address(cluster: Cluster, pod: str) -> str:
     return cluster.kubectl("get", "pod", pod, "-o", "jsonpath={.status.podIP}") + f":{PORT}"
 
 
+def _reach(cluster: Cluster, pod: str, *targets: str) -> list[str]:
+    """Which of these a pod can reach: host:port, or a name to look up."""
+    return cluster.kubectl("exec", pod, "--", "python", "-c", REACH, *targets).split()
+
+
 def test_policies_are_enforced(cluster: Cluster) -> None:
+    reach = partial(_reach, cluster)
     image = cluster.load(images.build(["api"])["api"])
     servers = {"near": "node-1", "far": "node-2", "plain": "node-1"}
     pods = [_pod(name, image, SERVER, node=node, labels={}) for name, node in servers.items()]
@@ -119,9 +141,6 @@ def test_policies_are_enforced(cluster: Cluster) -> None:
     cluster.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     near, far, training = (_address(cluster, name) for name in ("near", "far", "training"))
     others = sorted([near, far, API, f"{API}:443"])
-
-    def reach(pod: str, *targets: str) -> list[str]:
-        return cluster.kubectl("exec", pod, "--", "python", "-c", REACH, *targets).split()
 
     assert reach("training", *others) == others
     assert reach("plain", *others, training) == sorted([*others, training])
@@ -156,3 +175,23 @@ def test_policies_are_enforced(cluster: Cluster) -> None:
     wait_for("the further policy's rules", lambda: reach("training", *others) == [API], 10)
     cluster.kubectl("delete", "networkpolicy", "--all")
     wait_for("no rules", lambda: reach("training", *others) == others, 10)
+
+
+def test_gang_pods_reach_each_other_and_nobody_else(cluster: Cluster) -> None:
+    image = cluster.load(images.build(["api"])["api"])
+    ranks = {"rank-0": "node-1", "rank-1": "node-2"}
+    gang = [_pod(name, image, SERVER, node=node, labels=GANG) for name, node in ranks.items()]
+    _apply(cluster, *gang, _pod("stranger", image, SERVER, node="node-1", labels={}))
+    names = (*ranks, "stranger")
+    cluster.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in names), "--timeout=60s")
+    addresses = {name: _address(cluster, name) for name in names}
+
+    def reached() -> dict[str, list[str]]:
+        """Pod → whom it reaches."""
+        found = {name: _reach(cluster, name, *addresses.values()) for name in names}
+        return {name: [other for other in names if addresses[other] in found[name]] for name in names}
+
+    assert reached() == {name: list(names) for name in names}
+    _apply(cluster, GANG_ONLY)
+    want = {"rank-0": list(ranks), "rank-1": list(ranks), "stranger": ["stranger"]}
+    wait_for("the gang's rules on both nodes", lambda: reached() == want, 20)

@@ -204,7 +204,7 @@ def test_memory_limit_is_named_as_oom(system: System) -> None:
     assert "memory" in failure["hint"]
 
 
-def test_writes_of_one_training_stay_within_the_budget(client: OldClient, audit: Audit) -> None:
+def test_writes_of_one_training_are_few_and_reads_cost_none(client: OldClient, audit: Audit) -> None:
     client.start(**SMALL, model_name="e2e-writes", epochs=2)
     assert _finish(client, "e2e-writes")["phase"] == "Succeeded"
     writes = audit.writes("e2e-writes")
@@ -213,3 +213,11 @@ def test_writes_of_one_training_stay_within_the_budget(client: OldClient, audit:
     assert writes.pop("patch yolotrainings/status") <= 16
     assert writes.pop("delete jobs") == 2
     assert writes == {}
+
+    assert audit.facade_calls()["create yolotrainings"] >= 1
+    before = audit.end
+    for path in ("/status", "/cache_info", "/train_info/e2e-writes", "/get_train_process/e2e-writes"):
+        client.get(path)
+    told = audit.facade_calls(since=before)
+    told.pop("watch yolotrainings", None)  # ends once a minute
+    assert told == {}, "what clients read costs no call"
