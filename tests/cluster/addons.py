@@ -16,7 +16,7 @@ OWNER = 1000  # uid and gid that the project's pods run as
 Manifest = dict[str, Any]
 
 COREFILE = """\
-.:1053 {
+.:53 {
     errors
     health :8080
     ready :8181
@@ -148,8 +148,8 @@ def _dns(addresses: Addresses, tolerations: Sequence[Manifest]) -> list[Manifest
                 "clusterIP": addresses.service(10),
                 "selector": labels,
                 "ports": [
-                    {"name": "dns", "port": 53, "targetPort": 1053, "protocol": "UDP"},
-                    {"name": "dns-tcp", "port": 53, "targetPort": 1053, "protocol": "TCP"},
+                    {"name": "dns", "port": 53, "protocol": "UDP"},
+                    {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
                 ],
             },
         },
