@@ -58,6 +58,8 @@ class Reason(StrEnum):
     # the pod cannot start
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    DATA_IMAGE_FAILED = "DataImageFailed"
+    DATA_IMAGE_NOT_MOUNTED = "DataImageNotMounted"
     VOLUME_FAILED = "VolumeFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
@@ -95,6 +97,10 @@ HINTS: dict[Reason, str] = {
     Reason.LEGACY_CHECKPOINT: "checkpoints of the YOLOv5 repository cannot be resumed; start a new training",
     Reason.UNSCHEDULABLE: "lower spec.template.resources, free the named resource, or add a node that has it",
     Reason.IMAGE_PULL_FAILED: "check the image's name and tag and the pull secrets in the Helm values",
+    Reason.DATA_IMAGE_FAILED: "check spec.template.data.image: its registry, name and tag, and the pull "
+    "secrets in the Helm values; then raise spec.run",
+    Reason.DATA_IMAGE_NOT_MOUNTED: "image volumes need containerd 2.1 or CRI-O 1.31 on the node and "
+    "Kubernetes 1.35 (1.33 with the feature gate ImageVolume); else put the data set onto the data volume",
     Reason.VOLUME_FAILED: "check that both claims exist in this namespace and are bound",
     Reason.QUOTA_EXCEEDED: "wait for quota, raise it, or lower spec.template.resources",
     Reason.FORBIDDEN: "correct what the message names (a RuntimeClass or PriorityClass that does not "

@@ -45,6 +45,15 @@ _MODEL_NAME_RULE = {
     "message": "a model name has letters, digits, '.', '_', '-' and blanks, no blank or dot at either end, "
     "and no '..'",
 }
+_PATHS_WITHIN_IMAGE = [
+    {
+        "rule": f"!has(self.image) || {absent}!self.{field}.matches('^/|://')",
+        "message": f"with data.image, {field} is a path within the image, such as '.' or "
+        "'coco/instances.json': neither an absolute path nor a URL",
+        "fieldPath": f".{field}",
+    }
+    for field, absent in (("train", ""), ("val", "!has(self.val) || "))
+]
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Model", "type": "string", "jsonPath": ".spec.template.model"},
@@ -64,6 +73,8 @@ def build_crd() -> Schema:
     spec = structural_schema(Spec)
     spec["x-kubernetes-validations"] = _TRANSITION_RULES
     spec["properties"]["modelName"]["x-kubernetes-validations"] = [_MODEL_NAME_RULE]
+    data = spec["properties"]["template"]["properties"]["data"]
+    data["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
     status = structural_schema(Status)
     status["properties"]["conditions"] |= {
         "x-kubernetes-list-type": "map",

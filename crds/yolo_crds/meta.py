@@ -20,7 +20,7 @@ LABEL_RUN = f"{GROUP}/run"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_STAGE = f"{GROUP}/stage"
 LABEL_EGRESS = f"{GROUP}/egress"
-"""Class of network egress of a pod: `none` unless something asked for more."""
+"""The `Egress` of a pod, by which the chart's NetworkPolicies select it."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "yolo-operator"
 ANNOTATION_MODEL_NAME = f"{GROUP}/model-name"
@@ -45,6 +45,14 @@ class Stage(StrEnum):
 
     PREPARE = "prepare"
     TRAIN = "train"
+
+
+class Egress(StrEnum):
+    """What a training pod may reach over the network."""
+
+    NONE = "none"
+    FETCH = "fetch"
+    """What prepare may fetch from: the installer's UCD server, the web where archives are allowed."""
 
 
 def normalize_model_name(raw: str) -> str:

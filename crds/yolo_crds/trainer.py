@@ -4,14 +4,15 @@ a termination message, an exit code, and files on the run volume.
 
 import json
 from enum import IntEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from .base import Lenient, Model
 from .conditions import Reason
 from .meta import Stage
 from .status import Best, Dataset, Weights
-from .training import Template
+from .training import Data, Template
 
 PROGRESS_PREFIX = "YOLO-PROGRESS "
 PROGRESS_VERSION = 1
@@ -57,7 +58,7 @@ EXIT_REASONS: dict[ExitCode, Reason] = {
 class Fetch(Model):
     """What prepare may fetch over the network: the installer's choice."""
 
-    ucd_server: str | None = None
+    ucd_server: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None = None
     """Base URL of a UCD server, `http://host:port`: data sets by name and images that the volume lacks."""
     archives: bool = False
     """Take `https://` URLs of archives in `data.train` and `data.val`."""
@@ -67,6 +68,10 @@ class Fetch(Model):
     """Downloads of images at a time."""
     max_image_bytes: int = Field(default=64 << 20, ge=1)
     max_archive_bytes: int = Field(default=100 << 30, ge=1)
+
+    def is_wanted_for(self, data: Data) -> bool:
+        """Whether prepare may have to reach the network for this data set."""
+        return self.ucd_server is not None or (self.archives and data.from_web)
 
 
 class TrainerConfig(Model):

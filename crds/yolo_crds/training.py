@@ -9,7 +9,8 @@ from .meta import API_VERSION, KIND, normalize_model_name, object_name
 from .status import Status
 
 # Bounds keep the object small and the CEL transition rule within the API server's cost limit.
-Path_ = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+DataReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+"""A path or name, or a URL with its signature."""
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Quantity = Annotated[
@@ -26,13 +27,19 @@ _DEFAULTED: dict[str, JsonValue] = {"default": {}}
 Task = Literal["detect", "segment", "semantic", "depth", "classify", "pose", "obb"]
 
 
+def is_url(reference: str) -> bool:
+    """Whether a data set's name is a URL; which ones are fetched is for prepare to say."""
+    return "://" in reference
+
+
 class Data(Model):
     """The labelled images. Paths are absolute, or relative to the data volume's root."""
 
-    train: Path_
+    train: DataReference
     """What to train on: UCD data set (a name below `ucd/`, or a path to its .json or .uci), YOLO folder or
-    data.yaml, COCO .json, folder of COCO, Pascal VOC or LabelMe labels, or a .zip or .tar(.gz) of these."""
-    val: Path_ | None = None
+    data.yaml, COCO .json, folder of COCO, Pascal VOC or LabelMe labels, or a .zip or .tar(.gz) of these.
+    Where the installation fetches: a UCD data set of its server, or the https URL of an archive."""
+    val: DataReference | None = None
     """The same for validation. Unset: a part of the training set is split off (`valFraction`, `seed`)."""
     image: ImageReference | None = None
     """OCI image that holds the data set, mounted read-only while it is prepared (an image volume); `train`
@@ -47,6 +54,11 @@ class Data(Model):
     """How deep images are checked: decoded whole, or, several times as fast, by their header alone."""
     copy_images: bool = False
     """Copy images into the prepared set instead of linking to them; their files may then change or go."""
+
+    @property
+    def from_web(self) -> bool:
+        """Whether a part of it is an archive to be fetched by its URL."""
+        return is_url(self.train) or is_url(self.val or "")
 
 
 class Resources(Model):

@@ -15,6 +15,7 @@ if __name__ == "__main__":
         sys.exit(2)
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
+            setting, *inside = (str(part) for part in problem["loc"])
+            name = ".".join([setting.upper(), *inside])
             sys.stderr.write(f"YOLO_OPERATOR_{name}: {problem['msg']}\n")
         sys.exit(2)

@@ -45,6 +45,9 @@ _START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"}
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
 # Waiting reasons of a container on its normal way.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+# Where an image cannot be mounted as a volume: containerd from 2.1 on names the fault, an earlier one tries
+# to make a folder without a name, and a kubelet without the feature has no such volume.
+_NOT_MOUNTED = re.compile(r'ImageVolumeMountFailed|failed to mkdir ""|cannot find volume')
 _INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 
 
@@ -154,11 +157,22 @@ def _unscheduled_pod(message: str) -> tuple[Reason, str]:
 
 def _blocked_container(pod: PodView) -> tuple[Reason, str]:
     message = f"{pod.waiting}: {pod.waiting_message}"
+    if pod.data_image and _NOT_MOUNTED.search(message):
+        return Reason.DATA_IMAGE_NOT_MOUNTED, f"data.image {pod.data_image}: {message}"
     if _IMAGE.search(pod.waiting or ""):
+        # The kubelet pulls image volumes first, and reports them as if they were the container's image.
+        if pod.data_image and pod.image not in _named(message, pod.image, pod.data_image):
+            return Reason.DATA_IMAGE_FAILED, f"data.image {pod.data_image}: {message}"
         return Reason.IMAGE_PULL_FAILED, f"image {pod.image}: {message}"
     if "subPath" in message or "volume" in message.lower():
         return Reason.VOLUME_FAILED, message
     return Reason.CONTAINER_START_FAILED, message
+
+
+def _named(message: str, *images: str) -> set[str]:
+    """Those of the images that a message names, though one's name may be a part of another's."""
+    longest_first = "|".join(re.escape(image) for image in sorted(images, key=len, reverse=True))
+    return set(re.findall(rf"({longest_first})(?![\w@/-]|[.:]\w)", message))
 
 
 def _stuck_creation(events: Iterable[EventView]) -> tuple[Reason, str] | None:

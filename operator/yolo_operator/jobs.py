@@ -3,8 +3,8 @@
 from typing import Any
 
 from yolo_crds import meta
-from yolo_crds.layout import DATA_DIR, RUNS_DIR
-from yolo_crds.meta import Stage
+from yolo_crds.layout import ARTIFACT_DIR, DATA_DIR, RUNS_DIR
+from yolo_crds.meta import Egress, Stage
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
 
@@ -15,17 +15,25 @@ Manifest = dict[str, Any]
 
 PREPARE_SHARED_MEMORY = "64Mi"
 """Shared memory of the prepare pod: what a container has by default."""
+DATASET_VOLUME = "dataset"
+"""Name of the volume with the files of `template.data.image`."""
 NODE_FAILURE_SECONDS = 30
 """How long a pod stays bound to a node that does not answer (Kubernetes' own default is 300)."""
 
 
 def build_prepare_job(training: YoloTraining, attempt: int, settings: Settings) -> Manifest:
-    """The Job that checks and converts the data, and needs no GPU."""
+    """The Job that checks and converts the data, and needs no GPU.
+
+    It alone mounts the image that holds the data set, and it alone may fetch.
+    """
     config = build_config(training, Stage.PREPARE, attempt, settings)
-    mounts = [
+    data = training.spec.template.data
+    mounts: list[Manifest] = [
         {"name": "data", "mountPath": str(DATA_DIR)},
         {"name": "runs", "mountPath": str(RUNS_DIR)},
     ]
+    if data.image:
+        mounts.append({"name": DATASET_VOLUME, "mountPath": str(ARTIFACT_DIR), "readOnly": True})
     resources = {
         "requests": {"cpu": settings.prepare_cpu, "memory": settings.prepare_memory},
         "limits": {"memory": settings.prepare_memory},
@@ -36,7 +44,10 @@ def build_prepare_job(training: YoloTraining, attempt: int, settings: Settings) 
         "nodeSelector": settings.node_selector,
         "tolerations": _tolerations(settings.tolerations),
     }
-    return _job(training, Stage.PREPARE, attempt, pod)
+    if data.image:
+        pod["volumes"].append(_image_volume(data.image))
+    wanted = settings.fetch is not None and settings.fetch.is_wanted_for(data)
+    return _job(training, Stage.PREPARE, attempt, pod, Egress.FETCH if wanted else Egress.NONE)
 
 
 def build_train_job(
@@ -106,10 +117,13 @@ def build_config(
         active_deadline_seconds=lifecycle.active_deadline_seconds if stage == Stage.TRAIN else None,
         grace_period_seconds=lifecycle.termination_grace_period_seconds,
         time_zone=settings.time_zone,
+        fetch=settings.fetch if stage == Stage.PREPARE else None,
     )
 
 
-def _job(training: YoloTraining, stage: Stage, attempt: int, pod: Manifest) -> Manifest:
+def _job(
+    training: YoloTraining, stage: Stage, attempt: int, pod: Manifest, egress: Egress = Egress.NONE
+) -> Manifest:
     labels = {
         meta.LABEL_TRAINING: training.name,
         meta.LABEL_RUN: str(training.spec.run),
@@ -144,7 +158,7 @@ def _job(training: YoloTraining, stage: Stage, attempt: int, pod: Manifest) -> M
             "podReplacementPolicy": "Failed",
             "template": {
                 "metadata": {
-                    "labels": {**labels, meta.LABEL_EGRESS: "none"},
+                    "labels": {**labels, meta.LABEL_EGRESS: str(egress)},
                     "annotations": dict(annotations),
                 },
                 "spec": pod,
@@ -210,6 +224,10 @@ def _container(
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
         ],
     }
+
+
+def _image_volume(reference: str) -> Manifest:
+    return {"name": DATASET_VOLUME, "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
 
 
 def _env_from_field(name: str, path: str) -> Manifest:

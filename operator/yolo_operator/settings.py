@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from yolo_crds.trainer import Fetch
 from yolo_crds.training import Toleration
 
 
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
     """CPU request of the prepare pod."""
     prepare_memory: str = "2Gi"
     """Memory request and limit of the prepare pod."""
+    fetch: Fetch | None = None
+    """What prepare may fetch over the network, as JSON (`{"ucdServer": …}`); unset: nothing."""
     metrics_port: int = Field(default=8080, ge=0, le=65535)
     """Port of the Prometheus metrics; 0 serves none."""
     health_port: int = Field(default=8081, ge=0, le=65535)

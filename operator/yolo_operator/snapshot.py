@@ -80,6 +80,8 @@ class PodView:
     message: str = ""
     node: str | None = None
     image: str = ""
+    data_image: str = ""
+    """The image volume with the data set, if the pod has one."""
     gone_by: str | None = None
     """The deletionTimestamp: when a deleted pod's grace period ends."""
     unscheduled: str | None = None
@@ -219,6 +221,7 @@ def view_pod(body: Wire) -> PodView | None:
         message=status.get("message", ""),
         node=body.get("spec", {}).get("nodeName"),
         image=_trainer(body.get("spec", {}).get("containers")).get("image", ""),
+        data_image=_data_image(body.get("spec", {}).get("volumes")),
         gone_by=metadata.get("deletionTimestamp"),
         unscheduled=_unscheduled(status),
         disruption=disruption.get("reason"),
@@ -233,6 +236,10 @@ def view_pod(body: Wire) -> PodView | None:
 def _trainer(containers: Iterable[Wire] | None) -> Wire:
     empty: Wire = {}
     return next((c for c in containers or () if c["name"] == meta.TRAINER_CONTAINER), empty)
+
+
+def _data_image(volumes: Iterable[Wire] | None) -> str:
+    return next((str(v["image"].get("reference", "")) for v in volumes or () if "image" in v), "")
 
 
 def _unscheduled(status: Wire) -> str | None:

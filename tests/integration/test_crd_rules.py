@@ -27,6 +27,11 @@ def _template(**changes: Any) -> Body:
     return {"run": 3, "template": STORED["template"] | changes}
 
 
+def _data(**changes: str | None) -> Body:
+    data = {"train": ".", "image": "registry.example.org/cats:1"} | changes
+    return _template(data={key: value for key, value in data.items() if value is not None})
+
+
 def _texts(maps: list[dict[str, int]]) -> list[dict[str, str]]:
     return [{key: str(value) for key, value in each.items()} for each in maps]
 
@@ -48,6 +53,15 @@ RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
     ("spec", "spec.modelName never changes"): (
         [{"run": 3}],
         [{"modelName": "安全帽 v1.3"}, {"modelName": None}],
+    ),
+    ("spec.template.data.train", "with data.image, train is a path within the image"): (
+        [_data(train=good) for good in (".", "coco/instances.json", "a b/c")]
+        + [_data(image=None, train=good) for good in ("/data/cats", "https://example.org/cats.zip")],
+        [_data(train=bad) for bad in ("/data/cats", "https://example.org/cats.zip", "http://a")],
+    ),
+    ("spec.template.data.val", "with data.image, val is a path within the image"): (
+        [_data(val="val"), _data(image=None, val="/data/cats")],
+        [_data(val="/data/cats"), _data(val="https://example.org/cats.zip")],
     ),
     ("spec.template.hyperparameters", _KEY_RULE): (
         [_template(hyperparameters=keys) for keys in _GOOD_KEYS],

@@ -128,6 +128,16 @@ def _waiting(reason: str, message: str = "") -> Body:
     return with_state(schedule(POD), "Pending", waiting={"reason": reason, "message": message})
 
 
+DATA_IMAGE = "registry.example.org/sets/trainer:1"
+ON_IMAGE = POD | {
+    "spec": POD["spec"] | {"volumes": [{"name": "dataset", "image": {"reference": DATA_IMAGE}}]},
+}
+
+
+def _waiting_for_image(reason: str, message: str) -> Body:
+    return with_state(schedule(ON_IMAGE), "Pending", waiting={"reason": reason, "message": message})
+
+
 FULL = "0/3 nodes are available: 1 Insufficient cpu, 3 Insufficient nvidia.com/gpu."
 BLOCKS: dict[str, tuple[Body | None, list[EventView], Reason | None, str]] = {
     "no GPU free": (
@@ -151,6 +161,53 @@ BLOCKS: dict[str, tuple[Body | None, list[EventView], Reason | None, str]] = {
     "pull": (_waiting("ErrImagePull", "403"), [], Reason.IMAGE_PULL_FAILED, "403"),
     "name": (_waiting("InvalidImageName", "bad"), [], Reason.IMAGE_PULL_FAILED, "bad"),
     "never": (_waiting("ErrImageNeverPull"), [], Reason.IMAGE_PULL_FAILED, "image trainer:1"),
+    # Words of kubelet 1.36 with containerd 2.2, but for the older runtime's and kubelet's.
+    "data image": (
+        _waiting_for_image(
+            "ErrImagePull",
+            f'rpc error: code = NotFound desc = failed to pull and unpack image "{DATA_IMAGE}": failed to '
+            f'resolve reference "{DATA_IMAGE}": {DATA_IMAGE}: not found',
+        ),
+        [],
+        Reason.DATA_IMAGE_FAILED,
+        f"data.image {DATA_IMAGE}: ErrImagePull: rpc error",
+    ),
+    "data image, back-off": (
+        _waiting_for_image("ImagePullBackOff", 'Back-off pulling image "trainer:1.2"'),
+        [],
+        Reason.DATA_IMAGE_FAILED,
+        "data.image",
+    ),
+    "trainer image of a pod with a data image": (
+        _waiting_for_image("ImagePullBackOff", 'Back-off pulling image "trainer:1": not found'),
+        [],
+        Reason.IMAGE_PULL_FAILED,
+        "image trainer:1",
+    ),
+    "data image, mount": (
+        _waiting_for_image("CreateContainerError", "ImageVolumeMountFailed: failed to unpack image volume"),
+        [],
+        Reason.DATA_IMAGE_NOT_MOUNTED,
+        f"data.image {DATA_IMAGE}",
+    ),
+    "runtime without image volumes": (
+        _waiting_for_image(
+            "CreateContainerError",
+            'failed to generate spec: failed to mkdir "": mkdir : no such file or directory',
+        ),
+        [],
+        Reason.DATA_IMAGE_NOT_MOUNTED,
+        "failed to mkdir",
+    ),
+    "kubelet without image volumes": (
+        _waiting_for_image(
+            "CreateContainerConfigError",
+            'cannot find volume "dataset" to mount into container "trainer"',
+        ),
+        [],
+        Reason.DATA_IMAGE_NOT_MOUNTED,
+        "cannot find volume",
+    ),
     "config": (
         _waiting("CreateContainerConfigError", "runAsNonRoot and image will run as root"),
         [],

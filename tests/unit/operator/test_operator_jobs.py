@@ -10,8 +10,8 @@ import yaml
 from kubernetes.client.models import V1Job
 
 from operator_objects import SETTINGS, make_training
-from yolo_crds.meta import CONFIG_ENV, Stage
-from yolo_crds.trainer import TrainerConfig
+from yolo_crds.meta import CONFIG_ENV, LABEL_EGRESS, Stage
+from yolo_crds.trainer import Fetch, TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
 from yolo_operator.jobs import build_prepare_job, build_train_job
 
@@ -39,6 +39,14 @@ FULL = YoloTraining.model_validate(
         },
     )
 )
+FROM_IMAGE = YoloTraining.model_validate(
+    make_training(
+        template={
+            "model": "yolo11n.yaml",
+            "data": {"train": ".", "image": "registry.example.org/sets/helmets:3"},
+        }
+    )
+)
 ON_CPU = YoloTraining.model_validate(
     make_training(template={"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": {"gpus": 0}})
 )
@@ -51,10 +59,12 @@ ELABORATE = SETTINGS.model_copy(
         "time_zone": "Asia/Shanghai",
     }
 )
+FETCHING = SETTINGS.model_copy(update={"fetch": Fetch(ucd_server="http://ucd.example.org:8080")})
 JOBS = {
     "job-prepare": build_prepare_job(PLAIN, 1, SETTINGS),
     "job-train": build_train_job(PLAIN, 1, SETTINGS),
     "job-prepare-full": build_prepare_job(FULL, 2, ELABORATE),
+    "job-prepare-image": build_prepare_job(FROM_IMAGE, 1, FETCHING),
     "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_node="node-7"),
     "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
 }
@@ -77,9 +87,37 @@ def test_build_job_is_a_valid_job(name: str) -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_build_job_carries_a_configuration_that_the_trainer_reads(name: str) -> None:
-    env = {e["name"]: e.get("value") for e in _container(JOBS[name])["env"]}
-    config = TrainerConfig.model_validate_json(env[CONFIG_ENV])
-    assert config.stage == JOBS[name]["metadata"]["labels"]["yolo.training/stage"]
+    assert _config(JOBS[name]).stage == JOBS[name]["metadata"]["labels"]["yolo.training/stage"]
+
+
+@pytest.mark.parametrize(
+    ("fetch", "data", "want"),
+    [
+        (None, {"train": "https://example.org/a.zip"}, "none"),
+        ({"ucdServer": "http://ucd"}, {"train": "a"}, "fetch"),
+        ({"archives": True}, {"train": "a"}, "none"),
+        ({"archives": True}, {"train": "https://example.org/a.zip"}, "fetch"),
+        ({"archives": True}, {"train": "a", "val": "https://example.org/a.zip"}, "fetch"),
+        ({}, {"train": "https://example.org/a.zip"}, "none"),
+    ],
+)
+def test_build_prepare_job_opens_the_network_for_what_may_be_fetched(
+    fetch: dict[str, Any] | None, data: dict[str, Any], want: str
+) -> None:
+    settings = SETTINGS.model_copy(update={"fetch": None if fetch is None else Fetch.model_validate(fetch)})
+    training = YoloTraining.model_validate(make_training(template={"model": "m.yaml", "data": data}))
+    assert _egress(build_prepare_job(training, 1, settings)) == want
+    assert _egress(build_train_job(training, 1, settings)) == "none"
+
+
+def test_build_job_gives_the_image_and_the_network_to_prepare_alone() -> None:
+    prepare, train = JOBS["job-prepare-image"], build_train_job(FROM_IMAGE, 1, FETCHING)
+    assert _config(prepare).fetch == FETCHING.fetch
+    assert _config(train).fetch is None
+    assert {"name": "dataset", "mountPath": "/dataset", "readOnly": True} in _container(prepare)[
+        "volumeMounts"
+    ]
+    assert "dataset" not in {volume["name"] for volume in train["spec"]["template"]["spec"]["volumes"]}
 
 
 def test_build_train_job_sees_no_other_run_and_no_writable_data() -> None:
@@ -93,9 +131,7 @@ def test_build_train_job_sees_no_other_run_and_no_writable_data() -> None:
 
 def test_build_train_job_tells_the_trainer_the_remedies() -> None:
     job = build_train_job(PLAIN, 2, SETTINGS, overrides={"batch": "8", "cache": "none", "amp": "false"})
-    env = {e["name"]: e.get("value") for e in _container(job)["env"]}
-    config = TrainerConfig.model_validate_json(env[CONFIG_ENV])
-    assert config.overrides == {"batch": "8", "cache": "none", "amp": "false"}
+    assert _config(job).overrides == {"batch": "8", "cache": "none", "amp": "false"}
 
 
 def test_build_train_job_without_gpus_asks_for_none() -> None:
@@ -122,6 +158,15 @@ def test_build_job_names_fit_in_a_label() -> None:
     training = YoloTraining.model_validate(make_training(name="a" * 40, run=99_999))
     assert len(build_prepare_job(training, 9999, SETTINGS)["metadata"]["name"]) <= 63
     assert Stage.PREPARE in build_prepare_job(training, 9999, SETTINGS)["metadata"]["name"]
+
+
+def _config(job: dict[str, Any]) -> TrainerConfig:
+    env = {e["name"]: e.get("value") for e in _container(job)["env"]}
+    return TrainerConfig.model_validate_json(env[CONFIG_ENV])
+
+
+def _egress(job: dict[str, Any]) -> str:
+    return str(job["spec"]["template"]["metadata"]["labels"][LABEL_EGRESS])
 
 
 def _container(job: dict[str, Any]) -> dict[str, Any]:
