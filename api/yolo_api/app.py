@@ -32,7 +32,11 @@ fields are listed under `errors`.
 def build_services(settings: Settings, kube: Kube, cache: TrainingCache) -> Services:
     """Puts the parts together."""
     trainings = Trainings(
-        kube, cache, RunVolume(settings.runs_dir), DataAdvice(settings.data_dir), settings.default_resources
+        kube,
+        cache,
+        RunVolume(settings.runs_dir),
+        DataAdvice(settings.data_dir, settings.fetch),
+        settings.default_resources,
     )
     return Services(settings, trainings, Access(kube, settings), Metrics(cache))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, ANNOTATION_WARNINGS, API_VERSION, KIND, object_name
 from yolo_crds.schema import nearest
+from yolo_crds.training import is_url
 
 from .data import is_none
 from .errors import ConflictError, InvalidFieldsError
@@ -126,6 +127,9 @@ def _to_data(request: StartRequest, labels: Sequence[str], base: Mapping[str, An
 
 
 def _to_reference(ucd: str) -> str:
+    """A data set's name as the trainer reads it; a URL as it is, since its signature may end in anything."""
+    if is_url(ucd):
+        return ucd.strip()
     return ucd.strip().replace("\\", "/").rstrip("/")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from yolo_crds.arguments import check_model
 from yolo_crds.layout import DataVolume
 from yolo_crds.models import checkpoint_files, is_architecture, package_architecture, suggest_model
+from yolo_crds.trainer import Fetch
+from yolo_crds.training import is_url
 
 from .errors import InvalidFieldsError
 
@@ -22,8 +24,9 @@ _NONE = ("", "none")
 class DataAdvice:
     """Checks of the fields that name something on the data volume. Blocking: for a worker thread."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, fetch: Fetch | None = None) -> None:
         self._volume = DataVolume(root)
+        self._fetch = fetch or Fetch()
 
     def read_labels(self, labels: str) -> list[str]:
         """The class names that `labels` lists or, as a path of a text file, points at.
@@ -47,17 +50,32 @@ class DataAdvice:
         raise InvalidFieldsError([("labels", text)])
 
     def check_data(self, field: str, reference: str) -> list[tuple[str, str]]:
-        """What is wrong with `train_ucd` or `val_ucd`: nothing, or that it is not there."""
+        """What is wrong with `train_ucd` or `val_ucd`: nothing, or that it is not there nor to be fetched."""
         if field == "val_ucd" and is_none(reference):
             return []
+        if is_url(reference):
+            return self._check_url(field, reference.strip())
         tried = self._volume.places(reference)
         try:
             if any(self._beneath(one).exists() for one in tried) or not self._volume.root.is_dir():
                 return []
         except (OSError, ValueError) as error:
             return [(field, str(error))]
+        if self._fetch.ucd_server and not reference.startswith("/"):
+            return []  # the UCD server may have it
         looked = ", ".join(str(self._volume.root / one) for one in tried)
         return [(field, f"{reference!r} was not found on the data volume; looked for {looked}")]
+
+    def _check_url(self, field: str, url: str) -> list[tuple[str, str]]:
+        """Whether prepare may fetch a URL, which is shown without its query: that may be a secret."""
+        shown = url.partition("?")[0]
+        if not self._fetch.archives:
+            text = f"{shown!r} is not fetched here; the chart's fetch.archives.enabled allows it"
+        elif not url.startswith("https://"):
+            text = f"{shown!r} is not fetched; give an https:// URL"
+        else:
+            return []
+        return [(field, text)]
 
     def check_weights(self, field: str, model: str) -> list[tuple[str, str]]:
         """What is wrong with a model's name: nothing, that it is unknown, or that its file is missing."""

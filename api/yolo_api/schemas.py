@@ -77,9 +77,10 @@ class StartRequest(Legacy):
 
     model_name: str
     """Name of the model and of its run folder: 2 to 128 letters (any script), digits, `. _ -`, blanks."""
-    train_ucd: str = Field(min_length=1, max_length=512)
-    """UCD data set to train on, or a path on the data volume (UCD, YOLO, COCO, VOC, LabelMe, zip, tar)."""
-    val_ucd: str = Field(max_length=512)
+    train_ucd: str = Field(min_length=1, max_length=2048)
+    """UCD data set to train on, a path on the data volume (UCD, YOLO, COCO, VOC, LabelMe, zip, tar), or the
+    https URL of an archive where the installation fetches those."""
+    val_ucd: str = Field(max_length=2048)
     """The same for validation; `None` or empty: split the training set 80/20."""
     labels: str = Field(min_length=1, max_length=131_072)
     """Class names joined by `,` in the order of their indices, or a text file on the data volume."""

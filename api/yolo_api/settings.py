@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from yolo_crds.layout import DATA_DIR, RUNS_DIR
+from yolo_crds.trainer import Fetch
 from yolo_crds.training import Quantity
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -48,6 +49,8 @@ class Settings(BaseSettings):
     """IANA time zone of the time stamps in this server's log."""
     audience: str = "yolo-api"
     """Audience that a service account token must be made for."""
+    fetch: Fetch | None = None
+    """What the operator lets prepare fetch over the network, as JSON; unset: nothing."""
     default_cpu: Quantity | None = None
     """CPU request of trainings that come in by REST; unset: the custom resource's default."""
     default_memory: Quantity | None = None

@@ -95,15 +95,16 @@ class Chart:
 
 
 def container(manifest: Manifest) -> Manifest:
-    """The one container of a Deployment or Pod."""
+    """The one container of a Deployment, CronJob or Pod."""
     (found,) = pod_spec(manifest)["containers"]
     assert isinstance(found, dict)
     return found
 
 
 def pod_spec(manifest: Manifest) -> Manifest:
-    """The pod's spec in a Deployment or Pod."""
+    """The pod's spec in a Deployment, CronJob or Pod."""
     spec = manifest["spec"]
+    spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
     found = spec["template"]["spec"] if "template" in spec else spec
     assert isinstance(found, dict)
     return found

@@ -43,6 +43,7 @@ DEFAULT_SETTINGS: dict[str, dict[str, Any]] = {
         "image_pull_secrets": [],
         "service_account": "",
         "run_as_user": 1000,
+        "fetch": None,
     },
     "api": {
         "legacy_anonymous": False,
@@ -51,7 +52,16 @@ DEFAULT_SETTINGS: dict[str, dict[str, Any]] = {
         "default_memory": None,
         "audience": "yolo-api",
         "port": 60066,
+        "fetch": None,
     },
+}
+ALL_FETCH: dict[str, Any] = {
+    "ucdServer": "http://192.0.2.7:8080/ucds",
+    "archives": True,
+    "archiveHosts": ["downloads.example.org", "*.blob.example.org"],
+    "parallel": 4,
+    "maxImageBytes": 1 << 20,
+    "maxArchiveBytes": 1 << 30,
 }
 ALL_SETTINGS: dict[str, dict[str, Any]] = {
     "operator": {
@@ -72,6 +82,7 @@ ALL_SETTINGS: dict[str, dict[str, Any]] = {
         "log_level": "DEBUG",
         "progress_interval_seconds": 5,
         "resync_seconds": 60,
+        "fetch": ALL_FETCH,
     },
     "api": {
         "legacy_anonymous": True,
@@ -83,6 +94,7 @@ ALL_SETTINGS: dict[str, dict[str, Any]] = {
         "audience": "trainings",
         "time_zone": "Asia/Shanghai",
         "log_level": "WARNING",
+        "fetch": ALL_FETCH,
     },
 }
 
@@ -174,7 +186,9 @@ def test_bindings_name_roles_and_accounts_that_exist(chart: Chart) -> None:
 
 def test_network_policy_denies_pods_with_the_operators_labels(chart: Chart) -> None:
     want = {
-        "podSelector": {"matchLabels": {meta.LABEL_MANAGED_BY: meta.MANAGED_BY, meta.LABEL_EGRESS: "none"}},
+        "podSelector": {
+            "matchLabels": {meta.LABEL_MANAGED_BY: meta.MANAGED_BY, meta.LABEL_EGRESS: str(meta.Egress.NONE)}
+        },
         "policyTypes": ["Ingress", "Egress"],
     }
     assert chart.one("NetworkPolicy", "yolo-training-pods")["spec"] == want

@@ -7,7 +7,17 @@ import kubernetes_validate
 import pytest
 from kubernetes.client import models
 
-from chart.rendering import ALL_VALUES, FOLDER, NAMESPACE, Chart, container, load_yaml, nested, pod_spec
+from chart.rendering import (
+    ALL_VALUES,
+    FOLDER,
+    NAMESPACE,
+    Chart,
+    container,
+    load_yaml,
+    merge,
+    nested,
+    pod_spec,
+)
 
 pytestmark = pytest.mark.chart
 
@@ -32,7 +42,7 @@ def objects(request: pytest.FixtureRequest, chart: Chart) -> list[dict[str, Any]
 
 
 def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [found for found in objects if found["kind"] in {"Deployment", "Pod"}]
+    return [found for found in objects if found["kind"] in {"Deployment", "CronJob", "Pod"}]
 
 
 def test_objects_are_valid_by_the_published_schemas(objects: list[dict[str, Any]]) -> None:
@@ -87,9 +97,10 @@ def test_pods_get_no_service_links(objects: list[dict[str, Any]]) -> None:
         assert pod_spec(manifest)["enableServiceLinks"] is False
 
 
-def test_only_the_data_pod_may_write_the_data_volume(chart: Chart) -> None:
-    values = nested("dataAccess.enabled", True)
+def test_only_the_data_pod_and_the_collector_may_write_the_data_volume(chart: Chart) -> None:
+    values = merge(nested("dataAccess.enabled", True), nested("storage.gc.schedule", "@daily"))
     want = {
+        "yolo-gc": {"/data": False, "/runs": True},
         "yolo-operator": {},
         "yolo-api": {"/data": True, "/runs": False},
         "yolo-data": {"/data": False},

@@ -79,6 +79,9 @@ def test_every_template_is_rendered_by_values_all(chart: Chart) -> None:
 ADDED: list[tuple[str, object, set[str]]] = [
     ("operator.metrics.service", True, {"Service yolo-operator-metrics"}),
     ("dataAccess.enabled", True, {"Deployment yolo-data"}),
+    ("storage.gc.schedule", "@daily", {"CronJob yolo-gc"}),
+    ("fetch.ucdServer", "http://ucd.example.org", {"NetworkPolicy yolo-fetching-pods"}),
+    ("fetch.archives.enabled", True, {"NetworkPolicy yolo-fetching-pods"}),
     ("api.ingress", {"enabled": True, "hosts": ["a.example.org"]}, {"Ingress yolo-api"}),
     (
         "operator.namespaces",

@@ -130,3 +130,16 @@ affinity:
 {{- end -}}
 {{- end -}}
 {{- end }}
+
+{{/* What prepare may fetch, as the JSON that operator and façade read; empty where that is nothing. */}}
+{{- define "yolo.fetch" -}}
+{{- $fetch := .Values.fetch -}}
+{{- if or $fetch.ucdServer $fetch.archives.enabled -}}
+{{- $settings := dict "archives" $fetch.archives.enabled "archiveHosts" $fetch.archives.hosts -}}
+{{- $_ := set $settings "parallel" ($fetch.parallel | int64) -}}
+{{- $_ := set $settings "maxImageBytes" ($fetch.maxImageBytes | int64) -}}
+{{- $_ := set $settings "maxArchiveBytes" ($fetch.archives.maxBytes | int64) -}}
+{{- with $fetch.ucdServer -}}{{- $_ := set $settings "ucdServer" . -}}{{- end -}}
+{{- $settings | toJson -}}
+{{- end -}}
+{{- end }}

@@ -9,6 +9,7 @@ from yolo_api.__main__ import main
 from yolo_api.app import create_app
 from yolo_api.errors import UnavailableError
 from yolo_api.settings import Settings
+from yolo_crds.trainer import Fetch
 
 
 def test_unknown_error_tells_a_number_that_the_log_has(
@@ -134,3 +135,14 @@ def test_default_resources_reach_the_training(settings: Settings, kube: Any, bod
         client.post("/start", json=body | {"device": "cpu"})
     want = {"gpus": 0, "cpu": "500m", "sharedMemory": "1Gi"}
     assert kube.objects["helmet"]["spec"]["template"]["resources"] == want
+
+
+def test_set_that_the_ucd_server_may_have_is_left_to_prepare(
+    settings: Settings, client: TestClient, kube: Any, body: dict[str, Any]
+) -> None:
+    asked = body | {"train_ucd": "team\\remote"}
+    assert client.post("/start", json=asked).status_code == 422
+    fetching = settings.model_copy(update={"fetch": Fetch(ucd_server="http://ucd.example.org:8080")})
+    with TestClient(create_app(fetching, kube)) as fetching_client:
+        assert fetching_client.post("/start", json=asked).status_code == 200
+    assert kube.objects["helmet"]["spec"]["template"]["data"]["train"] == "team/remote"

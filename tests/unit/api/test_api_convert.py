@@ -60,6 +60,12 @@ def test_to_manifest_has_the_old_servers_defaults() -> None:
     assert to_manifest(request(), LABELS) == WANT_DEFAULT
 
 
+def test_to_manifest_leaves_a_url_as_it_is() -> None:
+    url = "https://example.org/a.zip?sig=a\\b/"
+    data = to_manifest(request(train_ucd=f" {url}", val_ucd=url), LABELS)["spec"]["template"]["data"]
+    assert (data["train"], data["val"]) == (url, url)
+
+
 def test_to_manifest_of_everything_is_a_valid_training() -> None:
     asked = request(
         model_type="yolo11n.yaml",

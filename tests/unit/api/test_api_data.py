@@ -4,6 +4,7 @@ import pytest
 
 from yolo_api.data import DataAdvice, check_labels
 from yolo_api.errors import InvalidFieldsError
+from yolo_crds.trainer import Fetch
 
 
 @pytest.fixture
@@ -54,6 +55,48 @@ def test_check_data_refuses_what_leads_out(advice: DataAdvice, data_dir: Path, r
 def test_check_data_refuses_what_is_no_path(advice: DataAdvice) -> None:
     want = "'a\\x00b' is no path: it contains a NUL character"
     assert advice.check_data("train_ucd", "a\0b") == [("train_ucd", want)]
+
+
+SERVER = Fetch(ucd_server="http://ucd.example.org:8080")
+ARCHIVES = Fetch(archives=True)
+URL = "https://example.org/a.zip?sig=secret/"
+
+
+@pytest.mark.parametrize(
+    ("fetch", "reference"), [(SERVER, "nope"), (SERVER, "team\\nope"), (ARCHIVES, URL), (ARCHIVES, f" {URL}")]
+)
+def test_check_data_leaves_what_may_be_fetched_to_prepare(
+    data_dir: Path, fetch: Fetch, reference: str
+) -> None:
+    assert DataAdvice(data_dir, fetch).check_data("train_ucd", reference) == []
+
+
+@pytest.mark.parametrize(
+    ("fetch", "reference", "want"),
+    [
+        (SERVER, "../x", "'../x' is not below the data volume; give a path relative to its root"),
+        (SERVER, "{root}/nope", "'{root}/nope' was not found on the data volume; looked for {root}/nope"),
+        (ARCHIVES, "nope.zip", "'nope.zip' was not found on the data volume; looked for {root}/nope.zip,"),
+        (
+            SERVER,
+            URL,
+            "'https://example.org/a.zip' is not fetched here; the chart's fetch.archives.enabled allows it",
+        ),
+        (
+            ARCHIVES,
+            "http://example.org/a.zip",
+            "'http://example.org/a.zip' is not fetched; give an https:// URL",
+        ),
+    ],
+)
+def test_check_data_refuses_what_cannot_be_fetched(
+    data_dir: Path, fetch: Fetch, reference: str, want: str
+) -> None:
+    got = DataAdvice(data_dir, fetch).check_data("val_ucd", reference.format(root=data_dir))
+    ((field, message),) = got
+    assert field == "val_ucd"
+    assert message.startswith(want.format(root=data_dir))
+    assert "secret" not in message
 
 
 @pytest.mark.parametrize("val", ["None", "none", "", " "])
