@@ -188,7 +188,7 @@ def _ensure_base() -> None:
     with step("image base: Debian 13 with Python (about a minute)"):
         _logged(["mmdebstrap", *options, SUITE, str(archive)], "image-base")
         buildah = buildah_command()
-        container = _output([*buildah, "from", "scratch"])
+        container = output([*buildah, "from", "scratch"])
         try:
             _logged([*buildah, "add", "--quiet", container, str(archive), "/"], "image-base")
             path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -202,11 +202,11 @@ def _ensure_base() -> None:
 def prune() -> None:
     """Removes every image of ours but the current ones, with the layers that only they had."""
     kept = {base_ref(), *refs(IMAGES).values(), *(ref(i.deps) for i in IMAGES.values() if i.deps)}
-    listed = _output([*buildah_command(), "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
+    listed = output([*buildah_command(), "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
     old = [name for name in listed if name.startswith(f"{REPOSITORY_NAME}/") and name not in kept]
     with locked(cache_dir() / "locks" / "images", waiting_for="an image build"):
         # What killed builds left; by the name that buildah gives, so that nobody's named container goes.
-        for name in _output([*buildah_command(), "containers", "--format", "{{.ContainerName}}"]).split():
+        for name in output([*buildah_command(), "containers", "--format", "{{.ContainerName}}"]).split():
             if name.endswith("-working-container"):
                 subprocess.run([*buildah_command(), "rm", name], capture_output=True)
         for name in old:
@@ -245,7 +245,8 @@ def _require(*commands: str) -> None:
         packages.install(lacking)
 
 
-def _output(command: list[str]) -> str:
+def output(command: list[str]) -> str:
+    """What a command printed. Raises ClusterError with what it complained about."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()[-800:]}")

@@ -145,6 +145,16 @@ class System:
         self.run_kubectl("exec", "-i", pod, "--", *command, stdin=archive)
 
 
+def change_values(system: System, *values: str) -> None:
+    """Set further values (`--set` assignments) of the installed release and wait until it is ready again.
+
+    Raises InstallError.
+    """
+    command = ["helm", "upgrade", system.release, str(CHART), "--namespace", system.namespace]
+    system.run(*command, "--reuse-values", "--wait", "--timeout=5m", *(f"--set={value}" for value in values))
+    system.wait_ready()
+
+
 def install_chart(system: System, images: dict[str, str], values: list[str]) -> None:
     """Install or upgrade the release and wait until its pods are ready.
 

@@ -1,4 +1,4 @@
-"""NetworkPolicies are enforced on the local nodes: what the chart denies to training pods cannot be done."""
+"""NetworkPolicies are enforced on the local nodes: training pods reach what the chart opens, nothing else."""
 
 import json
 from collections.abc import Iterator
@@ -9,34 +9,18 @@ import pytest
 from cluster import Cluster, images
 from cluster.api import wait_for
 from demo.install import CHART
+from e2e.probes import REACH
+from yolo_crds import meta
 
 NAME = "policies"
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
-# Labels of a training pod, as the operator sets them.
-TRAINING = {"app.kubernetes.io/managed-by": "yolo-operator", "yolo.training/egress": "none"}
+# Labels of training pods, as the operator sets them.
+TRAINING = {meta.LABEL_MANAGED_BY: meta.MANAGED_BY, meta.LABEL_EGRESS: str(meta.Egress.NONE)}
+FETCHING = {**TRAINING, meta.LABEL_EGRESS: str(meta.Egress.FETCH)}
 PORT = 8080
+HTTPS = 443
 API = "kubernetes.default.svc.cluster.local"
-SERVER = ["python", "-m", "http.server", str(PORT), "--directory", "/opt/app"]
-# Prints what of its arguments (host:port, or a name to look up) can be reached within a second.
-REACH = """
-import socket, sys, threading, time
-found, deadline = [], time.monotonic() + 1
-def probe(target):
-    host, _, port = target.partition(":")
-    try:
-        if port:
-            socket.create_connection((host, int(port)), 1).close()
-        else:
-            socket.getaddrinfo(host, 443)
-    except OSError:
-        return
-    found.append(target)
-threads = [threading.Thread(target=probe, args=[target], daemon=True) for target in sys.argv[1:]]
-for thread in threads: thread.start()
-for thread in threads: thread.join(max(0, deadline - time.monotonic()))
-print(*sorted(found), flush=True)
-"""
 # From its first instant on, for three seconds: how often was the first argument reached?
 HASTY = """
 import socket, sys, time
@@ -69,7 +53,7 @@ DNS_ONLY = {
                         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
                     }
                 ],
-                "ports": [{"protocol": "UDP", "port": 1053}],
+                "ports": [{"protocol": "UDP", "port": 53}],
             }
         ],
     },
@@ -100,11 +84,23 @@ def cluster() -> Iterator[Cluster]:
     cluster.down()
 
 
-def _pod(
-    name: str, image: str, command: list[str], *, node: str, labels: dict[str, str], served: bool = True
+@pytest.fixture(scope="module")
+def image(cluster: Cluster) -> str:
+    """An image with Python."""
+    return cluster.load(images.build(["api"])["api"])
+
+
+def _server(
+    name: str, image: str, *, node: str, labels: dict[str, str] | None = None, port: int = PORT
 ) -> dict[str, object]:
-    probe = {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1}
-    container = {"name": "main", "image": image, "command": command}
+    command = ["python", "-m", "http.server", str(port), "--directory", "/opt/app"]
+    probe = {"httpGet": {"path": "/", "port": port}, "periodSeconds": 1}
+    return _pod(name, image, command, node=node, labels=labels or {}, readinessProbe=probe)
+
+
+def _pod(
+    name: str, image: str, command: list[str], *, node: str, labels: dict[str, str], **more: object
+) -> dict[str, object]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -113,7 +109,7 @@ def _pod(
             "nodeName": node,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
-            "containers": [{**container, "readinessProbe": probe} if served else container],
+            "containers": [{"name": "main", "image": image, "command": command, **more}],
         },
     }
 
@@ -123,21 +119,28 @@ def _apply(cluster: Cluster, *objects: object) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
 
-def _address(cluster: Cluster, pod: str) -> str:
-    return cluster.kubectl("get", "pod", pod, "-o", "jsonpath={.status.podIP}") + f":{PORT}"
+def _address(cluster: Cluster, pod: str, port: int = PORT) -> str:
+    return cluster.kubectl("get", "pod", pod, "-o", "jsonpath={.status.podIP}") + f":{port}"
+
+
+def _apply_policy(cluster: Cluster, template: str, *values: str) -> None:
+    """Apply a policy as the chart renders it with `--set` values."""
+    chart = ["template", "x", str(CHART), "--namespace", "default"]
+    shown = ("--show-only", f"templates/network/{template}.yaml")
+    policy = cluster.helm(*chart, *shown, *(f"--set={value}" for value in values))
+    cluster.kubectl("apply", "-f", "-", stdin=policy)
 
 
 def _reach(cluster: Cluster, pod: str, *targets: str) -> list[str]:
-    """Which of these a pod can reach: host:port, or a name to look up."""
+    """What of the targets the pod can reach, sorted."""
     return cluster.kubectl("exec", pod, "--", "python", "-c", REACH, *targets).split()
 
 
-def test_policies_are_enforced(cluster: Cluster) -> None:
+def test_policies_are_enforced(cluster: Cluster, image: str) -> None:
     reach = partial(_reach, cluster)
-    image = cluster.load(images.build(["api"])["api"])
     servers = {"near": "node-1", "far": "node-2", "plain": "node-1"}
-    pods = [_pod(name, image, SERVER, node=node, labels={}) for name, node in servers.items()]
-    _apply(cluster, *pods, _pod("training", image, SERVER, node="node-1", labels=TRAINING))
+    pods = [_server(name, image, node=node) for name, node in servers.items()]
+    _apply(cluster, *pods, _server("training", image, node="node-1", labels=TRAINING))
     cluster.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     near, far, training = (_address(cluster, name) for name in ("near", "far", "training"))
     others = sorted([near, far, API, f"{API}:443"])
@@ -145,9 +148,7 @@ def test_policies_are_enforced(cluster: Cluster) -> None:
     assert reach("training", *others) == others
     assert reach("plain", *others, training) == sorted([*others, training])
 
-    chart = ["template", "x", str(CHART), "--namespace", "default"]
-    policy = cluster.helm(*chart, "--show-only", "templates/network/networkpolicy.yaml")
-    cluster.kubectl("apply", "-f", "-", stdin=policy)
+    _apply_policy(cluster, "networkpolicy")
     wait_for("the policy's rules", lambda: reach("training", near) == [], 10)
     assert reach("training", *others) == []
     assert reach("plain", *others, training) == others
@@ -157,8 +158,8 @@ def test_policies_are_enforced(cluster: Cluster) -> None:
     hasty = ["python", "-c", HASTY, near]
     _apply(
         cluster,
-        _pod("hasty-training", image, hasty, node="node-1", labels=TRAINING, served=False),
-        _pod("hasty", image, hasty, node="node-1", labels={}, served=False),
+        _pod("hasty-training", image, hasty, node="node-1", labels=TRAINING),
+        _pod("hasty", image, hasty, node="node-1", labels={}),
     )
     for pod in ("hasty-training", "hasty"):
         cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=30s")
@@ -177,11 +178,38 @@ def test_policies_are_enforced(cluster: Cluster) -> None:
     wait_for("no rules", lambda: reach("training", *others) == others, 10)
 
 
-def test_gang_pods_reach_each_other_and_nobody_else(cluster: Cluster) -> None:
-    image = cluster.load(images.build(["api"])["api"])
+def test_pods_that_fetch_reach_what_the_chart_opens(cluster: Cluster, image: str) -> None:
+    _apply(
+        cluster,
+        _server("ucd", image, node="node-2"),
+        _server("no-ucd", image, node="node-2"),
+        _server("private", image, node="node-1", port=HTTPS),
+        _server("fetching", image, node="node-1", labels=FETCHING),
+    )
+    pods = [f"pod/{name}" for name in ("ucd", "no-ucd", "private", "fetching")]
+    cluster.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=60s")
+    ucd, no_ucd, fetching = (_address(cluster, name) for name in ("ucd", "no-ucd", "fetching"))
+    private = _address(cluster, "private", HTTPS)
+    others = sorted([ucd, no_ucd, private, API, f"{API}:443"])
+    assert _reach(cluster, "fetching", *others) == others
+
+    opened = (f"fetch.ucdServer=http://{ucd}", "fetch.archives.enabled=true")
+    _apply_policy(cluster, "networkpolicy-fetch", *opened)
+    wait_for("the policy's rules", lambda: _reach(cluster, "fetching", no_ucd) == [], 10)
+    assert _reach(cluster, "fetching", *others) == sorted([ucd, API]), (
+        "443 is open for public addresses alone"
+    )
+    assert _reach(cluster, "no-ucd", fetching) == [], "nobody calls it"
+
+    block = f"fetch.extraEgress[0].to[0].ipBlock.cidr={private.partition(':')[0]}/32"
+    _apply_policy(cluster, "networkpolicy-fetch", *opened, block)
+    wait_for("the further rule", lambda: _reach(cluster, "fetching", private) == [private], 10)
+
+
+def test_gang_pods_reach_each_other_and_nobody_else(cluster: Cluster, image: str) -> None:
     ranks = {"rank-0": "node-1", "rank-1": "node-2"}
-    gang = [_pod(name, image, SERVER, node=node, labels=GANG) for name, node in ranks.items()]
-    _apply(cluster, *gang, _pod("stranger", image, SERVER, node="node-1", labels={}))
+    gang = [_server(name, image, node=node, labels=GANG) for name, node in ranks.items()]
+    _apply(cluster, *gang, _server("stranger", image, node="node-1"))
     names = (*ranks, "stranger")
     cluster.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in names), "--timeout=60s")
     addresses = {name: _address(cluster, name) for name in names}

@@ -9,24 +9,9 @@ import pytest
 
 from dataset_writers import coco_content, make_truth, write_coco, write_images
 from demo.install import System
+from e2e.trainings import finish_training, start_training
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-
-
-def _train(system: System, name: str, **template: Any) -> dict[str, Any]:
-    resources = {"gpus": 0, "cpu": "250m", "memory": "3Gi", "sharedMemory": "64Mi"}
-    arguments = {"epochs": 1, "imgsz": 64, "batch": 8, "workers": 0, "extraArgs": {"plots": "false"}}
-    manifest = {
-        "apiVersion": "yolo.training/v1alpha1",
-        "kind": "YoloTraining",
-        "metadata": {"name": name},
-        "spec": {"template": {**arguments, "resources": resources, **template}},
-    }
-    system.run_kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
-    system.kubectl("wait", "--for=condition=Finished", f"yt/{name}", "--timeout=240s")
-    status: dict[str, Any] = system.training(name)["status"]
-    assert status["phase"] == "Succeeded", status.get("failure")
-    return status
 
 
 def test_zipped_coco_set_trains(system: System, tmp_path: Path) -> None:
@@ -35,7 +20,8 @@ def test_zipped_coco_set_trains(system: System, tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "volume" / "datasets" / "coco"), "zip", tmp_path / "coco")
     assert Path(archive).is_file()
     system.put_folder(tmp_path / "volume")
-    status = _train(system, "e2e-coco", model="yolo11n.yaml", data={"train": "datasets/coco.zip"})
+    start_training(system, "e2e-coco", data={"train": "datasets/coco.zip"})
+    status = finish_training(system, "e2e-coco")
     assert status["dataset"]["kind"] == "coco"
     assert sum(status["dataset"]["classes"].values()) == sum(len(boxes) for boxes in truth.values())
 
@@ -51,6 +37,7 @@ def test_coco_polygons_train_a_segmentation_model(system: System, tmp_path: Path
     (folder / "annotations").mkdir()
     (folder / "annotations" / "instances_default.json").write_text(json.dumps(content))
     system.put_folder(tmp_path / "volume")
-    status = _train(system, "e2e-masks", model="yolo11n-seg.yaml", data={"train": "datasets/masks"})
+    start_training(system, "e2e-masks", model="yolo11n-seg.yaml", data={"train": "datasets/masks"})
+    status = finish_training(system, "e2e-masks")
     assert status["dataset"]["kind"] == "coco"
     assert status["printed"]["epoch"] == "1/1"

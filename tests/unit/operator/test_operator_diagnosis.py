@@ -161,7 +161,7 @@ BLOCKS: dict[str, tuple[Body | None, list[EventView], Reason | None, str]] = {
     "pull": (_waiting("ErrImagePull", "403"), [], Reason.IMAGE_PULL_FAILED, "403"),
     "name": (_waiting("InvalidImageName", "bad"), [], Reason.IMAGE_PULL_FAILED, "bad"),
     "never": (_waiting("ErrImageNeverPull"), [], Reason.IMAGE_PULL_FAILED, "image trainer:1"),
-    # Words of kubelet 1.36 with containerd 2.2, but for the older runtime's and kubelet's.
+    # The first as kubelet 1.36 with containerd 2.2 told it, the rest as their sources have it.
     "data image": (
         _waiting_for_image(
             "ErrImagePull",
