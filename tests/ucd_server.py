@@ -44,6 +44,9 @@ class UcdServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients may go away in the middle of a file."""
+
 
 class UcdHandler(BaseHTTPRequestHandler):
     """One connection of a client."""
