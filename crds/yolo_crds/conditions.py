@@ -73,6 +73,7 @@ class Reason(StrEnum):
     GPU_FAULT = "GpuFault"
     NO_ACCELERATOR = "NoAccelerator"
     DISK_FULL = "DiskFull"
+    FETCH_FAILED = "FetchFailed"
     DIVERGED = "Diverged"
     TRAINING_FAILED = "TrainingFailed"
     WORKER_KILLED = "WorkerKilled"
@@ -114,6 +115,8 @@ HINTS: dict[Reason, str] = {
     Reason.GPU_FAULT: "look at the node's GPU (Xid in the kernel log); another attempt avoids the node",
     Reason.NO_ACCELERATOR: "the pod saw no GPU; check the driver, runtimeClassName and gpuResource",
     Reason.DISK_FULL: "free space on the named volume",
+    Reason.FETCH_FAILED: "is the named server up, and may prepare pods reach it? What has come is kept, "
+    "and another attempt goes on from there",
     Reason.DIVERGED: "lower lr0, switch amp off, or check the labels",
     Reason.TRAINING_FAILED: "see train_err.log in the run folder",
     Reason.WORKER_KILLED: "the training process was killed; see train_err.log in the run folder",
@@ -134,6 +137,7 @@ RETRYABLE: frozenset[Reason] = frozenset(
         Reason.ADMISSION_REFUSED,
         Reason.OOM_KILLED,
         Reason.SHARED_MEMORY_EXHAUSTED,
+        Reason.FETCH_FAILED,
         Reason.GPU_FAULT,
         Reason.WORKER_KILLED,
         Reason.HUNG,

@@ -37,6 +37,7 @@ class ExitCode(IntEnum):
     WORKER_KILLED = 8
     FENCED = 9
     GPU_FAULT = 10
+    FETCH_FAILED = 11
     INTERRUPTED = 143
 
 
@@ -50,6 +51,7 @@ EXIT_REASONS: dict[ExitCode, Reason] = {
     ExitCode.WORKER_KILLED: Reason.WORKER_KILLED,
     ExitCode.FENCED: Reason.FENCED,
     ExitCode.GPU_FAULT: Reason.GPU_FAULT,
+    ExitCode.FETCH_FAILED: Reason.FETCH_FAILED,
     ExitCode.INTERRUPTED: Reason.INTERRUPTED,
 }
 """The reason that an exit code means when no termination message says more."""
@@ -115,7 +117,8 @@ class ProgressLine(Lenient):
     time: float
     """Unix seconds."""
     stage: str
-    """import, scan, cache, epoch, val, save, export; prepare: verify, convert."""
+    """import, scan, cache, epoch, val, save, export; prepare: fetch, unpack, scan, verify,
+    convert."""
     epoch: int | None = None
     """The running epoch (from 1); between epochs the last finished one."""
     epochs: int | None = None

@@ -91,6 +91,13 @@ class VolumeFailedError(TrainerError):
         super().__init__(Reason.VOLUME_FAILED, message, hint, ExitCode.FAILED)
 
 
+class FetchFailedError(TrainerError):
+    """A server did not answer, or not with a whole file, however often it was asked."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.FETCH_FAILED, message, hint, ExitCode.FETCH_FAILED)
+
+
 def from_os_error(error: OSError, path: Path | str, doing: str) -> TrainerError:
     """The domain error for a failed system call: which path, what was tried, what the number means."""
     where = error.filename or path
