@@ -27,6 +27,7 @@ from .data.label_cache import write_label_cache
 from .data.summary import report_lines
 from .errors import InvalidDataError, volume_errors
 from .fence import Owner, check_owner, claim
+from .fetch.fetcher import Fetcher
 from .volume import copy_atomic, write_atomic
 from .weights import check_checkpoint, find_foreign_last, find_resume, resolve_model
 
@@ -40,7 +41,7 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared | Result:
     """What train needs, also stored as `RunFolder.prepared`; a Result when this run had already ended well.
 
     Raises a TrainerError: FencedError, InvalidArgumentsError, WeightsMissingError, LegacyCheckpointError,
-    InvalidDataError, DiskFullError, VolumeFailedError.
+    InvalidDataError, FetchFailedError, DiskFullError, VolumeFailedError.
     """
     os.umask(0o002)  # façade, prepare and train share a group
     volume = DataVolume(Path(config.data_dir))
@@ -56,11 +57,14 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared | Result:
         raise InvalidDataError(f"there is no data volume at {volume.root}")
     weights, resume_from, start_warnings = choose_start(folder, config, volume)
     task = config.template.task or infer_task(config.template.model)
+    fetcher = Fetcher(volume, config.fetch, report)
     with volume_errors(volume.root, "prepare data on"):
-        prepared_set = prepare_dataset(volume, config.template.data, task, report, Path(config.artifact_dir))
+        artifact = Path(config.artifact_dir)
+        prepared_set = prepare_dataset(volume, config.template.data, task, report, artifact, fetcher)
     for line in report_lines(prepared_set.details):
         logger.info("%s", line)
-    for sentence in prepared_set.details.warnings:
+    data_warnings = [*fetcher.warnings, *prepared_set.details.warnings]
+    for sentence in data_warnings:
         logger.warning("%s", sentence)
     single_cls = parse_value(config.template.extra_args.get("single_cls", "false")) is True
     write_label_cache(prepared_set.folder, task, single_cls=single_cls)
@@ -73,7 +77,7 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared | Result:
         data_yaml=str(prepared_set.data_path),
         weights=str(weights) if weights else None,
         resume_from=str(resume_from) if resume_from else None,
-        warnings=[*warnings, *start_warnings, *prepared_set.details.warnings],
+        warnings=[*warnings, *start_warnings, *data_warnings],
     )
     check_owner(folder, me)
     write_info(folder, config, prepared_set, prepared)

@@ -17,14 +17,17 @@ from yolo_crds.training import Data, Task
 
 from ..cgroup import cpus
 from ..errors import InvalidDataError, VolumeFailedError, volume_errors
+from ..fetch.archives import shown
+from ..fetch.fetcher import Fetcher
 from .convert import Target, row_lines, shape_lines
 from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
 from .locate import Located, inspect, locate
 from .manifest import Details, Index, is_damaged, read_manifest
 from .prepared_set import Item, SetPlan, build_set
+from .remote import fill, find
 from .skipped import Skipped
-from .source import Sample, Source, find_reference
+from .source import Sample, Source
 from .summary import summarize
 from .tree import UNTOLD, Tree, open_image
 from .usage import mark_used
@@ -58,6 +61,7 @@ class _Job:
     report: Report
     tree: Tree
     """That `data` names paths in: the data volume, or the image volume of `data.image`."""
+    fetcher: Fetcher
     skipped: Skipped = field(default_factory=Skipped)
     warnings: list[str] = field(default_factory=list)
 
@@ -67,21 +71,32 @@ class _Job:
         volume = Tree(self.volume)
         return (volume, self.tree) if self.tree.image else (volume,)
 
+    @property
+    def train(self) -> str:
+        """How the user named the training data, for messages."""
+        return shown(self.data.train)
+
 
 def prepare_dataset(
-    volume: DataVolume, data: Data, task: Task, report: Report, image_folder: Path = ARTIFACT_DIR
+    volume: DataVolume,
+    data: Data,
+    task: Task,
+    report: Report,
+    image_folder: Path = ARTIFACT_DIR,
+    fetcher: Fetcher | None = None,
 ) -> PreparedSet:
     """Verifies and converts what `data` names into `prepared/<hash>`; an unchanged set is only looked at.
 
-    `image_folder` is where `data.image` is mounted. Raises InvalidDataError for data that cannot be trained
-    on, else what `errors.volume_errors` raises.
+    `image_folder` is where `data.image` is mounted. What the volume lacks is left to the `fetcher`; without
+    one nothing is fetched. Raises InvalidDataError for data that cannot be trained on, FetchFailedError, else
+    what `errors.volume_errors` raises.
     """
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
-    job = _Job(volume, data, task, report, tree)
+    job = _Job(volume, data, task, report, tree, fetcher or Fetcher(volume, None, report))
     sources = _open_sources(job)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
     splits = _split_samples(sources)
-    located = _locate_all(job, sources, splits)
+    located = fill(job.trees[0], _locate_all(job, sources, splits), job.fetcher)
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
     if key and (details := index.lookup(key)) and (found := _find_whole(job, details)):
@@ -93,7 +108,7 @@ def prepare_dataset(
         target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
     )
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
-    named = job.data.train + (f" in {job.data.image}" if job.data.image else "")
+    named = job.train + (f" in {job.data.image}" if job.data.image else "")
     details = summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
     folder = _build(job, plan, details)
     index.remember(key, source_key, details)
@@ -120,7 +135,7 @@ def _open_sources(job: _Job) -> dict[str, Source]:
 
 
 def _open(job: _Job, reference: str, data_field: str) -> Source:
-    path = find_reference(job.tree, reference, data_field)
+    path = find(job.tree, reference, data_field, job.fetcher)
     named = f"template.data.{data_field}"
     with volume_errors(path, "read"):
         return open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)
@@ -159,7 +174,7 @@ def _locate_all(job: _Job, sources: dict[str, Source], splits: dict[str, list[Sa
     trees = {split: sources.get(split, sources["train"]).tree for split in splits}
     todo = [(split, sample, trees[split]) for split, samples in splits.items() for sample in samples]
     if not splits["train"]:
-        raise InvalidDataError(f"template.data.train: no images in {job.data.train!r}")
+        raise InvalidDataError(f"template.data.train: no images in {job.train!r}")
     return list(map_parallel(lambda t: locate(*t), todo, cpus() * 4, "scan", job.report))
 
 
@@ -174,7 +189,7 @@ def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]
             usable.append(one)
     if not any(one.split == "train" for one in usable):
         reasons = "; ".join(job.skipped.sentences())
-        raise InvalidDataError(f"template.data.train: no usable image in {job.data.train!r}; {reasons}")
+        raise InvalidDataError(f"template.data.train: no usable image in {job.train!r}; {reasons}")
     return usable
 
 

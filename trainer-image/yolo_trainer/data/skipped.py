@@ -45,6 +45,8 @@ class Skipped:
 _WORDS = {
     "unknownLabel": "boxes left out, label not listed",
     "missingImage": "images left out, file missing",
+    "oversizedImage": "images left out, larger than is fetched (fetch.maxImageBytes)",
+    "notAnImage": "images left out, the UCD server sent something else",
     "corruptImage": "images left out, file corrupt or not taken by Ultralytics",
     "outsideVolume": "images left out, link leads out of the data volume or image",
     "unsafeName": "images left out, name is no file name",

@@ -98,11 +98,16 @@ def as_size(raw: object) -> tuple[float, float] | None:
     return None
 
 
+class NotFoundError(InvalidDataError):
+    """There is nothing by the name that was given."""
+
+
 def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
     """The file or folder that `template.data.<field>` means: a path in the tree, or the name of a UCD data
     set below `ucd/`, or of a folder below `datasets/`.
 
-    Raises InvalidDataError, naming the field, when it leads out of the tree or is nowhere.
+    Raises InvalidDataError, naming the field, when it leads out of the tree; NotFoundError when it is
+    nowhere.
     """
     root = tree.layout.root
     if tree.image is not None and PurePosixPath(reference.replace("\\", "/")).is_absolute():
@@ -119,7 +124,7 @@ def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
         if found.exists():
             return found
     looked = ", ".join(str(root / candidate) for candidate in tried)
-    raise InvalidDataError(
+    raise NotFoundError(
         f"template.data.{data_field}: {reference!r} was not found in {tree}; looked for {looked}",
         "name a path that the image holds" if tree.image else "put the data set there, or name one that is",
     )
