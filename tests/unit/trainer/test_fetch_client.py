@@ -308,6 +308,22 @@ def test_server_that_is_not_there_is_told_plainly(
         fetch()
 
 
+def test_part_of_a_killed_process_is_as_long_as_was_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo_trainer.fetch.part._SAVE_EVERY", 1000)
+    path = tmp_path / "x.part"
+    killed = Part(path, kept=True)
+    killed.begin("http://host/file")
+    killed.restart(Version('"1"'))
+    for _ in range(25):
+        killed.write(bytes(100))
+    with Part(path, kept=True) as part:
+        assert (part.size, part.version, part.origin) == (2000, Version('"1"'), "http://host/file")
+        assert path.stat().st_size == 2000
+    killed.discard()
+
+
 def test_stop_ends_waiting_at_once(server: ScriptedServer, fetch: Fetch) -> None:
     fetch.client.patience = Patience(attempts=100, backoff=1000, backoff_most=1000)
     asked = threading.Event()

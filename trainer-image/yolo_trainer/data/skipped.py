@@ -45,7 +45,7 @@ class Skipped:
 _WORDS = {
     "unknownLabel": "boxes left out, label not listed",
     "missingImage": "images left out, file missing",
-    "oversizedImage": "images left out, larger than is fetched (fetch.maxImageBytes)",
+    "oversizedImage": "images left out, larger than the installer lets be fetched",
     "notAnImage": "images left out, the UCD server sent something else",
     "corruptImage": "images left out, file corrupt or not taken by Ultralytics",
     "outsideVolume": "images left out, link leads out of the data volume or image",
