@@ -57,10 +57,20 @@ EXIT_REASONS: dict[ExitCode, Reason] = {
 """The reason that an exit code means when no termination message says more."""
 
 
+BaseUrl = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^https?://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:[1-9][0-9]{0,4})?(/[^\s?#]*)?$",
+        max_length=512,
+    ),
+]
+"""Without user, query and fragment."""
+
+
 class Fetch(Model):
     """What prepare may fetch over the network: the installer's choice."""
 
-    ucd_server: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None = None
+    ucd_server: BaseUrl | None = None
     """Base URL of a UCD server, `http://host:port`: data sets by name and images that the volume lacks."""
     archives: bool = False
     """Take `https://` URLs of archives in `data.train` and `data.val`."""

@@ -1,6 +1,7 @@
-"""Progress lines and termination messages: what is written can be read, and stays within its bounds."""
+"""Progress lines and termination messages can be read and stay within their bounds; settings are checked."""
 
 import pytest
+from pydantic import ValidationError
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
@@ -8,6 +9,7 @@ from yolo_crds.status import Best, Dataset
 from yolo_crds.trainer import (
     PROGRESS_MAX_BYTES,
     TERMINATION_MESSAGE_MAX_BYTES,
+    Fetch,
     ProgressLine,
     Result,
     parse_progress,
@@ -79,3 +81,26 @@ def test_to_termination_message_is_bounded_and_still_says_why(changes: dict[str,
 @pytest.mark.parametrize("text", ["", "Killed", "{}", '{"v":1,"stage":"fly"}'])
 def test_parse_result_of_anything_else_is_none(text: str) -> None:
     assert parse_result(text) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ucd:11101",
+        "ftp://ucd",
+        "http://",
+        "http://u:p@ucd",
+        "http://ucd/?a=b",
+        "http://ucd:x",
+        "//ucd",
+        "http://a b",
+    ],
+)
+def test_fetch_refuses_an_address_that_cannot_be_asked(url: str) -> None:
+    with pytest.raises(ValidationError, match="ucdServer"):
+        Fetch.model_validate({"ucdServer": url})
+
+
+@pytest.mark.parametrize("url", ["http://ucd:11101", "https://ucd.example.org/base/", "http://[fd00::1]:80"])
+def test_fetch_takes_a_base_url(url: str) -> None:
+    assert Fetch.model_validate({"ucdServer": url}).ucd_server == url

@@ -24,7 +24,6 @@ from yolo_trainer.data.usage import stamp_of
 from yolo_trainer.errors import (
     DiskFullError,
     FetchFailedError,
-    InvalidArgumentsError,
     InvalidDataError,
     VolumeFailedError,
 )
@@ -260,14 +259,6 @@ def test_odd_names_are_encoded_and_kept_apart(world: Any, server: UcdServer, nam
     kept = [p.name for p in (world.volume.fetched / "ucd").iterdir() if not p.name.startswith(".")]
     assert len(kept) == 1
     assert kept[0].isascii()
-
-
-@pytest.mark.parametrize(
-    "url", ["ucd:11101", "ftp://ucd", "http://", "http://u:p@ucd", "http://ucd/?a=b", "http://ucd:x", "//ucd"]
-)
-def test_address_that_cannot_be_asked_names_the_setting(world: Any, url: str) -> None:
-    with pytest.raises(InvalidArgumentsError, match=r"fetch\.ucdServer"):
-        take(world, url)
 
 
 def test_base_may_have_a_path(world: Any, server: UcdServer) -> None:

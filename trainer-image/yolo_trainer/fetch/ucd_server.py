@@ -10,14 +10,14 @@ import difflib
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import urllib3
 from urllib3 import BaseHTTPResponse
 
 from ..data.json_file import MAX_BYTES, read_json_object
 from ..data.ucd import is_ucd
-from ..errors import InvalidArgumentsError, InvalidDataError
+from ..errors import InvalidDataError
 from ..volume import TEMPORARY_PREFIX
 from .client import Client, NoAnswerError, NotServedError, Resource, TooLargeError, tls_context
 from .kept import Slot
@@ -38,10 +38,10 @@ class _MissError(Exception):
 
 
 class UcdServer:
-    """The server at a base URL; raises InvalidArgumentsError for one that cannot be asked."""
+    """The server at a base URL (`Fetch.ucd_server`)."""
 
     def __init__(self, base: str, client: Client, parallel: int) -> None:
-        self.base = _checked_base(base)
+        self.base = base.rstrip("/")
         self._client = client
         self._pool = urllib3.PoolManager(
             num_pools=1,
@@ -143,20 +143,6 @@ def _paths(name: str) -> Iterator[str]:
     for separator in _SEPARATORS if len(folders) > 1 else _SEPARATORS[:1]:
         for place in _PLACES:
             yield place + separator.join(folders)
-
-
-def _checked_base(base: str) -> str:
-    """The URL without a slash at its end."""
-    try:
-        parts = urlsplit(base)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.username or parts.query or parts.fragment or not base.isprintable():
-        raise InvalidArgumentsError(
-            "fetch.ucdServer: want the base URL of a UCD server, http://host:11101, without user, query or #"
-        )
-    return base.rstrip("/")
 
 
 def _check_ucd(part: Part) -> None:
