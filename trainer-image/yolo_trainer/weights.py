@@ -15,7 +15,7 @@ from yolo_crds.models import checkpoint_files, is_architecture, package_architec
 from yolo_crds.schema import load_schema
 
 from .checkpoint import STATE, resumable
-from .data.yolo_folder import read_yaml
+from .data.data_yaml import read_yaml
 from .errors import (
     InvalidArgumentsError,
     InvalidDataError,

@@ -263,7 +263,7 @@ def test_verify_image_refuses_bombs_tiny_ones_and_other_formats(
 ) -> None:
     for name, size, want in (
         ("a.png", (9, 40), "too few"),
-        ("b.gif", (40, 40), "GIF"),
+        ("b.gif", (40, 40), "no image, or of a format"),
         ("c.png", (50, 50), "too many"),
     ):
         Image.new("L", size).save(tmp_path / name)

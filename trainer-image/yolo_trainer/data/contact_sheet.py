@@ -7,11 +7,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from ..volume import write_atomic
+from .data_yaml import MASKS, read_yaml
 from .manifest import Details, read_manifest
-from .yolo_folder import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def write_contact_sheet(folder: Path, details: Details, target: Path) -> None:
     for i, image in enumerate(chosen):
         try:
             rows = [(i, values[:4] if is_pose else values) for i, values in _labels(folder, image)]
-            cell = _draw(folder / image, rows, names)
+            cell = _draw(folder / image, rows, names, _mask(folder, image))
         except Exception:  # Pillow raises nearly anything; a picture is not worth a training
             logger.warning("%s is not on the contact sheet", image, exc_info=True)
             continue
@@ -58,7 +58,9 @@ def _choose(folder: Path) -> list[str]:
     train = [file for file in images if file.startswith(("images/train/", "train/"))]
     # Of a huge set a part is looked at: there is a label among any so many images, or it is no use to look.
     looked_at = _spread(train, IMAGES * 32)
-    labelled = [file for file in looked_at if file.startswith("train/") or _labels(folder, file)]
+    labelled = [
+        f for f in looked_at if f.startswith("train/") or _mask(folder, f).is_file() or _labels(folder, f)
+    ]
     return _spread(labelled or looked_at, IMAGES)
 
 
@@ -68,19 +70,35 @@ def _spread(files: Sequence[str], count: int) -> list[str]:
 
 def _labels(folder: Path, image: str) -> list[Row]:
     """The rows of an image's label file: class index and numbers."""
-    if not image.startswith("images/"):
-        return []
     label = folder / f"labels/{image.removeprefix('images/').rpartition('.')[0]}.txt"
+    if not image.startswith("images/") or not label.exists():
+        return []
     words = (line.split() for line in label.read_text(encoding="utf-8").splitlines())
     return [(int(first), [float(v) for v in rest]) for first, *rest in words]
 
 
-def _draw(path: Path, rows: Sequence[Row], names: Sequence[str]) -> Image.Image:
+def _mask(folder: Path, image: str) -> Path:
+    """Where the class mask of an image is, if the set has masks."""
+    return folder / f"{MASKS}/{image.removeprefix('images/').rpartition('.')[0]}.png"
+
+
+def _lay_over(image: Image.Image, mask_file: Path) -> Image.Image:
+    """The image with the classes of its mask in their colours, half transparent; 255 is left as it is."""
+    with Image.open(mask_file, formats=["PNG"]) as mask:
+        ids = mask.resize(image.size, Image.Resampling.NEAREST)
+    colours = Image.frombytes("P", ids.size, ids.tobytes())
+    colours.putpalette([v for i in range(256) for v in ImageColor.getrgb(_COLOURS[i % len(_COLOURS)])])
+    return Image.composite(colours.convert("RGB"), image, ids.point([128] * 255 + [0]))
+
+
+def _draw(path: Path, rows: Sequence[Row], names: Sequence[str], mask_file: Path) -> Image.Image:
     cell = Image.new("RGB", (CELL, CELL), "#202020")
     with Image.open(path) as image:
         image.draft("RGB", (CELL * 2, CELL * 2))  # a JPEG decodes several times faster at a smaller scale
         upright = ImageOps.exif_transpose(image).convert("RGB")
     upright = ImageOps.contain(upright, (CELL, CELL - _CAPTION))
+    if mask_file.is_file():
+        upright = _lay_over(upright, mask_file)
     pen = ImageDraw.Draw(upright)
     font = ImageFont.load_default(12)
     for index, values in rows[:_LABELS_SHOWN]:

@@ -7,7 +7,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from ..fetch.fetcher import Fetcher
 from .convert import Target, row_lines, shape_lines
 from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
-from .locate import Located, inspect, locate
+from .locate import Located, inspect, locate, read_masks
 from .manifest import Details, Index, is_damaged, read_manifest
+from .masks import build_rule
 from .prepared_set import Item, SetPlan, build_set
 from .remote import fill, find
 from .skipped import Skipped
@@ -32,7 +33,7 @@ from .summary import summarize
 from .tree import UNTOLD, Tree, open_image
 from .usage import mark_used
 
-_VERSION = 2  # of the rules below; part of the key under which an outcome is remembered
+_VERSION = 3  # of the rules below; part of the key under which an outcome is remembered
 _TRIES = 3
 
 
@@ -102,7 +103,7 @@ def prepare_dataset(
     if key and (details := index.lookup(key)) and (found := _find_whole(job, details)):
         return PreparedSet(found, details, sources)
     inspected = _inspect_all(job, located, _known_facts(job, index.last_hash(source_key)))
-    items = _items(job, sources, target, inspected)
+    items = _items(job, sources, target, _with_masks(job, sources, target, inspected))
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(
         target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
@@ -193,6 +194,30 @@ def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]
     return usable
 
 
+def _with_masks(
+    job: _Job, sources: dict[str, Source], target: Target, located: list[Located]
+) -> list[Located]:
+    """The samples with the class masks read that some data sets for semantic segmentation have."""
+    masked = Counter(one.mask_file is not None for one in located)
+    if not masked[True]:
+        return located
+    if masked[False]:
+        raise InvalidDataError(
+            "template.data: of training and validation data one has class masks and the other has not",
+            "give both masks, or both polygons",
+        )
+    by_split = {split: sources.get(split, sources["train"]) for split in ("train", "val")}
+    rules = {
+        split: build_rule(source.mask_ids, source.names or target.names, target.names)
+        for split, source in by_split.items()
+    }
+
+    def shown(split: str, path: Path) -> str:
+        return _shown(by_split[split], path)
+
+    return list(read_masks(located, rules, job.skipped, shown, job.report))
+
+
 def _keys(
     job: _Job, sources: dict[str, Source], target: Target, located: list[Located]
 ) -> tuple[str | None, str]:
@@ -272,17 +297,19 @@ def _item(
         lines = shape_lines(sample, (facts.width, facts.height), target, job.skipped)
     elif one.label_text is not None:
         names = source.names or target.names
-        lines = row_lines(one.label_text, _shown(source, sample), remap, target, job.skipped, names)
+        lines = row_lines(
+            one.label_text, _shown(source, sample.label_file), remap, target, job.skipped, names
+        )
     else:
         lines = []
     stem = sample.stem if unique else f"{sample.stem}-{facts.sha256[:8]}"
     name = f"{stem}{Path(facts.path).suffix}"
-    return Item(one.split, name, facts, tuple(lines), sample.class_name)
+    return Item(one.split, name, facts, tuple(lines), sample.class_name, one.mask)
 
 
-def _shown(source: Source, sample: Sample) -> str:
+def _shown(source: Source, file: Path | None) -> str:
     """A label file as people see it: relative to the data volume, or the image."""
-    path, tree = str(sample.label_file), source.tree
+    path, tree = str(file), source.tree
     return path.removeprefix(f"{tree.root}/").removeprefix(f"{tree.layout.root}/")
 
 
@@ -311,4 +338,4 @@ def split_off(items: list[Item], fraction: float, seed: int) -> list[Item]:
 
 
 def _as_val(item: Item) -> Item:
-    return Item("val", item.name, item.facts, item.lines, item.class_name)
+    return replace(item, split="val")

@@ -120,7 +120,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         )
     if path.name == DATA:
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)
-    return _checked(open_yolo(path, opening.volume), opening)
+    return _checked(open_yolo(path, opening.volume, opening.task), opening)
 
 
 def _open_json(path: Path, content: dict[str, Any], opening: _Opening) -> Source:
@@ -145,7 +145,7 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
     if opening.task == "classify":
         return open_class_folders(path)
     if any((path / name).is_file() for name in YAML_NAMES):
-        return _checked(open_yolo(path, opening.volume), opening)
+        return _checked(open_yolo(path, opening.volume, opening.task), opening)
     if (path / DATA).is_file():
         return _open_file(path / DATA, opening)
     kinds, broken = _kinds_in(path, opening)
@@ -171,7 +171,7 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
     texts = files_below(path, ".txt", _DEPTH + 1)
     if broken and all(file.name.lower().startswith("readme") for file in texts):
         raise broken  # without it the folder would pass as one of background images
-    return _checked(open_yolo(path, opening.volume), opening)
+    return _checked(open_yolo(path, opening.volume, opening.task), opening)
 
 
 def _open_annotated(path: Path, form: FileFormat, opening: _Opening, why: str) -> Source:

@@ -33,6 +33,7 @@ REPORT_SECONDS = 2.0
 _ORIENTATION_TAG = 274
 _SWAPPED = frozenset({5, 6, 7, 8})
 _EXIF_FORMATS = frozenset({"JPEG", "MPO", "PNG", "AVIF", "WEBP"})
+_PILLOW_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "JPEG2000", "AVIF")  # MPO opens as JPEG, DNG as TIFF
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -87,7 +88,7 @@ def verify_image(facts: ImageFacts) -> ImageFacts:
     except CorruptImageError:
         raise
     except UnidentifiedImageError as error:  # its own text shows a memory address
-        raise CorruptImageError("no image that can be read") from error
+        raise CorruptImageError("no image, or of a format that Ultralytics does not take") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on bad bytes
         raise CorruptImageError(str(error) or type(error).__name__) from error
     return replace(
@@ -104,14 +105,18 @@ def complete_jpeg(data: bytes) -> bytes:
     return data + JPEG_END
 
 
+def open_encoded(data: bytes) -> Image.Image:
+    """The image with its header read. Of Pillow's plugins only those for `FORMATS` see the bytes: the others
+    (EPS starts a program) are no place for what strangers wrote."""
+    return Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
+
+
 def _decode(data: bytes) -> tuple[int, int, str]:
-    with Image.open(io.BytesIO(data)) as image:
+    with open_encoded(data) as image:
         pillow_format = image.format or ""
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise CorruptImageError(f"{width} x {height} pixels are too many")
-        if pillow_format.lower() not in FORMATS | {"jpeg2000"}:
-            raise CorruptImageError(f"{pillow_format} images are not taken by Ultralytics")
         image.load()
         # Pillow turns a TIFF upright while it decodes; for the others the tag is followed at training time.
         width, height = image.size

@@ -14,9 +14,11 @@ import yaml
 
 from yolo_crds.training import Task
 
+from .data_yaml import MASKS
+
 logger = logging.getLogger(__name__)
 
-TASKS = frozenset({"detect", "segment", "pose", "obb"})
+TASKS = frozenset({"detect", "segment", "semantic", "pose", "obb"})
 
 
 def write_label_cache(folder: Path, task: Task, *, single_cls: bool = False) -> bool:
@@ -24,7 +26,9 @@ def write_label_cache(folder: Path, task: Task, *, single_cls: bool = False) -> 
 
     A failure is logged and costs only time: train scans by itself.
     """
-    caches = {split: folder / "labels" / f"{split}.cache" for split in ("train", "val")}
+    has_masks = (folder / MASKS).is_dir()
+    labels = folder / (MASKS if has_masks else "labels")
+    caches = {split: labels / f"{split}.cache" for split in ("train", "val")}
     missing = [split for split, cache in caches.items() if not cache.exists()]
     if not missing:
         return True
@@ -32,13 +36,15 @@ def write_label_cache(folder: Path, task: Task, *, single_cls: bool = False) -> 
         return False
     try:
         # Here and not above: torch takes seconds, and prepare's pure parts run where it is not installed.
-        from ultralytics.data.dataset import YOLODataset
+        from ultralytics.data.dataset import SemanticDataset, YOLODataset
 
+        # Polygons are scanned alike for segment and semantic.
+        dataset = SemanticDataset if has_masks else YOLODataset
         data = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))
         for split in missing:
             # Resolved, as Ultralytics resolves a data.yaml's folders: the cache is keyed by these paths.
             images = (folder / "images" / split).resolve()
-            YOLODataset(img_path=str(images), data=data, task=task, augment=False, single_cls=single_cls)
+            dataset(img_path=str(images), data=data, task=task, augment=False, single_cls=single_cls)
     except Exception:
         logger.warning("no label cache written to %s", folder, exc_info=True)
         return False

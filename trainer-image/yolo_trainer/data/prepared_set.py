@@ -24,8 +24,10 @@ from ..errors import volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .convert import Target
 from .copies import check_room, copy_image
+from .data_yaml import MASKS
 from .images import ImageFacts, Report, map_parallel
 from .manifest import FILE_NAME, Details, Entry, Manifest, is_damaged, read_manifest
+from .masks import Mask, mask_png
 from .tree import Tree
 from .usage import mark_used
 
@@ -44,6 +46,11 @@ def label_of(image: str) -> str | None:
     return f"labels/{image.removeprefix('images/').rpartition('.')[0]}.txt"
 
 
+def mask_of(image: str) -> str:
+    """Path of an image's class mask in a set that has masks in place of label files."""
+    return f"{MASKS}/{image.removeprefix('images/').rpartition('.')[0]}.png"
+
+
 @dataclass(frozen=True)
 class Item:
     """One image of the set and its label lines."""
@@ -56,6 +63,20 @@ class Item:
     lines: tuple[str, ...] = ()
     class_name: str | None = None
     """Classification: the folder that stands for the class."""
+    class_mask: Mask | None = None
+    """Semantic segmentation by masks, in place of label lines."""
+
+    @property
+    def classes(self) -> list[int]:
+        """Class index of each box; of a mask each class that it shows, once."""
+        if self.class_mask is not None:
+            return list(self.class_mask.classes)
+        return [int(line.split(" ", 1)[0]) for line in self.lines]
+
+    @property
+    def is_background(self) -> bool:
+        """Whether nothing is to be found in it."""
+        return self.class_name is None and not (self.lines or (self.class_mask and self.class_mask.classes))
 
     @property
     def image(self) -> str:
@@ -66,8 +87,13 @@ class Item:
 
     @property
     def label(self) -> str | None:
-        """Path of the label file in the set; None for classification."""
-        return label_of(self.image)
+        """Path of the label file in the set; None for classification and with a mask."""
+        return None if self.class_mask else label_of(self.image)
+
+    @property
+    def mask(self) -> str | None:
+        """Path of the mask in the set, where there is one."""
+        return mask_of(self.image) if self.class_mask else None
 
     @property
     def text(self) -> str:
@@ -123,9 +149,16 @@ class SetPlan:
     def is_classification(self) -> bool:
         return self.target.task == "classify"
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether classes are told by masks; labels and masks do not mix."""
+        return any(item.class_mask for item in self.items)
+
     def data_yaml(self) -> dict[str, object]:
         """Ultralytics' description of the set. No `path`: the folder is where the file lies."""
         content: dict[str, object] = {"train": "images/train", "val": "images/val"}
+        if self.has_masks:
+            content["masks_dir"] = MASKS
         if self.target.kpt_shape:
             content["kpt_shape"] = list(self.target.kpt_shape)
         if self.flip_idx is not None:
@@ -137,7 +170,9 @@ class SetPlan:
         head = [_LAYOUT, self.target.task, self.data_yaml()]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for item in sorted(self.items, key=lambda i: i.image):
-            row = [item.image, item.facts.sha256, item.lines]
+            row: list[object] = [item.image, item.facts.sha256, item.lines]
+            if item.class_mask:
+                row.append(item.class_mask.sha256)
             digest.update(json.dumps(row).encode() + b"\n")
         return digest.hexdigest()[:_HASH_LENGTH]
 
@@ -189,7 +224,7 @@ def _temporary(prepared: Path, name: str) -> Path:
 
 def _fill(folder: Path, plan: SetPlan, details: Details, report: Report) -> None:
     check_room(folder.parent, (item.facts for item in plan.items if plan.is_copied(item.facts)))
-    paths = (path for item in plan.items for path in (item.image, item.label) if path)
+    paths = (path for item in plan.items for path in (item.image, item.label, item.mask) if path)
     for parent in {path.rpartition("/")[0] for path in paths}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
 
@@ -197,6 +232,8 @@ def _fill(folder: Path, plan: SetPlan, details: Details, report: Report) -> None
         place_image(folder / item.image, item.facts, plan)
         if item.label:
             (folder / item.label).write_text(item.text, encoding="utf-8")
+        if item.mask and item.class_mask:
+            (folder / item.mask).write_bytes(mask_png(item.class_mask))
 
     for _ in map_parallel(place, plan.items, cpus() * 4, "convert", report):
         pass
@@ -253,7 +290,7 @@ def mend_set(folder: Path, manifest: Manifest, plan: SetPlan, report: Report) ->
         shutil.rmtree(aside, ignore_errors=True)
     new = {item.image: plan.entry(item) for item in wanted}
     images = [new.get(entry.file, entry) for entry in manifest.images]
-    for cache in folder.glob("labels/*.cache"):
+    for cache in folder.glob("*/*.cache"):
         cache.unlink(missing_ok=True)  # keyed by times of change; the next one is written with the new ones
     write_atomic(folder / FILE_NAME, json.dumps(manifest.model_copy(update={"images": images}).to_wire()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -53,6 +53,8 @@ class Sample:
     """How `label_file` is read into shapes; unset: it holds the rows of YOLO."""
     class_name: str | None = None
     """Classification: the folder that it lies in."""
+    mask_file: Path | None = None
+    """Semantic segmentation: the image whose pixels are class ids, where a data set has such."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Source:
     kpt_shape: tuple[int, int] | None = None
     flip_idx: list[int] | None = None
     warnings: list[str] = field(default_factory=list)
+    mask_ids: Mapping[int, int] = field(default_factory=dict)
+    """Class indices by the ids in masks, where they are not the same; 255 for pixels that do not count."""
     in_pixels: bool = False
     """Labels are shapes in pixels by class name; otherwise rows of YOLO, or none."""
     why: str = ""

@@ -31,7 +31,7 @@ def summarize(
     by_split = {split: _per_class(plan, split) for split in ("train", "val")}
     per_class = by_split["train"] + by_split["val"]
     train_items = [item for item in plan.items if item.split == "train"]
-    if not any(item.lines or item.class_name for item in train_items):
+    if all(item.is_background for item in train_items):
         listed, found = ", ".join(names[:20]), ", ".join(list(skipped.unknown)[:20]) or "none"
         raise InvalidDataError(
             f"template.data.train: no box of any listed label in {reference!r}; "
@@ -44,7 +44,7 @@ def summarize(
         images=len(plan.items),
         train_images=len(train_items),
         val_images=len(plan.items) - len(train_items),
-        backgrounds=sum(not (item.lines or item.class_name) for item in plan.items),
+        backgrounds=sum(item.is_background for item in plan.items),
         boxes=boxes,
         classes={name: per_class.get(name, 0) for name in names},
         skipped=dict(sorted(skipped.counts.items())),
@@ -86,10 +86,10 @@ def report_lines(details: Details) -> list[str]:
 def _per_class(plan: SetPlan, split: str) -> Counter[str]:
     names = plan.target.names
     return Counter(
-        item.class_name if item.class_name is not None else names[int(line.split(" ", 1)[0])]
+        name
         for item in plan.items
         if item.split == split
-        for line in (item.lines if item.class_name is None else ("",))
+        for name in ([item.class_name] if item.class_name is not None else [names[i] for i in item.classes])
     )
 
 
@@ -102,6 +102,6 @@ def _warnings(plan: SetPlan, dataset: Dataset) -> list[str]:
     }
     if shared := len(by_split["train"] & by_split["val"]):
         warnings.append(f"images in both the training and the validation set: {shared}")
-    if not any(item.lines or item.class_name for item in plan.items if item.split == "val"):
+    if all(item.is_background for item in plan.items if item.split == "val"):
         warnings.append("the validation set has no box; its metrics will be zero")
     return warnings

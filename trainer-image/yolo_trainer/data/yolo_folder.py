@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from yolo_crds.layout import DataVolume
+from yolo_crds.training import Task
 
 from ..errors import InvalidDataError, volume_errors
 from ..volume import beneath
+from .data_yaml import (
+    MASKS,
+    MAX_BYTES,
+    class_names,
+    flip_indices,
+    keypoint_shape,
+    mask_ids,
+    masks_folder,
+    read_yaml,
+)
 from .images import FORMATS
 from .source import Sample, Source
 
@@ -21,37 +31,53 @@ _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation",
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 CLASSES = "classes.txt"
 """Label Studio, LabelImg: class names by index, beside a folder of images and one of labels."""
-_MAX_YAML_BYTES = 4 << 20
 
 
-def open_yolo(path: Path, volume: DataVolume) -> Source:
+def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
     """The data set of a data.yaml, a .txt list of images, or a folder.
 
-    Raises InvalidDataError when it names no images, or images that are not on the data volume.
+    For semantic segmentation class masks are taken where there are any, else polygons. Raises
+    InvalidDataError when it names no images, or images that are not on the data volume.
     """
     if path.is_file():
-        return _open_yaml(path, volume) if path.suffix in YAML_SUFFIXES else _open_list(path, volume)
+        return _open_yaml(path, volume, task) if path.suffix in YAML_SUFFIXES else _open_list(path, volume)
     for name in YAML_NAMES:
         if (path / name).is_file():
-            return _open_yaml(path / name, volume)
+            return _open_yaml(path / name, volume, task)
     train, val = split_folders(path)
     own_val = list(_samples(val)) if val else None
-    classes = path / CLASSES
-    return Source(
+    classes = [file for folder in (path, path / "labels") if (file := folder / CLASSES).is_file()][:1]
+    source = Source(
         kind="yolo",
         path=path,
         samples=list(_samples(train or path)),
         own_val=own_val,
-        names=read_names(classes) if classes.is_file() else None,
-        files=[classes] if classes.is_file() else [],
+        names=read_names(classes[0]) if classes else None,
+        files=classes,
         why="it holds images and no other kind of labels than text files",
     )
+    has_masks = task == "semantic" and (path / MASKS).is_dir()
+    return _with_masks(source, MASKS) if has_masks else source
+
+
+def _with_masks(source: Source, folder: str) -> Source:
+    """The source with class masks, which lie in `folder` where images lie in `images`, for labels."""
+
+    def masked(samples: Iterable[Sample]) -> list[Sample]:
+        return [
+            replace(s, label_file=None, mask_file=path_beside(s.folder / s.stem, folder, ".png"))
+            for s in samples
+        ]
+
+    own_val = None if source.own_val is None else masked(source.own_val)
+    why = f"{source.why}, and class masks in `{folder}`"
+    return replace(source, samples=masked(source.samples), own_val=own_val, why=why)
 
 
 def read_names(path: Path) -> list[str]:
     """Class names from a text file, one a line; the line's number is the index."""
     with volume_errors(path, "read"), path.open("rb") as file:
-        raw = file.read(_MAX_YAML_BYTES)
+        raw = file.read(MAX_BYTES)
     try:
         names = [line.strip() for line in raw.decode("utf-8-sig").rstrip().splitlines()]
     except UnicodeDecodeError as error:
@@ -76,9 +102,10 @@ def open_class_folders(path: Path) -> Source:
     return Source(kind="folders", path=path, samples=samples, own_val=own_val, names=names, why=why)
 
 
-def _open_yaml(path: Path, volume: DataVolume) -> Source:
+def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
     content = read_yaml(path)
-    root = _dataset_root(path, content, volume)
+    warnings: list[str] = []
+    root = _dataset_root(path, content, volume, warnings)
     entries = {
         split: next((content[key] for key in keys if content.get(key)), None)
         for split, keys in _SPLITS.items()
@@ -88,50 +115,39 @@ def _open_yaml(path: Path, volume: DataVolume) -> Source:
     }
     if not entries["train"]:
         raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
-    warnings = []
     if content.get("download"):
         warnings.append(f"{path.name}: `download:` is never followed")
     samples = _entry_samples(entries["train"], root, path, volume)
     own_val = _entry_samples(entries["val"], root, path, volume) if entries["val"] else None
-    kpt_shape = content.get("kpt_shape")
-    return Source(
+    source = Source(
         kind="yolo",
         path=path,
         samples=samples,
         own_val=own_val,
-        names=_names(content, path),
+        names=class_names(content, path),
         files=[path],
-        kpt_shape=_kpt_shape(kpt_shape, path) if kpt_shape is not None else None,
-        flip_idx=_flip_idx(content.get("flip_idx"), path),
+        kpt_shape=keypoint_shape(content, path),
+        flip_idx=flip_indices(content, path),
         warnings=warnings,
         why=f"{path.name} has `train:`",
     )
+    masks = masks_folder(content, root, path) if task == "semantic" else None
+    return replace(_with_masks(source, masks), mask_ids=mask_ids(content, path)) if masks else source
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read safely; raises InvalidDataError when it is none."""
-    with volume_errors(path, "read"), path.open("rb") as file:
-        raw = file.read(_MAX_YAML_BYTES + 1)
-    if len(raw) > _MAX_YAML_BYTES:
-        raise InvalidDataError(f"{path} is larger than {_MAX_YAML_BYTES} bytes")
-    try:
-        content = yaml.safe_load(raw.decode("utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidDataError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InvalidDataError(f"{path} is no mapping of names to values")
-    return content
-
-
-def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume) -> Path:
+def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume, warnings: list[str]) -> Path:
     """The folder that entries are relative to: `path:`, seen from the file, the volume or `datasets/`."""
     named = content.get("path")
     if not named:
         return path.parent
     if not isinstance(named, str):
         raise InvalidDataError(f"{path}: `path:` is no text")
-    if named.startswith("/"):
-        return _below(named, path, volume)
+    if Path(named).is_absolute() and not Path(named).is_relative_to(volume.root):
+        # FiftyOne and others write where the export lay on the machine that made it.
+        warnings.append(
+            f"{path.name}: `path: {named}` is not on the data volume; the file's own folder is taken"
+        )
+        return path.parent
     for base in (path.parent, volume.root, volume.datasets):
         if (found := _below(base / named, path, volume)).is_dir():
             return found
@@ -239,41 +255,14 @@ def yolo_sample(image: Path, class_name: str | None = None) -> Sample:
 
 def label_path(image: Path) -> Path:
     """Where YOLO keeps an image's labels: the last folder `images` becomes `labels`, the ending `.txt`."""
+    return path_beside(image.with_suffix(""), "labels", ".txt")
+
+
+def path_beside(image: Path, folder: str, ending: str) -> Path:
+    """What belongs to an image (without its ending): the last folder `images` of its path replaced."""
     parts = list(image.parent.parts)
     for i in range(len(parts) - 1, 0, -1):
         if parts[i] == "images":
-            parts[i] = "labels"
+            parts[i] = folder
             break
-    return Path(*parts, f"{image.stem}.txt")
-
-
-def _names(content: Mapping[str, Any], path: Path) -> list[str] | None:
-    names, count = content.get("names"), content.get("nc")
-    if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise InvalidDataError(f"{path}: the keys of `names:` are not 0 to {len(names) - 1}")
-        names = [names[i] for i in range(len(names))]
-    if names is None:
-        return (
-            [f"class_{i}" for i in range(count)] if isinstance(count, int) and 0 < count <= 10_000 else None
-        )
-    if not isinstance(names, list) or not names:
-        raise InvalidDataError(f"{path}: `names:` is neither a list nor a mapping of names")
-    if isinstance(count, int) and count != len(names):
-        raise InvalidDataError(f"{path}: `nc: {count}` but {len(names)} names")
-    return [str(name) for name in names]
-
-
-def _kpt_shape(value: object, path: Path) -> tuple[int, int]:
-    match value:
-        case [int() as count, (2 | 3) as dims] if 0 < count <= 1000:
-            return count, dims
-    raise InvalidDataError(f"{path}: `kpt_shape:` is not [number of keypoints, 2 or 3]")
-
-
-def _flip_idx(value: object, path: Path) -> list[int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(i, int) for i in value):
-        raise InvalidDataError(f"{path}: `flip_idx:` is no list of whole numbers")
-    return value
+    return Path(*parts, f"{image.name}{ending}")

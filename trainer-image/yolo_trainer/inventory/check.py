@@ -10,9 +10,10 @@ from pathlib import Path
 from yolo_crds.layout import DataVolume
 
 from ..cgroup import cpus
+from ..data.data_yaml import MASKS
 from ..data.images import JPEG_END, Report, map_parallel
 from ..data.manifest import Entry, Manifest, is_changed, read_manifest
-from ..data.prepared_set import DATA_YAML, label_of
+from ..data.prepared_set import DATA_YAML, label_of, mask_of
 from ..errors import InvalidArgumentsError
 
 _HEX_SHOWN = 12
@@ -65,13 +66,14 @@ def _set_faults(folder: Path, manifest: Manifest) -> Iterator[str]:
         yield f"{folder.name}/manifest.json: is of the set {manifest.hash}"
     if not manifest.images:
         yield f"{folder.name}/manifest.json: lists no image"
-    if (folder / "labels").is_dir() and not (folder / DATA_YAML).is_file():
+    if any((folder / name).is_dir() for name in ("labels", MASKS)) and not (folder / DATA_YAML).is_file():
         yield f"{folder.name}/{DATA_YAML}: missing"
 
 
 def _entry_faults(folder: Path, entry: Entry, volume: DataVolume) -> Iterator[str]:
     place = folder / entry.file
-    if (label := label_of(entry.file)) and not (folder / label).is_file():
+    label = mask_of(entry.file) if (folder / MASKS).is_dir() else label_of(entry.file)
+    if label and not (folder / label).is_file():
         yield f"{label}: missing"
     try:
         found = place.stat()
