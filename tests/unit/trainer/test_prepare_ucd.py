@@ -135,13 +135,40 @@ def test_polygons_stay_polygons_for_segment(world: Any) -> None:
     assert found.details.dataset.skipped == {"boxAsPolygon": 2, "clipped": 2}
 
 
-def test_obb_takes_four_corners(world: Any) -> None:
-    turned = rectangle([50, 0], [100, 25], [50, 50], [0, 25], kind="polygon")
-    one(world, turned, rectangle([10, 10], [30, 10], [20, 40], kind="polygon"))
+def test_obb_takes_four_corners_as_they_are(world: Any) -> None:
+    one(world, rectangle([50, 0], [100, 25], [50, 50], [0, 25], kind="polygon"))
     found = prepare(world, "obb", train="one", val="one", labels=["a"])
     want = "0 0.500000 0.000000 1.000000 0.500000 0.500000 1.000000 0.000000 0.500000\n"
     assert labels(found, "train")["Fwe0001"] == want
-    assert found.details.dataset.skipped == {"otherShape": 2}
+    assert found.details.dataset.skipped == {}
+
+
+@pytest.mark.parametrize(
+    ("shape", "corners", "skipped"),
+    [
+        (rectangle([10, 10], [30, 10], [30, 20], [20, 20], [10, 20], kind="polygon"),
+         {(0.1, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 0.4)}, {"polygonAsBox": 2}),
+        (rectangle([40, 10], [50, 20], [45, 15], [40, 30], [30, 20], kind="polygon"),  # turned by 45 degrees
+         {(0.4, 0.2), (0.5, 0.4), (0.4, 0.6), (0.3, 0.4)}, {"polygonAsBox": 2}),
+        (rectangle([50, 25], [60, 25], kind="circle"),
+         {(0.4, 0.3), (0.6, 0.3), (0.6, 0.7), (0.4, 0.7)}, {}),
+    ],
+)  # fmt: skip
+def test_obb_takes_the_smallest_rectangle_around_a_shape(
+    world: Any, shape: dict[str, object], corners: set[tuple[float, float]], skipped: dict[str, int]
+) -> None:
+    one(world, shape)
+    found = prepare(world, "obb", train="one", val="one", labels=["a"])
+    values = [float(v) for v in labels(found, "train")["Fwe0001"].split()[1:]]
+    assert {(round(x, 6), round(y, 6)) for x, y in zip(values[::2], values[1::2], strict=True)} == corners
+    assert found.details.dataset.skipped == skipped
+
+
+def test_obb_of_a_line_has_no_size(world: Any) -> None:
+    one(world, rectangle([10, 10], [20, 20], [30, 30], kind="polygon"), rectangle([1, 1], [9, 9]))
+    found = prepare(world, "obb", train="one", val="one", labels=["a"])
+    assert found.details.dataset.skipped == {"polygonAsBox": 2, "noSize": 2, "boxAsPolygon": 2}
+    assert found.details.dataset.boxes == 2
 
 
 def test_missing_and_corrupt_images_are_counted_by_code(world: Any) -> None:

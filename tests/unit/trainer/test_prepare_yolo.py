@@ -142,7 +142,7 @@ def test_labels_remap_by_name_and_drop_others(world: Any) -> None:
         ("detect", "0 nan 0.5 0.1 0.1", "no label row"),
         ("detect", "0 320 240 10 10", "are pixels"),
         ("segment", "0 0.1 0.1 0.2 0.2 0.3", "segment takes an odd number"),
-        ("obb", "0 0.1 0.1 0.2 0.1 0.2 0.2", "obb takes 9"),
+        ("obb", "0 0.1 0.1 0.2 0.1 0.2 0.2 0.3", "8 columns; obb takes 9"),
         ("pose", "0 0.5 0.5 0.2 0.2 0.5 0.5", r"kpt_shape \[2, 3\] takes 11"),
     ],
 )

@@ -58,6 +58,9 @@ def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, ski
             continue
         if shape.kind == "rectangle" and target.task in POLYGON_TASKS:
             skipped.add("boxAsPolygon", sample.stem)
+        if target.task == "obb" and len(points) != 4:
+            skipped.add("polygonAsBox", sample.stem)
+            points = geometry.smallest_rectangle(points)
         scaled = geometry.scale(points, width, height)
         line = _outline_line(index[shape.label], scaled, target.task, sample.stem, skipped)
         if line and target.kpt_shape:
@@ -69,9 +72,19 @@ def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, ski
     return list(lines)
 
 
+@dataclass(frozen=True)
+class LabelFile:
+    """The rows of one image."""
+
+    text: str
+    where: str
+    """Path for people."""
+    size: tuple[int, int]
+    """Width and height of the upright image, in pixels."""
+
+
 def row_lines(
-    text: str,
-    where: str,
+    file: LabelFile,
     remap: Sequence[int | None],
     target: Target,
     skipped: Skipped,
@@ -84,11 +97,11 @@ def row_lines(
     Raises InvalidDataError with file and line for what is no label of the task.
     """
     lines: dict[str, None] = {}
-    for number, row in enumerate(text.splitlines(), start=1):
+    for number, row in enumerate(file.text.splitlines(), start=1):
         words = row.split()
         if not words:
             continue
-        place = f"{where}, line {number}"
+        place = f"{file.where}, line {number}"
         class_id, values = _numbers(words, place)
         if not 0 <= class_id < len(remap):
             raise InvalidDataError(
@@ -101,9 +114,9 @@ def row_lines(
         if target.task == "pose":
             line = _pose_line(new, values, target, place, skipped)
         else:
-            line = _row_line(new, values, target, place, skipped)
+            line = _row_line(new, values, target, place, file.size, skipped)
         if line in lines:
-            skipped.add("duplicateBox", where)
+            skipped.add("duplicateBox", file.where)
         elif line:
             lines[line] = None
     return list(lines)
@@ -115,10 +128,10 @@ def _outline(shape: Shape, task: Task) -> list[Point] | None:
     match shape.kind:
         case "rectangle" if len(points) >= 2:
             return geometry.corners(geometry.box_around(points))
-        case "polygon" if len(points) >= 3 and (task != "obb" or len(points) == 4):
+        case "polygon" if len(points) >= 3:
             return points
-        case "circle" if len(points) == 2 and task != "obb":
-            if task in POLYGON_TASKS:
+        case "circle" if len(points) == 2:
+            if task in POLYGON_TASKS and task != "obb":
                 return geometry.circle_polygon(points[0], points[1])
             return geometry.corners(geometry.circle_box(points[0], points[1]))
     return None
@@ -135,7 +148,7 @@ def _keypoint_words(shape: Shape, kpt_shape: tuple[int, int], width: float, heig
 def _outline_line(index: int, points: list[Point], task: Task, name: str, skipped: Skipped) -> str | None:
     """The line of normalised corners: clipped to the image; None when nothing of it is left."""
     box = geometry.box_around(points)
-    if geometry.is_empty(box):
+    if geometry.is_empty(box) or (task == "obb" and geometry.is_line(points)):
         skipped.add("noSize", name)
         return None
     inside = geometry.is_inside(points)
@@ -156,7 +169,9 @@ def _outline_line(index: int, points: list[Point], task: Task, name: str, skippe
     return geometry.to_line(index, values)
 
 
-def _row_line(index: int, values: list[float], target: Target, place: str, skipped: Skipped) -> str | None:
+def _row_line(
+    index: int, values: list[float], target: Target, place: str, size: tuple[int, int], skipped: Skipped
+) -> str | None:
     """A detection, segmentation or oriented row, in whichever of the forms it came."""
     task = target.task
     if target.kpt_shape and len(values) == 4 + target.kpt_shape[0] * target.kpt_shape[1]:
@@ -171,19 +186,38 @@ def _row_line(index: int, values: list[float], target: Target, place: str, skipp
         elif geometry.is_inside(points):
             return geometry.to_line(index, values)  # as written: no rounding there and back
         return _outline_line(index, points, task, place, skipped)
-    polygon_ok = len(values) == 8 if task == "obb" else len(values) >= 6 and len(values) % 2 == 0
-    if not polygon_ok:
+    if len(values) < 6 or len(values) % 2:
         want = {"obb": "9", "detect": "5"}.get(task, "an odd number of at least 7")
-        raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}")
+        raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}", _hint(values))
     points = list(zip(values[::2], values[1::2], strict=True))
+    if task == "obb" and len(points) != 4:
+        skipped.add("polygonAsBox", place)
+        # In pixels, since what is a right angle there is none in parts of width and height.
+        pixels = geometry.scale(points, 1 / size[0], 1 / size[1])
+        points = geometry.scale(geometry.smallest_rectangle(pixels), *size)
     return _outline_line(index, points, task, place, skipped)
+
+
+def _hint(values: list[float]) -> str:
+    """What a row with so many numbers after the class could be."""
+    count = len(values) + 1
+    if count == 6:
+        return "rows of 6 columns end in a confidence (save_conf), which labels have not: take it off"
+    if count == 5:
+        return "rows of 5 columns are boxes: they fit detect"
+    if count % 2 and count >= 7:
+        return (
+            f"rows of {count} columns are outlines, or boxes with keypoints: they fit segment or obb, or pose"
+        )
+    return f"rows of {count} columns may be boxes with keypoints, which fit pose and need `kpt_shape:`"
 
 
 def _pose_line(index: int, values: list[float], target: Target, place: str, skipped: Skipped) -> str | None:
     count, dims = target.kpt_shape or (0, 0)
     if len(values) != 4 + count * dims:
         raise InvalidDataError(
-            f"{place}: {len(values) + 1} columns; kpt_shape [{count}, {dims}] takes {5 + count * dims}"
+            f"{place}: {len(values) + 1} columns; kpt_shape [{count}, {dims}] takes {5 + count * dims}",
+            _hint(values),
         )
     box = geometry.corner_form(*values[:4])
     inside = geometry.is_inside([box[:2], box[2:]])

@@ -19,7 +19,7 @@ from ..cgroup import cpus
 from ..errors import InvalidDataError, VolumeFailedError, volume_errors
 from ..fetch.archives import shown
 from ..fetch.fetcher import Fetcher
-from .convert import Target, row_lines, shape_lines
+from .convert import LabelFile, Target, row_lines, shape_lines
 from .formats import labels_of, open_source
 from .images import ImageFacts, Report, map_parallel
 from .locate import Located, inspect, locate, read_masks
@@ -30,6 +30,7 @@ from .remote import fill, find
 from .skipped import Skipped
 from .source import Sample, Source
 from .summary import summarize
+from .task_fit import check_label_files
 from .tree import UNTOLD, Tree, open_image
 from .usage import mark_used
 
@@ -95,9 +96,9 @@ def prepare_dataset(
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
     job = _Job(volume, data, task, report, tree, fetcher or Fetcher(volume, None, report))
     sources = _open_sources(job)
+    located = fill(job.trees[0], _locate_all(job, sources, _split_samples(sources)), job.fetcher)
+    check_label_files(sources["train"], located)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
-    splits = _split_samples(sources)
-    located = fill(job.trees[0], _locate_all(job, sources, splits), job.fetcher)
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
     if key and (details := index.lookup(key)) and (found := _find_whole(job, details)):
@@ -297,9 +298,8 @@ def _item(
         lines = shape_lines(sample, (facts.width, facts.height), target, job.skipped)
     elif one.label_text is not None:
         names = source.names or target.names
-        lines = row_lines(
-            one.label_text, _shown(source, sample.label_file), remap, target, job.skipped, names
-        )
+        file = LabelFile(one.label_text, _shown(source, sample.label_file), (facts.width, facts.height))
+        lines = row_lines(file, remap, target, job.skipped, names)
     else:
         lines = []
     stem = sample.stem if unique else f"{sample.stem}-{facts.sha256[:8]}"

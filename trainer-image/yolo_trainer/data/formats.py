@@ -24,19 +24,12 @@ from .json_file import read_json_object
 from .labelme import is_labelme
 from .skipped import Skipped
 from .source import Source
+from .task_fit import check_class_folders, check_keypoints, check_kind, kind_name, refuse_depth
 from .tree import Tree
 from .ucd import is_ucd, is_volume, split_source, ucd_source
 from .voc import is_voc
 from .yolo_folder import YAML_NAMES, open_class_folders, open_yolo
 
-_BOX_TASKS = ("detect", "segment", "semantic", "obb")
-_TASKS = {
-    "ucd": ("UCD", _BOX_TASKS),
-    "coco": ("COCO", (*_BOX_TASKS, "pose")),
-    "voc": ("Pascal VOC", _BOX_TASKS),
-    "labelme": ("LabelMe", _BOX_TASKS),
-    "yolo": ("YOLO", (*_BOX_TASKS, "pose")),
-}
 _NOT_INSTANCES = ("captions", "image_info", "panoptic", "stuff")
 _MEANINGFUL = frozenset({"images", "train", "annotations"})
 _DEPTH = 2  # folders below the named one in which annotation files are looked for
@@ -75,8 +68,7 @@ def open_source(
 
     Raises InvalidDataError when it is of no kind, of two kinds, or holds no labels for `task`.
     """
-    if task == "depth":
-        raise InvalidDataError("template.task: data sets of depth maps are not prepared here")
+    refuse_depth(task)
     if is_archive(path):
         folder = _without_wrapping(unpack(path, tree, volume.unpacked, report))
         opening = _Opening(Tree(volume), task, skipped, field)
@@ -113,7 +105,9 @@ def _open_file(path: Path, opening: _Opening) -> Source:
     if path.suffix == ".json":
         return _open_json(path, opening.json(path), opening)
     if opening.task == "classify":
-        return open_class_folders(path)
+        raise InvalidDataError(
+            f"{opening.field}: {path.name} is a file; classification takes a folder with one folder a class"
+        )
     if path.suffix == ".xml":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is the label file of one image; name its folder"
@@ -143,14 +137,14 @@ def _ucd_images(path: Path, opening: _Opening) -> Path:
 
 def _open_folder(path: Path, opening: _Opening) -> Source:
     if opening.task == "classify":
-        return open_class_folders(path)
+        return _open_class_folders(path, opening)
     if any((path / name).is_file() for name in YAML_NAMES):
         return _checked(open_yolo(path, opening.volume, opening.task), opening)
     if (path / DATA).is_file():
         return _open_file(path / DATA, opening)
     kinds, broken = _kinds_in(path, opening)
     if len(kinds) > 1:
-        names = " and ".join(f"{_TASKS[kind][0]} ({files[0].name})" for kind, files in kinds.items())
+        names = " and ".join(f"{kind_name(kind)} ({files[0].name})" for kind, files in kinds.items())
         raise InvalidDataError(
             f"{opening.field}: {path} holds {names}; it is not guessed which of them is meant",
             "name the file of the data set, or give each kind a folder of its own",
@@ -172,6 +166,15 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
     if broken and all(file.name.lower().startswith("readme") for file in texts):
         raise broken  # without it the folder would pass as one of background images
     return _checked(open_yolo(path, opening.volume, opening.task), opening)
+
+
+def _open_class_folders(path: Path, opening: _Opening) -> Source:
+    kinds, _ = _kinds_in(path, opening)
+    for kind, files in kinds.items():
+        _check_task(kind, files[0], opening)
+    source = open_class_folders(path)
+    check_class_folders(source, opening.field)
+    return source
 
 
 def _open_annotated(path: Path, form: FileFormat, opening: _Opening, why: str) -> Source:
@@ -245,18 +248,12 @@ def _split_of(path: Path) -> str:
 
 
 def _checked(source: Source, opening: _Opening) -> Source:
-    if opening.task == "pose" and source.kpt_shape is None:
-        raise InvalidDataError(f"{source.path}: pose needs `kpt_shape:` in the data.yaml")
+    check_keypoints(source, opening.task)
     return source
 
 
 def _check_task(kind: str, path: Path, opening: _Opening) -> None:
-    name, tasks = _TASKS[kind]
-    if opening.task not in tasks:
-        raise InvalidDataError(
-            f"{opening.field}: {path.name} is a {name} data set, which holds no labels for {opening.task}; "
-            f"it fits {', '.join(tasks)}"
-        )
+    check_kind(kind, path, opening.task, opening.field)
 
 
 def _without_wrapping(folder: Path) -> Path:

@@ -41,6 +41,55 @@ def corners(box: Box) -> list[Point]:
     return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
 
 
+def smallest_rectangle(points: Sequence[Point]) -> list[Point]:
+    """The corners of the rectangle of least area around the points, turned as it may be.
+
+    One of its sides lies along a side of the convex hull (Freeman and Shapira 1975). Not OpenCV's, which
+    counts in single precision: the content hash of a data set is not to hang on a library's version.
+    """
+    hull = _convex_hull(points)
+    best: tuple[float, list[Point]] = (math.inf, corners(box_around(points)))
+    for before, here in zip([hull[-1], *hull[:-1]], hull, strict=True):
+        length = math.dist(before, here)
+        if length == 0:
+            continue
+        ux, uy = (here[0] - before[0]) / length, (here[1] - before[1]) / length
+        along = [x * ux + y * uy for x, y in hull]
+        across = [y * ux - x * uy for x, y in hull]
+        area = (max(along) - min(along)) * (max(across) - min(across))
+        if area < best[0]:
+            turned = corners((min(along), min(across), max(along), max(across)))
+            best = area, [(a * ux - c * uy, a * uy + c * ux) for a, c in turned]
+    return best[1]
+
+
+def _convex_hull(points: Sequence[Point]) -> list[Point]:
+    """Corners of the convex hull in order (Andrew's monotone chain)."""
+    ordered = sorted(set(points))
+    if len(ordered) < 3:
+        return ordered
+    return _half_hull(ordered)[:-1] + _half_hull(ordered[::-1])[:-1]
+
+
+def _half_hull(ordered: Sequence[Point]) -> list[Point]:
+    kept: list[Point] = []
+    for point in ordered:
+        while len(kept) > 1 and _turn(kept[-2], kept[-1], point) <= 0:
+            kept.pop()
+        kept.append(point)
+    return kept
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    """Positive when the way from `a` over `b` to `c` turns to the left."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def is_line(points: Sequence[Point]) -> bool:
+    """Whether four corners have no width in one of their directions."""
+    return min(math.dist(points[0], points[1]), math.dist(points[1], points[2])) <= _EPSILON
+
+
 def scale(points: Sequence[Point], width: float, height: float) -> list[Point]:
     """Pixels to parts of the image's width and height."""
     return [(x / width, y / height) for x, y in points]

@@ -67,4 +67,5 @@ _WORDS = {
     "noKeypoints": "boxes without keypoints, trained on with none visible",
     "noLabelFile": "images without a label file, taken as background",
     "boxAsPolygon": "boxes taken as polygons of four corners",
+    "polygonAsBox": "polygons taken as the smallest turned boxes around them",
 }

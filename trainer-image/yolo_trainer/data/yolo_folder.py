@@ -89,8 +89,6 @@ def read_names(path: Path) -> list[str]:
 
 def open_class_folders(path: Path) -> Source:
     """A classification data set: `train/<class>/…` and `val/<class>/…`, or `<class>/…` alone."""
-    if not path.is_dir():
-        raise InvalidDataError(f"{path} is a file; classification takes a folder with one folder a class")
     train, val = (_named_folder(path, _SPLITS[split]) for split in ("train", "val"))
     root = train or path
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
