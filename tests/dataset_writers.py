@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 WIDTH, HEIGHT = 64, 48
 NAMES = ["helmet", "person"]
@@ -129,6 +130,20 @@ def write_roboflow(folder: Path, images: Path, truth: Truth) -> None:
     )
 
 
+def write_labelimg(folder: Path, images: Path, truth: Truth) -> None:
+    """LabelImg in its YOLO mode: a folder for what is saved, with the class names among it."""
+    _copy(images, folder / "images")
+    _label_files(folder / "labels", truth)
+    (folder / "labels/classes.txt").write_text("\n".join(NAMES) + "\n")
+
+
+def write_labelimg_beside(folder: Path, images: Path, truth: Truth) -> None:
+    """The same, saved beside the images; no file where nothing was drawn."""
+    _copy(images, folder)
+    _label_files(folder, {name: boxes for name, boxes in truth.items() if boxes})
+    (folder / "classes.txt").write_text("\n".join(NAMES) + "\n")
+
+
 def write_label_studio(folder: Path, images: Path, truth: Truth) -> None:
     _copy(images, folder / "images")
     _label_files(folder / "labels", truth)
@@ -237,6 +252,30 @@ def labelme_content(name: str, boxes: list[Box]) -> dict[str, object]:
     }
 
 
+def write_x_anylabeling(folder: Path, images: Path, truth: Truth) -> None:
+    """Rectangles by four corners, turned ones called `rotation`, and keys of its own."""
+    _copy(images, folder)
+    for name, boxes in truth.items():
+        shapes: list[dict[str, object]] = [
+            {
+                "label": label,
+                "score": None,
+                "points": [[x1, y1], [x2, y1], [x2, y2], [x1, y2]],
+                "group_id": None,
+                "description": "",
+                "difficult": False,
+                "shape_type": ("rectangle", "rotation", "polygon")[i % 3],
+                "flags": {},
+                "attributes": {},
+                "kie_linking": [],
+                **({"direction": 0.0} if i % 3 == 1 else {}),
+            }
+            for i, (label, x1, y1, x2, y2) in enumerate(boxes)
+        ]
+        content = {**labelme_content(name, []), "version": "3.2.1", "shapes": shapes}
+        _json((folder / name).with_suffix(".json"), content)
+
+
 def write_labelme(folder: Path, images: Path, truth: Truth) -> None:
     """As the tool saves: a JSON beside each image, none where nothing was drawn."""
     _copy(images, folder)
@@ -252,14 +291,102 @@ WRITERS: dict[str, tuple[str, Callable[[Path, Path, Truth], None]]] = {
     "yolo": ("yolo", write_yolo),
     "roboflow-yolo": ("yolo", write_roboflow),
     "label-studio-yolo": ("yolo", write_label_studio),
+    "labelimg-yolo": ("yolo", write_labelimg),
+    "labelimg-yolo-beside": ("yolo", write_labelimg_beside),
     "cvat-yolo-1.1": ("yolo", write_cvat_yolo),
     "coco": ("coco", write_coco),
     "roboflow-coco": ("coco", write_roboflow_coco),
     "voc": ("voc", write_voc),
     "roboflow-voc": ("voc", write_roboflow_voc),
     "labelme": ("labelme", write_labelme),
+    "x-anylabeling": ("labelme", write_x_anylabeling),
 }
 """By name: the kind that it is to be taken for, and what writes it."""
+
+
+def _parts(truth: Truth) -> dict[str, Truth]:
+    """Every fifth image for validation, as exports with a split of their own have it."""
+    names = list(truth)
+    return {
+        "train": {name: truth[name] for i, name in enumerate(names) if i % 5 != 4},
+        "val": {name: truth[name] for i, name in enumerate(names) if i % 5 == 4},
+    }
+
+
+def _copy_part(images: Path, target: Path, part: Truth) -> None:
+    target.mkdir(parents=True)
+    for name in part:
+        shutil.copyfile(images / name, target / name)
+
+
+def write_roboflow_split(folder: Path, images: Path, truth: Truth) -> None:
+    """Roboflow's YOLO zip: three folders, paths that lead to beside the data.yaml, two readmes."""
+    for split, part in _parts(truth).items():
+        split = split.replace("val", "valid")
+        _copy_part(images, folder / split / "images", part)
+        _label_files(folder / split / "labels", part)
+    _copy_part(images, folder / "test/images", {})
+    for name in ("README.dataset.txt", "README.roboflow.txt"):
+        (folder / name).write_text("demo > 2026-01-01\nhttps://universe.roboflow.com/demo\n")
+    (folder / "data.yaml").write_text(
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\n"
+        f"nc: {len(NAMES)}\nnames: {NAMES}\n\nroboflow:\n  workspace: demo\n  version: 1\n"
+    )
+
+
+def write_fiftyone(folder: Path, images: Path, truth: Truth) -> None:
+    """FiftyOne's YOLOv5Dataset: the path of the machine that exported it, and folders with a slash."""
+    for split, part in _parts(truth).items():
+        _copy_part(images, folder / "images" / split, part)
+        _label_files(folder / "labels" / split, {name: boxes for name, boxes in part.items() if boxes})
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(NAMES))
+    (folder / "dataset.yaml").write_text(
+        f"names:\n{names}path: /home/ann/exports/demo\ntrain: ./images/train/\nval: ./images/val/\n"
+    )
+
+
+def write_roboflow_coco_split(folder: Path, images: Path, truth: Truth) -> None:
+    """One file of one name in each of the folders."""
+    group = {"id": 0, "name": "things", "supercategory": "none"}
+    for split, part in _parts(truth).items():
+        split = split.replace("val", "valid")
+        _copy_part(images, folder / split, part)
+        content: dict[str, Any] = coco_content(part)
+        content["categories"] = [group, *content["categories"]]
+        _json(folder / split / "_annotations.coco.json", content)
+
+
+def write_roboflow_voc_split(folder: Path, images: Path, truth: Truth) -> None:
+    for split, part in _parts(truth).items():
+        split = split.replace("val", "valid")
+        _copy_part(images, folder / split, part)
+        for name, boxes in part.items():
+            (folder / split / name).with_suffix(".xml").write_text(voc_text(name, boxes))
+
+
+def write_cvat_yolo_split(folder: Path, images: Path, truth: Truth) -> None:
+    """`YOLO 1.1` of a task with two subsets."""
+    lists = {"train": "Train", "val": "Validation"}
+    for split, part in _parts(truth).items():
+        target = folder / f"obj_{lists[split]}_data"
+        _copy_part(images, target, part)
+        _label_files(target, part)
+        (folder / f"{lists[split]}.txt").write_text("".join(f"data/{target.name}/{name}\n" for name in part))
+    (folder / "obj.names").write_text("".join(f"{name}\n" for name in NAMES))
+    (folder / "obj.data").write_text(
+        "classes = 2\ntrain = data/Train.txt\nvalid = data/Validation.txt\nnames = data/obj.names\n"
+        "backup = backup/\n"
+    )
+
+
+SPLIT_WRITERS: dict[str, tuple[str, Callable[[Path, Path, Truth], None]]] = {
+    "roboflow-yolo": ("yolo", write_roboflow_split),
+    "fiftyone-yolov5": ("yolo", write_fiftyone),
+    "cvat-yolo-1.1": ("yolo", write_cvat_yolo_split),
+    "roboflow-coco": ("coco", write_roboflow_coco_split),
+    "roboflow-voc": ("voc", write_roboflow_voc_split),
+}
+"""Exports that bring a split into training and validation images along."""
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -9,6 +9,7 @@ import pytest
 
 from dataset_writers import (
     NAMES,
+    SPLIT_WRITERS,
     WRITERS,
     Truth,
     coco_content,
@@ -19,11 +20,14 @@ from dataset_writers import (
     ucd_content,
     voc_text,
     write_images,
+    write_label_studio,
+    write_roboflow_split,
 )
 from yolo_crds.training import Data, Task
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.errors import InvalidDataError, TrainerError
 
+EXPORTS = {**WRITERS, **{f"{name} split": writer for name, writer in SPLIT_WRITERS.items()}}
 COUNT = 50
 CLASSES = ["person", "helmet"]
 
@@ -46,7 +50,7 @@ def prepare(world: Any, train: str = "datasets/demo", task: Task = "detect", **d
 def write(world: Any, name: str, images: Path, truth: Truth) -> Path:
     folder: Path = world.data / "datasets/demo"
     folder.mkdir()
-    WRITERS[name][1](folder, images, truth)
+    EXPORTS[name][1](folder, images, truth)
     return folder
 
 
@@ -69,24 +73,65 @@ def test_every_format_gives_the_same_boxes_and_hash(
     assert {k for k in dataset.skipped if k != "noLabelFile"} == set()
 
 
-@pytest.mark.parametrize("name", WRITERS)
+WANT_SPLIT_HASH = "b6ba1cb5c0ce41cd1c23dcc796107617"
+
+
+@pytest.mark.parametrize("name", SPLIT_WRITERS)
+def test_every_split_export_gives_the_same_boxes_and_hash(
+    world: Any, images: Path, truth: Truth, name: str
+) -> None:
+    write(world, f"{name} split", images, truth)
+    dataset = prepare(world).details.dataset
+    assert dataset.hash == WANT_SPLIT_HASH
+    assert dataset.kind == SPLIT_WRITERS[name][0]
+    assert (dataset.train_images, dataset.val_images) == (COUNT * 4 // 5, COUNT // 5)
+
+
+@pytest.mark.parametrize("pack", ["demo.zip", "demo.tar.gz"])
+@pytest.mark.parametrize("name", EXPORTS)
 def test_every_format_is_read_from_an_archive(
-    world: Any, images: Path, truth: Truth, tmp_path: Path, name: str
+    world: Any, images: Path, truth: Truth, tmp_path: Path, name: str, pack: str
 ) -> None:
     folder = tmp_path / "export"
     folder.mkdir()
-    WRITERS[name][1](folder, images, truth)
-    if len(name) % 2:
-        pack_zip(folder, world.data / "datasets/demo.zip", "my export/")
-        found = prepare(world, "demo.zip")
+    EXPORTS[name][1](folder, images, truth)
+    if pack.endswith("zip"):
+        pack_zip(folder, world.data / "datasets" / pack, "my export/")
     else:
-        pack_tar(folder, world.data / "datasets/demo.tar.gz")
-        found = prepare(world, "demo.tar.gz")
-    assert found.details.dataset.hash == WANT_HASH
-    assert "in the archive demo." in found.details.taken_for["train"]
+        pack_tar(folder, world.data / "datasets" / pack)
+    found = prepare(world, pack)
+    assert found.details.dataset.hash == (WANT_SPLIT_HASH if name.endswith(" split") else WANT_HASH)
+    assert f"in the archive {pack}" in found.details.taken_for["train"]
 
 
-@pytest.mark.parametrize("name", ["yolo", "cvat-yolo-1.1", "label-studio-yolo", "coco", "roboflow-coco"])
+@pytest.mark.parametrize("write", [write_roboflow_split, write_label_studio])
+def test_names_that_tools_lengthen_change_no_box(
+    world: Any, images: Path, truth: Truth, tmp_path: Path, write: Callable[[Path, Path, Truth], None]
+) -> None:
+    """Roboflow: `img_001_png.rf.0a1b….png`; Label Studio: `5b1f0c3e-img_001.png`; images and labels alike."""
+    longer = {
+        f"5b1f0c3e-{Path(name).stem}_png.rf.0a1b2c3d4e5f60718293a4b5c6d7e8f9.png": boxes
+        for name, boxes in truth.items()
+    }
+    (world.data / "datasets/demo").mkdir()
+    write(world.data / "datasets/demo", write_images(tmp_path / "longer", longer), longer)
+    dataset = prepare(world).details.dataset
+    assert (dataset.images, dataset.backgrounds) == (COUNT, COUNT // 5)
+    assert sum(dataset.classes.values()) == sum(map(len, truth.values()))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yolo",
+        "cvat-yolo-1.1",
+        "label-studio-yolo",
+        "labelimg-yolo",
+        "labelimg-yolo-beside",
+        "coco",
+        "roboflow-coco",
+    ],
+)
 def test_formats_that_order_their_classes_need_no_labels(
     world: Any, images: Path, truth: Truth, name: str
 ) -> None:
@@ -153,6 +198,20 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>\n'
         ("roboflow-yolo", text("train/labels/img_003.txt", lambda s: s + "9 .5 .5 .1 .1\n"),
          r"train/labels/img_003\.txt, line 2: class 9"),
         ("label-studio-yolo", text("classes.txt", "helmet\n\nperson"), r"classes\.txt: want one class name"),
+        ("roboflow-yolo split", text("valid/labels/img_004.txt", "0 .5 .5 .1 .1\n1 .5 .5\n"),
+         r"valid/labels/img_004\.txt, line 2: 3 columns"),
+        ("roboflow-yolo split", text("data.yaml", lambda s: s.replace("nc: 2", "nc: 3")),
+         r"data\.yaml: `nc: 3` but 2 names"),
+        ("fiftyone-yolov5 split", text("dataset.yaml", lambda s: s.replace("images/val", "images/test")),
+         r"dataset\.yaml: '\./images/test/' is not there; looked for .*/demo/images/test"),
+        ("labelimg-yolo", text("labels/classes.txt", "helmet\n"), r"img_001\.txt, line 1: class 1 is not"),
+        ("labelimg-yolo-beside", text("classes.txt", ""), r"classes\.txt: want one class name"),
+        ("cvat-yolo-1.1 split", lambda f, t: f.joinpath("Validation.txt").unlink(),
+         r"obj\.data: 'data/Validation\.txt' is not there"),
+        ("roboflow-coco split", text("valid/_annotations.coco.json", '{"images": ['),
+         r"_annotations\.coco\.json is not JSON.*line 1"),
+        ("x-anylabeling", text("img_004.json", lambda s: s.replace('"points": [[', '"points": [[null, ')),
+         r"img_004\.json, shapes\[0\]: points are not all"),
         ("cvat-yolo-1.1", text("obj.data", "classes = 2"), r"obj\.data is no description"),
         ("cvat-yolo-1.1", text("obj.data", "train = a.txt\nnames = obj.names"), "'a.txt' is not there"),
         ("coco", text("annotations/instances_default.json", "{"), r"_default\.json is not JSON.*line 1"),

@@ -150,6 +150,8 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
             "name the file of the data set, or give each kind a folder of its own",
         )
     match next(iter(kinds.items()), None):
+        case ("coco", _) if broken:
+            raise broken  # it may be the other part's file, whose loss nobody would notice
         case ("coco", files):
             return _open_coco_files(path, files, opening)
         case ("ucd", [file]):
