@@ -100,9 +100,6 @@ def test_path_of_another_machine_is_not_followed(world: Any) -> None:
 @pytest.mark.parametrize(
     ("yaml", "want"),
     [
-        ("train: ../../../../etc\nval: x", "has '..'"),
-        ("train: /etc\nval: x", "is not below"),
-        ("train: images/none\nval: images/val\ndownload: https://x/y.zip", "is not there"),
         ("val: images/val", "no `train:`"),
         ("train: [1]", "is no path"),
         ("train: images/train\nnames: 3", "neither a list"),
@@ -111,7 +108,6 @@ def test_path_of_another_machine_is_not_followed(world: Any) -> None:
         ("train: images/train", "labels is empty"),
         ("[1, 2]", "no mapping"),
         ("a: [", "not YAML"),
-        ("train: !!python/object/apply:os.system [x]", "not YAML"),
     ],
 )
 def test_bad_data_yaml_is_refused(world: Any, yaml: str, want: str) -> None:
@@ -204,15 +200,6 @@ def test_same_names_in_two_folders_stay_two_images(world: Any) -> None:
     found = prepare(world, labels=["a"])
     assert found.details.dataset.train_images == 2
     assert sorted(labels(found, "train").values()) == ["", ROW]
-
-
-def test_labels_by_a_link_out_of_the_volume_are_refused(world: Any, tmp_path: Path) -> None:
-    standard(world)
-    (tmp_path / "secret").write_text("hush:x:0:0")
-    (world.data / "datasets/demo/labels/train/t2.txt").symlink_to(tmp_path / "secret")
-    with pytest.raises(InvalidDataError, match="leads out of the data volume") as error:
-        prepare(world)
-    assert "hush" not in error.value.message
 
 
 @pytest.mark.parametrize(

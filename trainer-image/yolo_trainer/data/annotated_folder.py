@@ -11,6 +11,7 @@ from .image_finder import ImageFinder
 from .labelme import image_of_labelme, read_labelme
 from .skipped import Skipped
 from .source import Labels, Sample, Source
+from .text_file import read_lines
 from .voc import image_of_voc, read_voc
 from .yolo_folder import images_below, split_folders
 
@@ -54,8 +55,10 @@ def files_below(folder: Path, suffix: str, depth: int = 64) -> Iterator[Path]:
         here = len(Path(parent).relative_to(folder).parts)
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if here < depth else []
         for file in sorted(files):
-            if file.lower().endswith(suffix) and not file.startswith("."):
-                yield Path(parent, file)
+            found = Path(parent, file)
+            # A pipe of that name would be waited for without end.
+            if file.lower().endswith(suffix) and not file.startswith(".") and found.is_file():
+                yield found
 
 
 def _read_part(path: Path, images: Path, form: FileFormat, root: Path, skipped: Skipped) -> list[Sample]:
@@ -111,8 +114,5 @@ def _by_image_sets(path: Path, samples: list[Sample]) -> tuple[list[Sample], lis
     lists = [path / "ImageSets" / "Main" / f"{split}.txt" for split in ("train", "val")]
     if not all(file.is_file() for file in lists):
         return samples, None
-    train, val = (
-        {line.split()[0] for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()}
-        for file in lists
-    )
+    train, val = ({line.split()[0] for line in read_lines(file) if line.strip()} for file in lists)
     return [s for s in samples if s.stem in train], [s for s in samples if s.stem in val]

@@ -8,19 +8,13 @@ import json
 import os
 import secrets
 import shutil
-import stat
-import tarfile
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ..errors import DiskFullError, InvalidDataError, VolumeFailedError, volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
+from .archive_entries import BROKEN, Entry, tar_entries, zip_entries
 from .images import REPORT_SECONDS, Report
 from .tree import UNTOLD, Tree
 from .usage import mark_used
@@ -34,21 +28,12 @@ MAX_RATIO = 200
 FREE_BYTES = 64 << 20
 """So much may be unpacked whatever the ratio is."""
 
+_NAME_MAX = 255  # bytes; Linux
 _CHUNK = 1 << 20
 _TRIES = 3
 _STAGE = "unpack"
 _MTIME = 946_684_800  # 2000-01-01; the same at every unpacking, since the folder's name is the content
 _JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
-
-
-@dataclass(frozen=True)
-class _Entry:
-    name: str
-    size: int
-    is_folder: bool
-    open: Callable[[], IO[bytes] | None]
-    refused: str | None = None
-    """Why an entry of this type is not taken."""
 
 
 def is_archive(path: Path) -> bool:
@@ -110,7 +95,7 @@ def _sha256(path: Path, tree: Tree, store: Path) -> str:
 
 
 def _unpack_into(path: Path, folder: Path, report: Report) -> None:
-    entries = _zip_entries if path.name.lower().endswith(".zip") else _tar_entries
+    entries = zip_entries if path.name.lower().endswith(".zip") else tar_entries
     budget = _Budget(path, report)
     try:
         for entry in entries(path):
@@ -122,7 +107,7 @@ def _unpack_into(path: Path, folder: Path, report: Report) -> None:
                 target.mkdir(parents=True, exist_ok=True)
             else:
                 _write(path, entry, target, budget)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
+    except BROKEN as error:
         raise InvalidDataError(f"{path} is no whole archive: {error or type(error).__name__}") from error
 
 
@@ -137,7 +122,7 @@ class _Budget:
         self._entries = 0
         self._bytes = 0
 
-    def count(self, entry: _Entry) -> None:
+    def count(self, entry: Entry) -> None:
         """One more entry, whose stated size must fit onto the volume."""
         self._entries += 1
         if self._entries > MAX_ENTRIES:
@@ -150,7 +135,7 @@ class _Budget:
                 f"{self._path}: {entry.name!r} has {entry.size} bytes, more than the volume has room"
             )
 
-    def spend(self, entry: _Entry, count: int) -> None:
+    def spend(self, entry: Entry, count: int) -> None:
         """`count` more bytes of an entry came out of the archive."""
         self._bytes += count
         if self._bytes > MAX_BYTES:
@@ -162,7 +147,7 @@ class _Budget:
             )
 
 
-def _target(path: Path, entry: _Entry, folder: Path) -> Path | None:
+def _target(path: Path, entry: Entry, folder: Path) -> Path | None:
     """Where an entry goes; None for the litter of desktops."""
     name = entry.name.replace("\\", "/")
     plain = PurePosixPath(name)
@@ -170,6 +155,10 @@ def _target(path: Path, entry: _Entry, folder: Path) -> Path | None:
         raise InvalidDataError(f"{path}: entry {entry.name!r} has an absolute path")
     if ".." in plain.parts or "\0" in name:
         raise InvalidDataError(f"{path}: entry {entry.name!r} leads out of the archive ('..')")
+    if any(len(os.fsencode(part)) > _NAME_MAX for part in plain.parts):
+        raise InvalidDataError(
+            f"{path}: entry {entry.name[:60]!r}… has a name of more than {_NAME_MAX} bytes"
+        )
     if entry.refused:
         raise InvalidDataError(f"{path}: entry {entry.name!r} {entry.refused}")
     if not plain.parts or _JUNK & set(plain.parts):
@@ -177,7 +166,7 @@ def _target(path: Path, entry: _Entry, folder: Path) -> Path | None:
     return folder.joinpath(*plain.parts)
 
 
-def _write(path: Path, entry: _Entry, target: Path, budget: _Budget) -> None:
+def _write(path: Path, entry: Entry, target: Path, budget: _Budget) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         file = target.open("xb")
@@ -192,27 +181,3 @@ def _write(path: Path, entry: _Entry, target: Path, budget: _Budget) -> None:
 
 def _nothing() -> IO[bytes]:
     raise EOFError("an entry without content")
-
-
-def _zip_entries(path: Path) -> Iterator[_Entry]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            refused = None
-            if info.flag_bits & 1:
-                refused = "is encrypted; give an archive without a password"
-            elif kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-                refused = _NO_PLAIN_FILE
-            opener = partial(archive.open, info)
-            yield _Entry(info.filename, info.file_size, info.is_dir(), opener, refused)
-
-
-def _tar_entries(path: Path) -> Iterator[_Entry]:
-    with tarfile.open(path, "r:*") as archive:
-        for info in archive:
-            refused = None if info.isreg() or info.isdir() else _NO_PLAIN_FILE
-            opener = partial(archive.extractfile, info)
-            yield _Entry(info.name, info.size, info.isdir(), opener, refused)
-
-
-_NO_PLAIN_FILE = "is a link or a device; an archive of a data set holds files and folders only"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from ..errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError
 from .image_finder import ImageFinder
 from .skipped import Skipped
 from .source import Sample, Source
+from .text_file import read_lines
 from .yolo_folder import read_names, yolo_sample
 
 DATA = "obj.data"
+_MAX_BYTES = 1 << 16
 
 
 def open_darknet(path: Path, root: Path, skipped: Skipped) -> Source:
@@ -19,9 +21,8 @@ def open_darknet(path: Path, root: Path, skipped: Skipped) -> Source:
     `root` is the volume's resolved root. Paths in it and in the lists start with `data/`, which an export
     does not have.
     """
-    with volume_errors(path, "read"):
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    entries = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    pairs = (line.partition("=") for line in read_lines(path, _MAX_BYTES))
+    entries = {key.strip(): value.strip() for key, _, value in pairs}
     if not entries.get("train") or not entries.get("names"):
         raise InvalidDataError(f"{path} is no description of a data set: want `train = …` and `names = …`")
     finder = ImageFinder(root, [path.parent])
@@ -47,7 +48,7 @@ def _named(path: Path, name: str, finder: ImageFinder) -> Path:
 
 def _listed(path: Path, finder: ImageFinder, skipped: Skipped) -> list[Sample]:
     samples = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in read_lines(path):
         if not (name := line.strip()):
             continue
         if image := _find(name, finder):

@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError
+from .text_file import read_lines
 
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20
+"""Twenty times the largest file of Ultralytics' own."""
 MAX_CLASSES = 10_000
 MASKS = "masks"
 """Folder of class masks that Ultralytics takes without being told by `masks_dir:`."""
 _IGNORE = "ignore_label"
 _IGNORED_ID = 255
+_MAX_NODES = 1_000_000
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, read safely; raises InvalidDataError when it is none."""
-    with volume_errors(path, "read"), path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise InvalidDataError(f"{path} is larger than {MAX_BYTES} bytes")
+    text = "\n".join(read_lines(path, MAX_BYTES))
     try:
-        content = yaml.safe_load(raw.decode("utf-8-sig"))
+        content = _load(text)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InvalidDataError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(content, dict):
         raise InvalidDataError(f"{path} is no mapping of names to values")
     return content
+
+
+def _load(text: str) -> object:
+    """The document, refused before it is built when its aliases would make it endless ("billion laughs")."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _weight(node, {}) > _MAX_NODES:
+            raise yaml.YAMLError("its anchors and aliases stand for more than it may hold")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _weight(node: yaml.Node, known: dict[int, int]) -> int:
+    """Nodes below and with this one, each alias counted as what it stands for; a loop counts as too many."""
+    if id(node) not in known:
+        known[id(node)] = _MAX_NODES  # what is met again before it is summed up holds itself
+        children: Iterable[yaml.Node] = ()
+        if isinstance(node, yaml.SequenceNode):
+            children = node.value
+        elif isinstance(node, yaml.MappingNode):
+            children = chain.from_iterable(node.value)
+        known[id(node)] = 1 + sum(_weight(child, known) for child in children)
+    return known[id(node)]
 
 
 def class_names(content: Mapping[str, Any], path: Path) -> list[str] | None:

@@ -22,6 +22,7 @@ from .darknet import DATA, open_darknet
 from .images import Report
 from .json_file import read_json_object
 from .labelme import is_labelme
+from .links import links_below, refuse_links_out
 from .skipped import Skipped
 from .source import Source
 from .task_fit import check_class_folders, check_keypoints, check_kind, kind_name, refuse_depth
@@ -69,6 +70,8 @@ def open_source(
     Raises InvalidDataError when it is of no kind, of two kinds, or holds no labels for `task`.
     """
     refuse_depth(task)
+    if not (path.is_dir() or path.is_file()):  # a pipe would be waited for without end
+        raise InvalidDataError(f"{field}: {path} is neither a file nor a folder")
     if is_archive(path):
         folder = _without_wrapping(unpack(path, tree, volume.unpacked, report))
         opening = _Opening(Tree(volume), task, skipped, field)
@@ -96,6 +99,7 @@ def labels_of(source: Source) -> list[str]:
 def _open_file(path: Path, opening: _Opening) -> Source:
     if path.suffix == ".uci":
         _check_task("ucd", path, opening)
+        refuse_links_out((p for p in path.parent.iterdir() if p.stem == path.stem), opening.tree)
         found = split_source(path, _ucd_images(path, opening), opening.skipped)
         return replace(found, why=f"{path.name} is the first file of a split UCD data set")
     if is_volume(path):
@@ -113,6 +117,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
             f"{opening.field}: {path.name} is the label file of one image; name its folder"
         )
     if path.name == DATA:
+        refuse_links_out(links_below(path.parent), opening.tree)
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)
     return _checked(open_yolo(path, opening.volume, opening.task), opening)
 
@@ -136,6 +141,7 @@ def _ucd_images(path: Path, opening: _Opening) -> Path:
 
 
 def _open_folder(path: Path, opening: _Opening) -> Source:
+    refuse_links_out(links_below(path), opening.tree)
     if opening.task == "classify":
         return _open_class_folders(path, opening)
     if any((path / name).is_file() for name in YAML_NAMES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +65,8 @@ def locate(split: str, sample: Sample, tree: Tree) -> Located:
             raise from_os_error(error, candidate, "read") from error
         if not path.is_relative_to(tree.root):
             return Located(split, sample, problem="outsideVolume")
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
+            return Located(split, sample, problem="noFile")
         facts = ImageFacts(str(path), *tree.state(found))
         if sample.mask_file is None:
             return Located(split, sample, facts, _label_stat(sample, tree))
@@ -137,6 +140,8 @@ def _label_stat(sample: Sample, tree: Tree) -> State | None:
         return None  # no label file: a background image
     if not inside:
         raise InvalidDataError(f"{sample.label_file} leads out of {tree}")
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidDataError(f"{sample.label_file} is no file but a folder, pipe or device")
     return tree.state(found)
 
 
@@ -151,6 +156,8 @@ def _find_mask(path: Path, tree: Tree) -> tuple[str, State] | None:
             continue
         if not real.is_relative_to(tree.root):
             raise InvalidDataError(f"{candidate} leads out of {tree}")
+        if not stat.S_ISREG(found.st_mode):
+            continue
         return str(real), tree.state(found)
     return None
 

@@ -47,6 +47,7 @@ _WORDS = {
     "missingImage": "images left out, file missing",
     "oversizedImage": "images left out, larger than the installer lets be fetched",
     "notAnImage": "images left out, the UCD server sent something else",
+    "noFile": "images left out, a folder, pipe or device of that name",
     "missingMask": "images left out, mask missing",
     "corruptMask": "images left out, mask corrupt",
     "ignoredClass": "masks with a class that is not listed, its pixels do not count",

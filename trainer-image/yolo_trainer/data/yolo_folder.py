@@ -11,7 +11,7 @@ from typing import Any
 from yolo_crds.layout import DataVolume
 from yolo_crds.training import Task
 
-from ..errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError
 from ..volume import beneath
 from .data_yaml import (
     MASKS,
@@ -25,6 +25,7 @@ from .data_yaml import (
 )
 from .images import FORMATS
 from .source import Sample, Source
+from .text_file import read_lines
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
@@ -76,12 +77,9 @@ def _with_masks(source: Source, folder: str) -> Source:
 
 def read_names(path: Path) -> list[str]:
     """Class names from a text file, one a line; the line's number is the index."""
-    with volume_errors(path, "read"), path.open("rb") as file:
-        raw = file.read(MAX_BYTES)
-    try:
-        names = [line.strip() for line in raw.decode("utf-8-sig").rstrip().splitlines()]
-    except UnicodeDecodeError as error:
-        raise InvalidDataError(f"{path} is no text: {error}") from error
+    names = [line.strip() for line in read_lines(path, MAX_BYTES)]
+    while names and not names[-1]:
+        names.pop()
     if not names or not all(names):
         raise InvalidDataError(f"{path}: want one class name a line, and no line empty")
     return names
@@ -163,7 +161,9 @@ def _entry_samples(entry: object, root: Path, path: Path, volume: DataVolume) ->
     samples: list[Sample] = []
     for item in entry if isinstance(entry, list) else [entry]:
         if not isinstance(item, str):
-            raise InvalidDataError(f"{path}: {item!r} is no path")
+            # Its type and not itself: aliases may make it endless.
+            kind = type(item).__name__
+            raise InvalidDataError(f"{path}: an entry of `train:` or `val:` is no path but of type {kind}")
         found = _entry_path(item, root, path, volume)
         if found.is_dir():
             samples += _samples(found)
@@ -196,10 +196,8 @@ def _open_list(path: Path, volume: DataVolume) -> Source:
 
 
 def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
-    with volume_errors(path, "read"):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
     samples = []
-    for line in lines:
+    for line in read_lines(path):
         if not (name := line.strip()):
             continue
         base = path.parent if name.startswith("./") else root
