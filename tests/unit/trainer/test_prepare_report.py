@@ -1,7 +1,10 @@
 """What a person gets to see of a preparation: the report in the log, prepare.json, the contact sheet."""
 
+import errno
 import json
 import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,11 @@ import pytest
 from PIL import Image
 
 from dataset_writers import make_truth, write_images, write_voc
+from yolo_crds.trainer import ExitCode
 from yolo_trainer.data import contact_sheet
 from yolo_trainer.data.contact_sheet import CELL, write_contact_sheet
 from yolo_trainer.data.dataset import prepare_dataset
+from yolo_trainer.errors import TrainerError
 from yolo_trainer.prepare import prepare
 
 
@@ -43,6 +48,127 @@ def test_report_is_logged_and_stored(world: Any, tmp_path: Path, caplog: pytest.
         f"     2 vest   {0:8} {0:8}",
     ]
     assert lines == want
+
+
+def rectangle(*points: list[float], label: str = "a") -> dict[str, object]:
+    return {"shape_type": "rectangle", "label": label, "points": list(points)}
+
+
+def test_everything_left_out_is_counted_and_named(world: Any) -> None:
+    for i, stem in enumerate(("good", "other", "torn", "twin")):
+        world.image(f"img_cache/{stem}.jpg", shade=i * 40)
+    (world.data / "img_cache/torn.jpg").write_bytes(b"\xff\xd8torn")
+    shapes = [
+        rectangle([8, 8], [40, 40]),
+        rectangle([8, 8], [40, 40]),
+        rectangle([8, 8], [20, 20], label="vest"),
+        rectangle([90, 8], [99, 20]),
+        rectangle([50, 8], [99, 20]),
+        rectangle([8, 8], [8, 20]),
+        {"shape_type": "point", "label": "a", "points": [[8, 8]]},
+    ]
+    codes = ["good", "other", "torn", "twin", "gone", "twin", "../x"]
+    world.ucd("all", {"uc_list": codes, "shapes": {"good": shapes, "other": shapes[:1]}})
+    data = world.config(data={"train": "all", "labels": ["a"]}).template.data
+    details = prepare_dataset(world.volume, data, "detect", world.report).details
+    assert details.skipped_names == {
+        "clipped": ["good"],
+        "corruptImage": ["torn (no image, or of a format that Ultralytics does not take)"],
+        "duplicateBox": ["good"],
+        "duplicateImage": ["twin"],
+        "missingImage": ["gone"],
+        "noSize": ["good"],
+        "otherShape": ["good (point)"],
+        "outside": ["good"],
+        "unsafeName": ["'../x'"],
+    }
+    assert details.unknown_labels == {"vest": 1}
+    assert set(details.dataset.skipped) == {*details.skipped_names, "unknownLabel"}
+    assert set(details.dataset.skipped.values()) == {1}
+    for sentence in (
+        "boxes left out, label not listed: 1 (vest 1)",
+        "boxes left out, outside of the image: 1 (good)",
+        "boxes cut at the image's edge: 1 (good)",
+        "boxes left out, without width or height: 1 (good)",
+        "images left out, file missing: 1 (gone)",
+        "images named twice, taken once: 1 (twin)",
+    ):
+        assert sentence in details.warnings
+
+
+def test_images_that_are_there_twice_are_named(world: Any) -> None:
+    for name, shade in (("train/a", 1), ("train/b", 2), ("train/c", 2), ("val/d", 1), ("val/e", 3)):
+        world.image(f"datasets/demo/images/{name}.png", shade=shade)
+        world.text(f"datasets/demo/labels/{name}.txt", "0 0.5 0.5 0.2 0.2\n")
+    data = world.config(data={"train": "demo", "labels": ["a"]}).template.data
+    warnings = prepare_dataset(world.volume, data, "detect", world.report).details.warnings
+    assert warnings == [
+        "images in both the training and the validation set, whose metrics they flatter: 1 (a.png)",
+        "images of the same content under different names: 1 (b.png = c.png)",
+    ]
+
+
+def unreadable(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a volume whose owner is somebody else; root, as which tests may run, could read it all the same."""
+
+    read_text = Path.read_text
+
+    def refuse(path: Path, *args: Any, **options: Any) -> str:
+        if path.name == "a.txt":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_text(path, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+
+def full(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("yolo_trainer.data.prepared_set.place_image", refuse)
+
+
+def label(row: str) -> Callable[[Any, pytest.MonkeyPatch], None]:
+    return lambda world, _: world.text("datasets/demo/labels/train/a.txt", row)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "labels", "exit_code", "want", "hint"),
+    [
+        (lambda w, _: shutil.rmtree(w.data / "datasets/demo/images/train"), ["a"], ExitCode.DATA,
+         r"datasets/demo/data\.yaml: 'images/train' is not there", "put the images onto the data volume"),
+        (lambda w, _: (w.data / "datasets/demo/images/train/a.png").unlink(), ["a"], ExitCode.DATA,
+         r"template\.data\.train: no images in 'demo'", "correct the data set"),
+        (label("1 0.5 0.5 0.2 0.2\n"), ["a"], ExitCode.DATA,
+         r"no box of any listed label in 'demo'; listed: a; other labels in the data: b", "correct"),
+        (label("0 0.5 0.5 0.2 0.2\n7 0.5 0.5 0.2 0.2\n"), ["a"], ExitCode.DATA,
+         r"demo/labels/train/a\.txt, line 2: class 7 is not among the classes 0 to 1", "correct"),
+        (lambda w, _: w.text("datasets/demo/data.yaml", "train: images/train\n"), [], ExitCode.DATA,
+         r"template\.data\.labels is empty and .*data\.yaml gives classes no order", "list the class names"),
+        (label(""), ["a"], ExitCode.DATA, "no box of any listed label", "correct the data set"),
+        (unreadable, ["a"], ExitCode.FAILED,
+         r"cannot read .*/labels/train/a\.txt: permission denied; uid, gid and mode", "check"),
+        (full, ["a"], ExitCode.DISK_FULL, r"cannot .*: no space or quota left on the volume", "free space"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_on_fails_early(
+    world: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    arrange: Callable[[Any, pytest.MonkeyPatch], None],
+    labels: list[str],
+    exit_code: ExitCode,
+    want: str,
+    hint: str,
+) -> None:
+    world.image("datasets/demo/images/train/a.png", shade=1)
+    world.image("datasets/demo/images/val/b.png", shade=2)
+    world.text("datasets/demo/labels/train/a.txt", "0 0.5 0.5 0.2 0.2\n")
+    world.text("datasets/demo/data.yaml", "train: images/train\nval: images/val\nnames: [a, b]\n")
+    arrange(world, monkeypatch)
+    with pytest.raises(TrainerError, match=want) as error:
+        prepare(world.config(data={"train": "demo", "labels": labels}), world.report)
+    assert error.value.exit_code is exit_code
+    assert (error.value.hint or "").startswith(hint)
 
 
 def test_contact_sheet_shows_sixteen_labelled_images(world: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from yolo_crds.status import Dataset
 from ..errors import InvalidDataError
 from .manifest import Details
 from .prepared_set import DATA_YAML, SetPlan
-from .skipped import Skipped
+from .skipped import NAMES_SHOWN, Skipped
 
 _CLASSES_SHOWN = 30
 
@@ -97,11 +97,25 @@ def _warnings(plan: SetPlan, dataset: Dataset) -> list[str]:
     warnings = []
     if empty := [name for name, count in dataset.classes.items() if not count]:
         warnings.append(f"listed labels without a box: {len(empty)}, {', '.join(empty[:10])}")
-    by_split = {
-        split: {item.facts.sha256 for item in plan.items if item.split == split} for split in ("train", "val")
-    }
-    if shared := len(by_split["train"] & by_split["val"]):
-        warnings.append(f"images in both the training and the validation set: {shared}")
+    warnings += _repeated(plan)
     if all(item.is_background for item in plan.items if item.split == "val"):
         warnings.append("the validation set has no box; its metrics will be zero")
     return warnings
+
+
+def _repeated(plan: SetPlan) -> list[str]:
+    """What is to be said of images, told by content, that are there more than once."""
+    names: dict[str, dict[str, list[str]]] = {"train": {}, "val": {}}
+    for item in plan.items:
+        names[item.split].setdefault(item.facts.sha256, []).append(item.name)
+    train, val = names["train"], names["val"]
+    shared = [found[0] for sha256, found in train.items() if sha256 in val]
+    twins = [" = ".join(found) for part in (train, val) for found in part.values() if len(found) > 1]
+    return [
+        f"{what}: {len(found)} ({', '.join(found[:NAMES_SHOWN])}{' …' if len(found) > NAMES_SHOWN else ''})"
+        for what, found in (
+            ("images in both the training and the validation set, whose metrics they flatter", shared),
+            ("images of the same content under different names", twins),
+        )
+        if found
+    ]
