@@ -96,9 +96,10 @@ def prepare_dataset(
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
     job = _Job(volume, data, task, report, tree, fetcher or Fetcher(volume, None, report))
     sources = _open_sources(job)
-    located = fill(job.trees[0], _locate_all(job, sources, _split_samples(sources)), job.fetcher)
+    located = _locate_all(job, sources, _split_samples(sources))
     check_label_files(sources["train"], located)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
+    located = fill(job.trees[0], located, job.fetcher)  # once nothing else is known to be wrong
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
     if key and (details := index.lookup(key)) and (found := _find_whole(job, details)):
