@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+PYTEST = $(PY) -m pytest -q --junitxml=.local/reports/$@.xml
 # `local` starts a Kubernetes of its own on this machine; `current` uses the current kube context
 # (then IMAGE_REGISTRY and IMAGE_TAG name images that its nodes can pull).
 CLUSTER ?= local
@@ -50,29 +51,31 @@ check: $(STAMP) ## Format, lint, types, layers, generated files, unit tests: no 
 	@$(PY) -m yolo_crds.generate --check
 	@$(MAKE) unit
 unit: $(STAMP) ## Unit tests alone
-	@$(PY) -m pytest tests/unit -q
+	@$(PYTEST) tests/unit
 images: $(STAMP) ## Build the three images (cached by content)
 	@$(PY) -m cluster.images build
 programs: $(STAMP) ## Build Kubernetes and all else that the local cluster is made of (cached, 10 minutes at first)
 	@$(PY) -m cluster build >/dev/null
 test-chart: $(STAMP) ## Chart tests (helm, no cluster)
-	@$(PY) -m pytest tests/chart -q
+	@$(PYTEST) tests/chart
 test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image
 	@$(PY) -m cluster.images test-trainer -q
 test-integration: programs ## Tests on a real API server without nodes
-	@$(PY) -m pytest tests/integration -q
+	@$(PYTEST) tests/integration
 test-cluster: programs ## Tests of the local Kubernetes itself: starting, breaking, policies, nothing left behind
-	@$(PY) -m pytest tests/e2e/test_cluster_*.py -q --durations=5
+	@$(PYTEST) tests/e2e/test_cluster_*.py
 test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
-	@$(PY) -m pytest tests/e2e --ignore-glob='*/test_cluster_*' -q --durations=10
+	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*'
 bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (5 minutes, idle machine)
 	@$(PY) -m bench.cluster
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
+	@rm -rf .local/reports
 	@$(MAKE) check
 	@$(MAKE) -j2 programs images
 	@$(MAKE) -j2 test-trainer test-light
 	@$(MAKE) -j2 test-e2e test-cluster
+	@$(PY) tests/slowest.py .local/reports/*.xml
 .PHONY: test-light
 test-light: test-chart test-integration
