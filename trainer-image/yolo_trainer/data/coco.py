@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from yolo_crds.training import Task
 
@@ -14,6 +14,8 @@ from ..errors import InvalidDataError
 from .convert import POLYGON_TASKS
 from .geometry import Point
 from .image_finder import ImageFinder
+from .json_file import stream_json
+from .packed_shapes import PackedShapes
 from .rle import join_parts, mask_polygons
 from .skipped import Skipped
 from .source import Sample, Shape, Source, as_size
@@ -26,30 +28,41 @@ def is_coco(content: Mapping[str, Any]) -> bool:
     return isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list)
 
 
-def open_coco(path: Path, content: Mapping[str, Any], root: Path, task: Task, skipped: Skipped) -> Source:
-    """The data set that `content`, read from `path`, describes; `root` is the volume's resolved root.
+def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
+    """The data set in a COCO file; `root` is the volume's resolved root.
+
+    The file is read as a stream: once up to the end of the images and categories, and once more for the
+    annotations, which need both and may come before them.
 
     Raises InvalidDataError that names the entry: a category that is not there, numbers that are none.
     """
-    categories = _read_categories(content, path)
+    categories, images = _read_head(path)
     keypoints = _read_keypoints(categories, path) if task == "pose" else None
     reader = _Reader(path, task, {i: c["name"] for i, c in categories.items()}, skipped, keypoints)
-    samples = _read_samples(reader, content, ImageFinder(root, _image_folders(path)))
-    used = {shape.label for sample in samples for shape in sample.shapes}
+    for key, i, raw in stream_json(path, ["annotations"]):
+        _read_annotation(reader, raw, f"{key}[{i}]", images)
+    samples = _samples(reader, images, ImageFinder(root, _image_folders(path)))
     # Roboflow heads the list with a category that only groups the others.
     groups = {c.get("supercategory") for c in categories.values() if c.get("supercategory") != c["name"]}
-    names = [c["name"] for _, c in sorted(categories.items()) if c["name"] in used or c["name"] not in groups]
+    names = [c["name"] for _, c in sorted(categories.items())]
     return Source(
         kind="coco",
         path=path,
         samples=samples,
-        names=names,
+        names=[name for name in names if name in reader.used or name not in groups],
         files=[path],
         kpt_shape=(len(keypoints), 3) if keypoints else None,
         flip_idx=_flip_idx(keypoints) if keypoints else None,
         in_pixels=True,
         why=f"{path.name} has `images` and `annotations`",
     )
+
+
+class _Image(NamedTuple):
+    """An entry of `images`."""
+
+    name: str
+    size: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -62,8 +75,10 @@ class _Reader:
     """Category names by id."""
     skipped: Skipped
     keypoints: list[str] | None = None
-    shapes: dict[int, list[Shape]] = field(default_factory=dict)
+    shapes: dict[int, PackedShapes] = field(default_factory=dict)
     """What was read, by the image's id."""
+    used: set[str] = field(default_factory=set)
+    """Names of the categories that occur."""
 
     def error(self, where: str, what: str) -> InvalidDataError:
         return InvalidDataError(f"{self.path}, {where}: {what}")
@@ -79,18 +94,24 @@ def _image_folders(path: Path) -> list[Path]:
     ]
 
 
-def _read_categories(content: Mapping[str, Any], path: Path) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    raw = content.get("categories")
-    for i, category in enumerate(raw if isinstance(raw, list) else []):
-        match category:
-            case {"id": int() as number, "name": str() as name} if name.strip() and number not in found:
-                found[number] = {**category, "name": name.strip()}
+def _read_head(path: Path) -> tuple[dict[int, dict[str, Any]], dict[int, _Image]]:
+    """Categories and images by their id, in the order of the file."""
+    categories: dict[int, dict[str, Any]] = {}
+    images: dict[int, _Image] = {}
+    for key, i, raw in stream_json(path, ["categories", "images"]):
+        match key, raw:
+            case "categories", {"id": int() as number, "name": str() as name} if (
+                name.strip() and number not in categories
+            ):
+                categories[number] = {**raw, "name": name.strip()}
+            case "images", {"id": int() as number, "file_name": str() as name} if number not in images:
+                images[number] = _Image(name, as_size([raw.get("width"), raw.get("height")]))
             case _:
-                raise InvalidDataError(f"{path}, categories[{i}]: needs a name and an `id` of its own")
-    if not found:
+                what = "a name" if key == "categories" else "`file_name`"
+                raise InvalidDataError(f"{path}, {key}[{i}]: needs {what} and an `id` of its own")
+    if not categories:
         raise InvalidDataError(f"{path}: `categories` is empty or missing; COCO names its classes there")
-    return found
+    return categories, images
 
 
 def _read_keypoints(categories: Mapping[int, Mapping[str, Any]], path: Path) -> list[str]:
@@ -124,35 +145,19 @@ def _flip_idx(keypoints: list[str]) -> list[int] | None:
     return mirrored if mirrored != sorted(mirrored) else None
 
 
-def _read_samples(reader: _Reader, content: Mapping[str, Any], finder: ImageFinder) -> list[Sample]:
-    ids = {raw.get("id") for raw in content["images"] if isinstance(raw, dict)}
-    for i, raw in enumerate(content["annotations"]):
-        _read_annotation(reader, raw, f"annotations[{i}]", ids)
+def _samples(reader: _Reader, images: Mapping[int, _Image], finder: ImageFinder) -> list[Sample]:
     samples = []
-    seen: set[int] = set()
-    for i, raw in enumerate(content["images"]):
-        match raw:
-            case {"id": int() as number, "file_name": str() as name} if number not in seen:
-                seen.add(number)
-            case _:
-                raise reader.error(f"images[{i}]", "needs `file_name` and an `id` of its own")
-        place = finder.find(name)
+    for number, image in images.items():
+        place = finder.find(image.name)
         if place is None:
-            reader.skipped.add("unsafeName", repr(name)[:80])
+            reader.skipped.add("unsafeName", repr(image.name)[:80])
             continue
-        samples.append(
-            Sample(
-                stem=place.stem,
-                folder=place.parent,
-                endings=(place.suffix,),
-                shapes=tuple(reader.shapes.get(number, ())),
-                size=as_size([raw.get("width"), raw.get("height")]),
-            )
-        )
+        shapes = reader.shapes.get(number, ())
+        samples.append(Sample(place.stem, place.parent, (place.suffix,), shapes, image.size))
     return samples
 
 
-def _read_annotation(reader: _Reader, raw: Any, where: str, images: set[object]) -> None:
+def _read_annotation(reader: _Reader, raw: Any, where: str, images: Mapping[int, _Image]) -> None:
     match raw:
         case {"image_id": int() as image, "category_id": int() as category}:
             pass
@@ -167,7 +172,11 @@ def _read_annotation(reader: _Reader, raw: Any, where: str, images: set[object])
     if raw.get("iscrowd") == 1:
         reader.skipped.add("crowd", f"{where}, image_id {image}")
         return
-    reader.shapes.setdefault(image, []).append(_shape(reader, raw, where, reader.names[category]))
+    label = reader.names[category]
+    reader.used.add(label)
+    if image not in reader.shapes:
+        reader.shapes[image] = PackedShapes()
+    reader.shapes[image].append(_shape(reader, raw, where, label))
 
 
 def _shape(reader: _Reader, raw: Mapping[str, Any], where: str, label: str) -> Shape:

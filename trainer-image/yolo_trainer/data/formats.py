@@ -5,8 +5,8 @@ A further format is one more branch here and a module that returns a `Source`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from dataclasses import field as dataclass_field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from .archive import is_archive, unpack
 from .coco import is_coco, open_coco
 from .darknet import DATA, open_darknet
 from .images import Report
-from .json_file import read_json_object
+from .json_file import read_outline
 from .labelme import is_labelme
 from .links import links_below, refuse_links_out
 from .skipped import Skipped
@@ -47,8 +47,6 @@ class _Opening:
     skipped: Skipped
     field: str
     """That named it, as `template.data.train`."""
-    parsed: dict[Path, dict[str, Any]] = dataclass_field(default_factory=dict)
-    """COCO files that were read to tell the kind; they are large, and not read twice."""
 
     @property
     def volume(self) -> DataVolume:
@@ -57,9 +55,6 @@ class _Opening:
     @property
     def root(self) -> Path:
         return self.tree.root
-
-    def json(self, path: Path) -> dict[str, Any]:
-        return self.parsed.pop(path, None) or read_json_object(path)
 
 
 def open_source(
@@ -107,7 +102,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
             f"{opening.field}: {path.name} is a part of a split UCD data set; name {path.stem}.uci"
         )
     if path.suffix == ".json":
-        return _open_json(path, opening.json(path), opening)
+        return _open_json(path, opening)
     if opening.task == "classify":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is a file; classification takes a folder with one folder a class"
@@ -122,16 +117,17 @@ def _open_file(path: Path, opening: _Opening) -> Source:
     return _checked(open_yolo(path, opening.volume, opening.task), opening)
 
 
-def _open_json(path: Path, content: dict[str, Any], opening: _Opening) -> Source:
-    if is_coco(content):
+def _open_json(path: Path, opening: _Opening) -> Source:
+    kind = _json_kind(path)
+    if kind == "coco":
         _check_task("coco", path, opening)
-        return open_coco(path, content, opening.root, opening.task, opening.skipped)
-    if is_labelme(content):
+        return open_coco(path, opening.root, opening.task, opening.skipped)
+    if kind == "labelme":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is LabelMe's label file of one image; name its folder"
         )
     _check_task("ucd", path, opening)
-    return ucd_source(path, content, _ucd_images(path, opening), opening.skipped)
+    return ucd_source(path, _ucd_images(path, opening), opening.skipped)
 
 
 def _ucd_images(path: Path, opening: _Opening) -> Path:
@@ -198,7 +194,7 @@ def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], Inv
     for suffix in (".xml", ".json"):
         for file in islice(files_below(path, suffix, _DEPTH), _PEEKED):
             try:
-                kind = _kind_of(file, opening)
+                kind = _kind_of(file)
             except InvalidDataError as error:
                 broken = broken or error
                 continue
@@ -215,18 +211,24 @@ def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], Inv
     return kinds, broken
 
 
-def _kind_of(path: Path, opening: _Opening) -> str | None:
+def _kind_of(path: Path) -> str | None:
     """The kind of an annotation file; None for other JSON or XML, which may lie in a folder too."""
     if path.suffix.lower() == ".xml":
         return "voc" if is_voc(path) else None
     if path.name.startswith(_NOT_INSTANCES):
         return None
-    content = read_json_object(path)
+    return _json_kind(path)
+
+
+def _json_kind(path: Path) -> str | None:
+    """The kind of data set that the first keys of a JSON file show."""
+    outline = read_outline(path, enough=lambda so_far: _kind_by_keys(so_far) is not None)
+    return _kind_by_keys(outline)
+
+
+def _kind_by_keys(content: Mapping[str, Any]) -> str | None:
     signs = {"coco": is_coco, "labelme": is_labelme, "ucd": is_ucd}
-    kind = next((kind for kind, fits in signs.items() if fits(content)), None)
-    if kind == "coco":
-        opening.parsed[path] = content
-    return kind
+    return next((kind for kind, fits in signs.items() if fits(content)), None)
 
 
 def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidDataError
-from .json_file import read_json_object
+from .json_file import read_outline, stream_json
+from .packed_shapes import PackedShapes
 from .skipped import Skipped
 from .source import Sample, Shape, Source, as_point, as_size
 
@@ -35,71 +37,88 @@ def is_volume(path: Path) -> bool:
 
 def split_source(path: Path, images: Path, skipped: Skipped) -> Source:
     """The data set in the .uci file `path` and its further volumes; otherwise as `ucd_source`."""
-    content, files = _read_split(path)
-    return ucd_source(path, content, images, skipped, files)
+    return _source(path, [path, *_parts(path)], images, skipped)
 
 
-def ucd_source(
-    path: Path,
-    content: Mapping[str, Any],
-    images: Path,
-    skipped: Skipped,
-    files: Sequence[Path] = (),
-) -> Source:
-    """The data set that `content`, read from `path`, describes; its images lie in the folder `images`.
+def ucd_source(path: Path, images: Path, skipped: Skipped) -> Source:
+    """The data set that the JSON file `path` describes; its images lie in the folder `images`.
 
     Raises InvalidDataError when it is no UCD data set.
     """
-    if path.suffix == ".json" and not _KEYS & content.keys():
+    outline = read_outline(path, enough=lambda so_far: bool(_KEYS & so_far.keys()))
+    if not _KEYS & outline.keys():
         raise InvalidDataError(
             f"{path} is no UCD data set: it has neither uc_list nor shapes",
             "a .json is a UCD data set (uc_list, shapes) or a COCO file (images, annotations)",
         )
-    shapes = _as_dict(content.get("shapes"))
-    xml_info = _as_dict(content.get("xml_info"))
-    sizes = _as_dict(content.get("size_info"))
-    codes = content.get("uc_list")
-    if not isinstance(codes, list):
-        codes = [*shapes, *(uc for uc in xml_info if uc not in shapes)]
-    if not codes:
+    return _source(path, [path], images, skipped)
+
+
+@dataclass(slots=True)
+class _Labels:
+    """What a data set says about one image."""
+
+    shapes: PackedShapes = field(default_factory=PackedShapes)
+    others: int = 0
+    """Shapes that could not be read."""
+
+    def add(self, entries: list[Any], read: Callable[[Any], Shape | None]) -> None:
+        """Takes the shapes of a list."""
+        for entry in entries:
+            if (shape := read(entry)) is None:
+                self.others += 1
+            else:
+                self.shapes.append(shape)
+
+
+def _source(path: Path, files: list[Path], images: Path, skipped: Skipped) -> Source:
+    content = _Content()
+    for file in files:
+        content.read(file)
+    codes = list(content.labels) if content.codes is None else content.codes
+    if not codes or (content.codes is None and _has_empty_list(path)):
         raise InvalidDataError(f"{path} lists no image: its uc_list is empty")
-    samples = []
-    seen: set[str] = set()
-    for code in codes:
-        uc = str(code)
+    samples: dict[str, Sample] = {}
+    for uc in codes:
         if not _is_safe(uc):
             skipped.add("unsafeName", repr(uc)[:60])
-        elif uc in seen:
+        elif uc in samples:
             skipped.add("duplicateImage", uc)
         else:
-            seen.add(uc)
-            found = [*_shapes(shapes.get(uc), uc, skipped), *_xml_shapes(xml_info.get(uc), uc, skipped)]
-            samples.append(
-                Sample(
-                    stem=uc,
-                    folder=images,
-                    endings=IMAGE_ENDINGS,
-                    shapes=tuple(found),
-                    size=as_size(sizes.get(uc)),
-                )
-            )
-    why = "it has uc_list" if "uc_list" in content else "it has shapes by code"
-    return Source(kind="ucd", path=path, samples=samples, files=[*(files or [path])], in_pixels=True, why=why)
+            found = content.labels.get(uc) or _Labels()
+            for _ in range(found.others):
+                skipped.add("otherShape", uc)
+            samples[uc] = Sample(uc, images, IMAGE_ENDINGS, found.shapes, content.sizes.get(uc))
+    why = "it has shapes by code" if content.codes is None else "it has uc_list"
+    return Source(kind="ucd", path=path, samples=list(samples.values()), files=files, in_pixels=True, why=why)
 
 
-def _read_split(path: Path) -> tuple[dict[str, Any], list[Path]]:
-    """The old split form: NAME.uci, .obi, .szi and further volumes .u1 .o1 .s1, .u2 …"""
-    content: dict[str, Any] = {**read_json_object(path), "shapes": {}, "size_info": {}}
-    content["uc_list"] = _as_list(content.get("uc_list"))
-    files = [path]
-    for part in _parts(path):
-        found = read_json_object(part)
-        files.append(part)
-        content["uc_list"] += _as_list(found.get("uc_list"))
-        for uc, shapes in _as_dict(found.get("shapes")).items():
-            content["shapes"].setdefault(uc, []).extend(_as_list(shapes))
-        content["size_info"].update(_as_dict(found.get("size_info")))
-    return content, files
+def _has_empty_list(path: Path) -> bool:
+    """Whether there is a list of codes after all, of which nothing was streamed."""
+    return isinstance(read_outline(path, lambda so_far: "uc_list" in so_far).get("uc_list"), list)
+
+
+@dataclass(slots=True)
+class _Content:
+    """What one data set's files say, by code; they are streamed, since they hold all of its labels."""
+
+    codes: list[str] | None = None
+    """None as long as there is no list of them."""
+    labels: dict[str, _Labels] = field(default_factory=dict)
+    sizes: dict[str, tuple[float, float] | None] = field(default_factory=dict)
+
+    def read(self, file: Path) -> None:
+        """Adds what a file says."""
+        for key, name, raw in stream_json(file, _STREAMED):
+            uc = str(name)
+            match key, raw:
+                case "uc_list", _:
+                    self.codes = self.codes or []
+                    self.codes.append(str(raw))
+                case "size_info", _:
+                    self.sizes[uc] = as_size(raw)
+                case (("shapes" | "xml_info"), [*entries]):
+                    self.labels.setdefault(uc, _Labels()).add(entries, _READERS[key])
 
 
 def _parts(path: Path) -> list[Path]:
@@ -113,30 +132,11 @@ def _parts(path: Path) -> list[Path]:
     return [path.with_suffix(end) for end in in_order if end in ends]
 
 
-def _as_list(value: object) -> list[Any]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _as_dict(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _is_safe(uc: str) -> bool:
     """Whether a code is a plain file stem: it becomes part of paths."""
     if not uc.strip() or uc.startswith(".") or len(uc.encode("utf-8", "replace")) > _NAME_MAX:
         return False
     return uc.isprintable() and not set(uc) & set("/\\")
-
-
-def _shapes(value: object, uc: str, skipped: Skipped) -> list[Shape]:
-    found = []
-    for raw in value if isinstance(value, list) else []:
-        shape = _shape(raw)
-        if shape is None:
-            skipped.add("otherShape", uc)
-        else:
-            found.append(shape)
-    return found
 
 
 def _shape(raw: object) -> Shape | None:
@@ -149,18 +149,17 @@ def _shape(raw: object) -> Shape | None:
     return None
 
 
-def _xml_shapes(value: object, uc: str, skipped: Skipped) -> list[Shape]:
-    """`[["x1", "y1", "x2", "y2", "conf", "tag"], …]`, all strings."""
-    found = []
-    for raw in value if isinstance(value, list) else []:
-        try:
-            x1, y1, x2, y2 = (float(v) for v in raw[:4])
-            label = str(raw[5]).strip()
-        except (TypeError, ValueError, IndexError, KeyError):
-            skipped.add("otherShape", uc)
-            continue
-        if not all(math.isfinite(v) for v in (x1, y1, x2, y2)):
-            skipped.add("otherShape", uc)
-            continue
-        found.append(Shape("rectangle", label, ((x1, y1), (x2, y2))))
-    return found
+def _xml_shape(raw: Any) -> Shape | None:
+    """`["x1", "y1", "x2", "y2", "conf", "tag"]`, all strings."""
+    try:
+        x1, y1, x2, y2 = (float(v) for v in raw[:4])
+        label = str(raw[5]).strip()
+    except (TypeError, ValueError, IndexError, KeyError):
+        return None
+    if not all(math.isfinite(v) for v in (x1, y1, x2, y2)):
+        return None
+    return Shape("rectangle", label, ((x1, y1), (x2, y2)))
+
+
+_READERS = {"shapes": _shape, "xml_info": _xml_shape}
+_STREAMED = (*_READERS, "size_info", "uc_list")
