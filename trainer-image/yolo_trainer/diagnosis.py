@@ -27,7 +27,7 @@ _MEANINGS: tuple[tuple[str, Reason, ExitCode], ...] = (
         ExitCode.WORKER_KILLED,
     ),
     (
-        r"DataLoader worker .* (?:is killed by signal: Killed|exited unexpectedly)",
+        r"DataLoader worker .* (?:is killed by signal: Killed|exited unexpectedly)|BrokenProcessPool",
         Reason.WORKER_KILLED,
         ExitCode.WORKER_KILLED,
     ),

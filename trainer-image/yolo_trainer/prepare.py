@@ -22,8 +22,8 @@ from yolo_crds.trainer import Prepared, Result, TrainerConfig, parse_result
 from .arguments import check_template
 from .data.contact_sheet import write_contact_sheet
 from .data.dataset import PreparedSet, prepare_dataset
-from .data.images import Report
 from .data.label_cache import write_label_cache
+from .data.parallel import Report
 from .data.summary import report_lines
 from .errors import InvalidDataError, volume_errors
 from .fence import Owner, check_owner, claim

@@ -75,7 +75,7 @@ def test_archive_is_unpacked_once(world: Any, export: Path, monkeypatch: pytest.
     assert len(sha256) == 64
     monkeypatch.setattr(archive, "_unpack_into", None)
     monkeypatch.setattr("hashlib.file_digest", None)
-    monkeypatch.setattr("yolo_trainer.data.locate.verify_image", None)
+    monkeypatch.setattr("yolo_trainer.data.inspection.verify_image", None)
     assert prepare(world).details == first.details
 
 

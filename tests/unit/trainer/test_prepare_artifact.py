@@ -10,7 +10,7 @@ import pytest
 
 from dataset_writers import NAMES, WRITERS, Truth, make_truth, pack_tar, pack_zip, write_images
 from yolo_crds.training import Data
-from yolo_trainer.data import locate
+from yolo_trainer.data import inspection
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.images import ImageFacts, verify_image
 from yolo_trainer.data.manifest import first_changed, read_manifest
@@ -46,11 +46,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the images that were read, as they are read."""
     names: list[str] = []
 
-    def spy(facts: ImageFacts) -> ImageFacts:
+    def spy(facts: ImageFacts, *, decode: bool) -> ImageFacts:
         names.append(Path(facts.path).name)
-        return verify_image(facts)
+        return verify_image(facts, decode=decode)
 
-    monkeypatch.setattr(locate, "verify_image", spy)
+    monkeypatch.setattr(inspection, "verify_image", spy)
     return names
 
 

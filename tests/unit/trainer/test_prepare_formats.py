@@ -152,8 +152,8 @@ def test_second_prepare_reads_neither_images_nor_label_files(
 ) -> None:
     write(world, name, images, truth)
     first = prepare(world)
-    monkeypatch.setattr("yolo_trainer.data.locate.verify_image", None)
-    monkeypatch.setattr("yolo_trainer.data.locate._with_labels", None)
+    monkeypatch.setattr("yolo_trainer.data.inspection.verify_image", None)
+    monkeypatch.setattr("yolo_trainer.data.inspection._with_labels", None)
     assert prepare(world).details == first.details
 
 

@@ -1,4 +1,4 @@
-"""Content addressing, reuse, damage, races and full disks of prepared sets; verification of images."""
+"""Content addressing, reuse, damage, races and full disks of prepared sets."""
 
 import errno
 import json
@@ -6,16 +6,15 @@ import os
 import shutil
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from yolo_crds.training import Data
-from yolo_trainer.data import images, prepared_set
+from yolo_trainer.data import prepared_set
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
-from yolo_trainer.data.images import CorruptImageError, ImageFacts, verify_image
+from yolo_trainer.data.images import ImageFacts, verify_image
 from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeFailedError
 
@@ -30,11 +29,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the images that were read, as they are read."""
     paths: list[str] = []
 
-    def spy(facts: ImageFacts) -> ImageFacts:
+    def spy(facts: ImageFacts, *, decode: bool) -> ImageFacts:
         paths.append(facts.path)
-        return verify_image(facts)
+        return verify_image(facts, decode=decode)
 
-    monkeypatch.setattr("yolo_trainer.data.locate.verify_image", spy)
+    monkeypatch.setattr("yolo_trainer.data.inspection.verify_image", spy)
     return paths
 
 
@@ -224,67 +223,6 @@ def test_jpeg_without_end_marker_is_copied_whole(world: Any) -> None:
         whole.load()
 
 
-def facts(path: Path) -> ImageFacts:
-    return ImageFacts(str(path), path.stat().st_size, path.stat().st_mtime_ns)
-
-
-@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tiff", "webp"])
-@pytest.mark.parametrize(("orientation", "want"), [(1, (40, 20)), (6, (20, 40))])
-def test_verify_image_gives_the_upright_size(
-    tmp_path: Path, ending: str, orientation: int, want: tuple[int, int]
-) -> None:
-    path = tmp_path / f"a.{ending}"
-    exif = Image.Exif()
-    exif[274] = orientation
-    Image.new("RGB", (40, 20)).save(path, exif=exif)
-    if ending == "bmp":
-        want = (40, 20)  # the format has no tag
-    found = verify_image(facts(path))
-    assert (found.width, found.height) == want
-
-
-@pytest.mark.parametrize(
-    ("content", "want"),
-    [
-        (b"", "no image"),
-        (b"<html>not found</html>", "no image"),
-        (b"GIF89a" + b"\0" * 40, "no image"),
-    ],
-)
-def test_verify_image_refuses_what_is_no_image(tmp_path: Path, content: bytes, want: str) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(content)
-    with pytest.raises(CorruptImageError, match=want):
-        verify_image(facts(path))
-
-
-def test_verify_image_refuses_bombs_tiny_ones_and_other_formats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, size, want in (
-        ("a.png", (9, 40), "too few"),
-        ("b.gif", (40, 40), "no image, or of a format"),
-        ("c.png", (50, 50), "too many"),
-    ):
-        Image.new("L", size).save(tmp_path / name)
-        monkeypatch.setattr(images, "MAX_PIXELS", 2400)
-        with pytest.raises(CorruptImageError, match=want):
-            verify_image(facts(tmp_path / name))
-
-
-def test_map_parallel_keeps_order_and_few_under_way() -> None:
-    taken: list[int] = []
-
-    def take(number: int) -> int:
-        taken.append(number)
-        return number
-
-    result = images.map_parallel(take, range(200), 2, "verify", lambda **_: None)
-    assert next(result) == 0
-    assert len(taken) <= 17
-    assert list(result) == list(range(1, 200))
-
-
 def test_data_without_images_is_refused(world: Any) -> None:
     (world.data / "datasets/empty").mkdir()
     with pytest.raises(InvalidDataError, match="no images"):
@@ -296,3 +234,30 @@ def test_report_lies_in_the_set(world: Any) -> None:
     found = prepare(world)
     report = json.loads((found.folder / "report.json").read_text())
     assert report["dataset"]["images"] == 3
+
+
+def test_what_is_known_by_header_alone_does_not_pass_as_decoded(world: Any, opened: list[str]) -> None:
+    world.many(count=5)
+    by_header = prepare(world, verify="header")
+    assert (len(opened), by_header.details.checked) == (5, "header")
+    opened.clear()
+    decoded = prepare(world)
+    assert (len(opened), decoded.details.checked) == (5, "decode")
+    assert decoded.folder == by_header.folder
+    opened.clear()
+    assert prepare(world, seed=7).folder != decoded.folder
+    assert prepare(world, verify="header", seed=8).details.checked == "decode"
+    assert opened == []
+
+
+def test_many_images_are_read_in_processes_with_the_same_outcome(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.many(count=40)
+    (world.data / "img_cache/Fwe0003.jpg").write_bytes(b"no image")
+    (world.data / "img_cache/Fwe0007.jpg").unlink()
+    want = prepare(world)
+    shutil.rmtree(world.volume.prepared)
+    monkeypatch.setattr("yolo_trainer.data.parallel.PROCESSES_FROM", 1)
+    monkeypatch.setattr("yolo_trainer.data.parallel.cpus", lambda: 2)
+    assert prepare(world) == want

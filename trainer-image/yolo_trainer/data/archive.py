@@ -15,7 +15,7 @@ from typing import IO
 from ..errors import DiskFullError, InvalidDataError, VolumeFailedError, volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .archive_entries import BROKEN, Entry, tar_entries, zip_entries
-from .images import REPORT_SECONDS, Report
+from .parallel import REPORT_SECONDS, Report
 from .tree import UNTOLD, Tree
 from .usage import mark_used
 

@@ -241,13 +241,13 @@ def _within(value: float) -> float:
 
 def _numbers(words: list[str], place: str) -> tuple[int, list[float]]:
     try:
-        first, *rest = (float(word) for word in words)
+        first, *rest = map(float, words)
     except ValueError as error:
         raise InvalidDataError(f"{place}: {error}; a label row is numbers only") from error
-    if not first.is_integer() or not all(math.isfinite(v) for v in rest):
+    if not first.is_integer() or not all(map(math.isfinite, rest)):
         raise InvalidDataError(f"{place}: {' '.join(words[:6])} is no label row")
     if len(rest) < 4:
         raise InvalidDataError(f"{place}: {len(words)} columns; at least 5 are needed")
-    if max(abs(v) for v in rest[:4]) > _FAR_OUT:
+    if max(map(abs, rest[:4])) > _FAR_OUT:
         raise InvalidDataError(f"{place}: coordinates are pixels; YOLO labels are parts of 0 to 1")
     return int(first), rest

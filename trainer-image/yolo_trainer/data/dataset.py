@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +14,20 @@ from yolo_crds.layout import ARTIFACT_DIR, DataVolume
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
-from ..cgroup import cpus
 from ..errors import InvalidDataError, VolumeFailedError, volume_errors
 from ..fetch.archives import shown
 from ..fetch.fetcher import Fetcher
-from .convert import LabelFile, Target, row_lines, shape_lines
+from .convert import Target
 from .formats import labels_of, open_source
-from .images import ImageFacts, Report, map_parallel
-from .locate import Located, inspect, locate, read_masks
+from .images import ImageFacts
+from .inspection import Conversion, Inspected, Inspection, build_conversions
+from .items import make_items
+from .locate import Located, Locator
 from .manifest import Details, Index, is_damaged, read_manifest
-from .masks import build_rule
-from .prepared_set import Item, SetPlan, build_set
+from .parallel import Report, Workers, map_chunks
+from .prepared_set import build_set
 from .remote import fill, find
+from .set_plan import SetPlan
 from .skipped import Skipped
 from .source import Sample, Source
 from .summary import summarize
@@ -34,7 +35,7 @@ from .task_fit import check_label_files
 from .tree import UNTOLD, Tree, open_image
 from .usage import mark_used
 
-_VERSION = 3  # of the rules below; part of the key under which an outcome is remembered
+_VERSION = 4  # of the rules below; part of the key under which an outcome is remembered
 _TRIES = 3
 
 
@@ -45,7 +46,7 @@ class PreparedSet:
     folder: Path
     details: Details
     sources: dict[str, Source]
-    """What `template.data` named, by field: `train`, and `val` where it was given."""
+    """What `template.data` named, by field: `train`, and `val` where it was given; without the samples."""
 
     @property
     def data_path(self) -> Path:
@@ -99,13 +100,16 @@ def prepare_dataset(
     located = _locate_all(job, sources, _split_samples(sources))
     check_label_files(sources["train"], located)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
+    # From here on samples are let go of one by one: their labels are most of what is in memory.
+    sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}
     located = fill(job.trees[0], located, job.fetcher)  # once nothing else is known to be wrong
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
-    if key and (details := index.lookup(key)) and (found := _find_whole(job, details)):
+    if key and (details := index.lookup(key)) and (found := _find_whole(job, details, located)):
         return PreparedSet(found, details, sources)
-    inspected = _inspect_all(job, located, _known_facts(job, index.last_hash(source_key)))
-    items = _items(job, sources, target, _with_masks(job, sources, target, inspected))
+    known = _known_facts(job, index.last_hash(source_key))
+    inspected = _inspect_all(job, located, known, build_conversions(sources, target, located))
+    items = make_items(job.data, target, inspected, job.skipped)
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(
         target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
@@ -174,20 +178,28 @@ def _split_samples(sources: dict[str, Source]) -> dict[str, list[Sample]]:
 
 
 def _locate_all(job: _Job, sources: dict[str, Source], splits: dict[str, list[Sample]]) -> list[Located]:
-    trees = {split: sources.get(split, sources["train"]).tree for split in splits}
-    todo = [(split, sample, trees[split]) for split, samples in splits.items() for sample in samples]
     if not splits["train"]:
         raise InvalidDataError(f"template.data.train: no images in {job.train!r}")
-    return list(map_parallel(lambda t: locate(*t), todo, cpus() * 4, "scan", job.report))
+    trees = {split: sources.get(split, sources["train"]).tree for split in splits}
+    todo = ((split, sample) for split, samples in splits.items() for sample in samples)
+    total = sum(map(len, splits.values()))
+    return list(map_chunks(Locator(trees), todo, total, Workers.waiting(), "scan", job.report))
 
 
-def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]) -> list[Located]:
-    found = map_parallel(lambda one: inspect(one, known), located, cpus(), "verify", job.report)
+def _inspect_all(
+    job: _Job, located: list[Located], known: dict[str, ImageFacts], conversions: dict[str, Conversion]
+) -> list[Inspected]:
+    """The usable samples; `located` is empty afterwards."""
+    total = len(located)
+    todo = (_recall(one, known) for one in _drain(located))
+    work = Inspection(job.data.verify == "decode", conversions)
     usable = []
-    for one in found:
+    for one in map_chunks(work, todo, total, Workers.computing(total), "verify", job.report):
+        if one.skipped:
+            job.skipped.merge(one.skipped)
         if one.problem:
             detail = f" ({one.detail})" if one.detail else ""
-            job.skipped.add(one.problem, f"{one.sample.stem}{detail}")
+            job.skipped.add(one.problem, f"{one.stem}{detail}")
         else:
             usable.append(one)
     if not any(one.split == "train" for one in usable):
@@ -196,28 +208,21 @@ def _inspect_all(job: _Job, located: list[Located], known: dict[str, ImageFacts]
     return usable
 
 
-def _with_masks(
-    job: _Job, sources: dict[str, Source], target: Target, located: list[Located]
-) -> list[Located]:
-    """The samples with the class masks read that some data sets for semantic segmentation have."""
-    masked = Counter(one.mask_file is not None for one in located)
-    if not masked[True]:
+def _drain(located: list[Located]) -> Iterator[Located]:
+    """The elements in their order, none of them kept."""
+    located.reverse()
+    while located:
+        yield located.pop()
+
+
+def _recall(located: Located, known: dict[str, ImageFacts]) -> Located:
+    """With what an earlier preparation found out about the image, if that still holds."""
+    if located.facts is None:
         return located
-    if masked[False]:
-        raise InvalidDataError(
-            "template.data: of training and validation data one has class masks and the other has not",
-            "give both masks, or both polygons",
-        )
-    by_split = {split: sources.get(split, sources["train"]) for split in ("train", "val")}
-    rules = {
-        split: build_rule(source.mask_ids, source.names or target.names, target.names)
-        for split, source in by_split.items()
-    }
-
-    def shown(split: str, path: Path) -> str:
-        return _shown(by_split[split], path)
-
-    return list(read_masks(located, rules, job.skipped, shown, job.report))
+    earlier = known.get(located.facts.path)
+    if earlier is None or not earlier.is_unchanged(located.facts):
+        return located
+    return located._replace(facts=earlier)
 
 
 def _keys(
@@ -235,108 +240,30 @@ def _keys(
             is_told = is_told and state[-1] != UNTOLD
             digest.update(json.dumps([str(file), *state]).encode())
     for one in located:
-        digest.update(json.dumps(one.state()).encode())
+        digest.update(repr(one.state()).encode("utf-8", "surrogateescape"))
     source_key = hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
     return digest.hexdigest() if is_told else None, source_key
 
 
-def _find_whole(job: _Job, details: Details) -> Path | None:
+def _find_whole(job: _Job, details: Details, located: list[Located]) -> Path | None:
     """The folder of a set that is as it was prepared, with copies if these are asked for; stamped as used."""
     folder = job.volume.prepared / details.dataset.hash
     if not folder.is_dir():
         return None
     mark_used(folder)  # before the look
     manifest = read_manifest(folder)
-    if manifest is None or any(is_damaged(entry, folder, job.volume.root) for entry in manifest.images):
+    if manifest is None:
+        return None
+    seen = {one.facts.path: one.facts.state for one in located if one.facts}
+    root = job.trees[0].root
+    if any(is_damaged(entry, folder, root, seen) for entry in manifest.images):
         return None
     return folder if not job.data.copy_images or all(entry.copied for entry in manifest.images) else None
 
 
 def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:
+    """What is known of images, by path, as deep as it is asked for."""
     manifest = read_manifest(job.volume.prepared / last_hash) if last_hash else None
     roots = {tree.image: tree.root for tree in job.trees}
-    return {facts.path: facts for facts in manifest.facts(roots)} if manifest else {}
-
-
-def _items(job: _Job, sources: dict[str, Source], target: Target, located: list[Located]) -> list[Item]:
-    """Items with labels converted and names unique; a validation part is split off where none is given."""
-    items: list[Item] = []
-    for split in ("train", "val"):
-        source = sources.get(split, sources["train"])
-        remap = _remap(source, target)
-        stems = Counter(_stem_key(one) for one in located if one.split == split)
-        for one in (o for o in located if o.split == split):
-            if one.sample.class_name is not None and one.sample.class_name not in target.names:
-                job.skipped.add_unknown(one.sample.class_name)
-                continue
-            items.append(_item(job, one, source, target, remap, unique=stems[_stem_key(one)] == 1))
-    items = _without_twins(job, items)
-    if not any(item.split == "val" for item in items):
-        items = split_off(items, job.data.val_fraction, job.data.seed)
-    return items
-
-
-def _stem_key(one: Located) -> tuple[str | None, str]:
-    return one.sample.class_name, one.sample.stem
-
-
-def _remap(source: Source, target: Target) -> list[int | None]:
-    """The target's class index by the source's."""
-    if source.names is None:
-        return list(range(len(target.names)))
-    index = target.index
-    return [index.get(name) for name in source.names]
-
-
-def _item(
-    job: _Job, one: Located, source: Source, target: Target, remap: Sequence[int | None], *, unique: bool
-) -> Item:
-    facts, sample = one.facts, one.sample
-    assert facts is not None, "only usable samples become items"
-    if facts.unfinished:
-        job.skipped.add("restoredImage", sample.stem)
-    if source.in_pixels:
-        lines = shape_lines(sample, (facts.width, facts.height), target, job.skipped)
-    elif one.label_text is not None:
-        names = source.names or target.names
-        file = LabelFile(one.label_text, _shown(source, sample.label_file), (facts.width, facts.height))
-        lines = row_lines(file, remap, target, job.skipped, names)
-    else:
-        lines = []
-    stem = sample.stem if unique else f"{sample.stem}-{facts.sha256[:8]}"
-    name = f"{stem}{Path(facts.path).suffix}"
-    return Item(one.split, name, facts, tuple(lines), sample.class_name, one.mask)
-
-
-def _shown(source: Source, file: Path | None) -> str:
-    """A label file as people see it: relative to the data volume, or the image."""
-    path, tree = str(file), source.tree
-    return path.removeprefix(f"{tree.root}/").removeprefix(f"{tree.layout.root}/")
-
-
-def _without_twins(job: _Job, items: list[Item]) -> list[Item]:
-    """Each place in the set once: two files of one name and content are one image."""
-    taken: dict[str, Item] = {}
-    for item in items:
-        if item.image in taken:
-            job.skipped.add("duplicateImage", item.name)
-        else:
-            taken[item.image] = item
-    return list(taken.values())
-
-
-def split_off(items: list[Item], fraction: float, seed: int) -> list[Item]:
-    """The items with a part of them turned into validation images, at random but the same for the same names.
-
-    A single image serves for both.
-    """
-    ordered = sorted(items, key=lambda item: (item.class_name or "", item.name))
-    if len(ordered) == 1:
-        return [ordered[0], _as_val(ordered[0])]
-    count = min(max(1, round(len(ordered) * fraction)), len(ordered) - 1)
-    chosen = set(random.Random(seed).sample(range(len(ordered)), count))  # noqa: S311 - no secret
-    return [_as_val(item) if i in chosen else item for i, item in enumerate(ordered)]
-
-
-def _as_val(item: Item) -> Item:
-    return replace(item, split="val")
+    facts = manifest.facts(roots) if manifest else ()
+    return {one.path: one for one in facts if one.decoded or job.data.verify == "header"}

@@ -19,10 +19,10 @@ from .annotated_folder import LABELME, VOC, FileFormat, files_below, open_annota
 from .archive import is_archive, unpack
 from .coco import is_coco, open_coco
 from .darknet import DATA, open_darknet
-from .images import Report
 from .json_file import read_outline
 from .labelme import is_labelme
 from .links import links_below, refuse_links_out
+from .parallel import Report
 from .skipped import Skipped
 from .source import Source
 from .task_fit import check_class_folders, check_keypoints, check_kind, kind_name, refuse_depth

@@ -13,6 +13,7 @@ Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 with x1 <= x2 and y1 <= y2."""
 
 CIRCLE_CORNERS = 16
+_BOX_WORDS = " %.6f" * 4
 _EPSILON = 5e-7  # rounds to zero in a label file
 
 
@@ -147,4 +148,6 @@ def corner_form(x: float, y: float, width: float, height: float) -> Box:
 
 def to_line(index: int, values: Sequence[float]) -> str:
     """One line of a label file: class index and numbers with six decimals."""
-    return " ".join([str(index), *(f"{value:.6f}" for value in values)])
+    # One format for all numbers is twice as fast as one for each; the most frequent line has four.
+    words = _BOX_WORDS if len(values) == 4 else " %.6f" * len(values)
+    return f"{index}{words % tuple(values)}"

@@ -6,9 +6,11 @@ It makes a second prepare of an unchanged set a matter of `stat`, and lets train
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,6 +20,7 @@ from yolo_crds.status import Dataset
 from ..errors import volume_errors
 from ..volume import write_atomic
 from .images import JPEG_END, ImageFacts
+from .tree import State
 
 FILE_NAME = "manifest.json"
 
@@ -42,6 +45,8 @@ class Entry(Lenient):
     """A copy instead of a link: later changes of the source do not touch it."""
     completed: bool = False
     """The copy has an end marker that the source lacks (`images.complete_jpeg`)."""
+    decoded: bool = True
+    """Checked down to its pixels; otherwise by its header."""
 
     @property
     def file_size(self) -> int:
@@ -65,7 +70,7 @@ class Manifest(Lenient):
             if entry.image not in roots:
                 continue
             yield ImageFacts(
-                path=str(roots[entry.image] / entry.source),
+                path=f"{roots[entry.image]}/{entry.source}",
                 size=entry.size,
                 mtime_ns=entry.mtime_ns,
                 inode_ns=entry.inode_ns,
@@ -73,6 +78,7 @@ class Manifest(Lenient):
                 width=entry.width,
                 height=entry.height,
                 unfinished=entry.completed,
+                decoded=entry.decoded,
             )
 
 
@@ -93,6 +99,8 @@ class Details(Lenient):
     """By field (`train`, `val`): the kind of data set that it was taken for, and why."""
     boxes_by_split: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Boxes (classification: images) by class name, for `train` and `val`."""
+    checked: Literal["decode", "header"] = "decode"
+    """How deep every image was checked, as `Data.verify`."""
     image_sizes: dict[str, int] = Field(default_factory=dict)
     """Images by `width x height`, the most frequent ten."""
 
@@ -113,10 +121,13 @@ def first_changed(manifest: Manifest, root: Path) -> str | None:
     return None
 
 
-def is_damaged(entry: Entry, folder: Path, root: Path) -> bool:
-    """Whether an image of the set in `folder` is not as it was prepared: its source, or its copy."""
+def is_damaged(entry: Entry, folder: Path, root: Path, seen: Mapping[str, State] | None = None) -> bool:
+    """Whether an image of the set in `folder` is not as it was prepared: its source, or its copy.
+
+    `seen` spares another look at sources whose state is known by path.
+    """
     if not entry.copied:
-        return is_changed(entry, root)
+        return is_changed(entry, root, seen)
     try:
         found = (folder / entry.file).lstat()
     except OSError:
@@ -124,10 +135,13 @@ def is_damaged(entry: Entry, folder: Path, root: Path) -> bool:
     return not stat.S_ISREG(found.st_mode) or found.st_size != entry.file_size
 
 
-def is_changed(entry: Entry, root: Path) -> bool:
-    """Whether the source image is gone, or of another size or time of change."""
+def is_changed(entry: Entry, root: Path, seen: Mapping[str, State] | None = None) -> bool:
+    """Whether the source image is gone, or of another size or time of change; `seen` as in `is_damaged`."""
+    path = f"{root}/{entry.source}"
+    if seen and (state := seen.get(path)):
+        return state[:2] != (entry.size, entry.mtime_ns)
     try:
-        found = (root / entry.source).stat()
+        found = os.stat(path)  # noqa: PTH116 - a Path for each image takes its time
     except OSError:
         return True
     return (found.st_size, found.st_mtime_ns) != (entry.size, entry.mtime_ns)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InvalidDataError
 from ..fetch.archives import is_url, shown
 from ..fetch.fetcher import Fetcher
-from .locate import Located, locate
+from .locate import Located, Locator
 from .source import NotFoundError, find_reference
 from .tree import Tree
 
@@ -46,13 +45,14 @@ def fill(volume: Tree, located: list[Located], fetcher: Fetcher) -> list[Located
     if not missing:
         return located
     unfetched = fetcher.images(missing)
+    locator = Locator(dict.fromkeys({one.split for one in located}, volume))
 
     def again(one: Located) -> Located:
         if not _is_fetchable(volume, one):
             return one
         if why := unfetched.get(one.sample.stem):
-            return replace(one, problem=why.kind, detail=why.detail)
-        return locate(one.split, one.sample, volume)
+            return one._replace(problem=why.kind, detail=why.detail)
+        return locator([(one.split, one.sample)])[0]
 
     return [again(one) for one in located]
 

@@ -29,6 +29,14 @@ class Skipped:
         self.counts["unknownLabel"] += 1
         self.unknown[label] += 1
 
+    def merge(self, other: Skipped) -> None:
+        """Counts what was counted elsewhere."""
+        self.counts += other.counts
+        self.unknown += other.unknown
+        for kind, names in other.names.items():
+            kept = self.names.setdefault(kind, [])
+            kept += [name for name in names if name not in kept][: NAMES_KEPT - len(kept)]
+
     def sentences(self) -> list[str]:
         """One sentence a kind, for the log and the warnings."""
         lines = []

@@ -9,10 +9,11 @@ from yolo_crds.status import Dataset
 
 from ..errors import InvalidDataError
 from .manifest import Details
-from .prepared_set import DATA_YAML, SetPlan
+from .set_plan import DATA_YAML, SetPlan
 from .skipped import NAMES_SHOWN, Skipped
 
 _CLASSES_SHOWN = 30
+_CHECKED = {"decode": "every pixel decoded", "header": "by their header, pixels not decoded"}
 
 
 def summarize(
@@ -58,6 +59,7 @@ def summarize(
         unknown_labels=dict(skipped.unknown.most_common(50)),
         taken_for=dict(taken_for),
         boxes_by_split={split: {name: n.get(name, 0) for name in names} for split, n in by_split.items()},
+        checked="decode" if all(item.facts.decoded for item in plan.items) else "header",
         image_sizes=dict(Counter(f"{i.facts.width} x {i.facts.height}" for i in plan.items).most_common(10)),
     )
 
@@ -71,6 +73,7 @@ def report_lines(details: Details) -> list[str]:
         f"  images {dataset.images} (train {dataset.train_images}, val {dataset.val_images}, "
         f"background {dataset.backgrounds}), boxes {dataset.boxes}"
     )
+    lines.append(f"  images checked: {_CHECKED[details.checked]}")
     lines.append("  sizes " + ", ".join(f"{size}: {n}" for size, n in list(details.image_sizes.items())[:5]))
     shown = list(dataset.classes)[:_CLASSES_SHOWN]
     width = max((len(name) for name in shown), default=0)

@@ -33,6 +33,18 @@ class Tree:
         """Resolved."""
         return self.layout.root.resolve()
 
+    @cached_property
+    def _inside(self) -> str:
+        return f"{str(self.root).rstrip('/')}/"
+
+    def holds(self, path: str) -> bool:
+        """Whether a resolved path is beneath the root."""
+        return path.startswith(self._inside)
+
+    def relative(self, path: str) -> str:
+        """A path beneath the root, as seen from there."""
+        return path.removeprefix(self._inside)
+
     def __str__(self) -> str:
         return f"the image {self.image}" if self.image else "the data volume"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -224,17 +225,30 @@ def _samples(folder: Path, class_name: str | None = None) -> Iterator[Sample]:
     """Every image below a folder, in order of the path."""
     if not folder.is_dir():
         return
-    for image in images_below(folder):
-        yield yolo_sample(image, class_name)
+    for parent, names in _image_names_below(folder):
+        labels = None if class_name else _folder_beside(parent, "labels")
+        for name in names:
+            stem, dot, ending = name.rpartition(".")
+            yield Sample(
+                stem=stem,
+                folder=parent,
+                endings=(sys.intern(dot + ending),),
+                label_file=labels / f"{stem}.txt" if labels else None,
+                class_name=class_name,
+            )
 
 
 def images_below(folder: Path) -> Iterator[Path]:
     """Every file below a folder with an ending that Ultralytics takes, in order of the path."""
+    return (parent / name for parent, names in _image_names_below(folder) for name in names)
+
+
+def _image_names_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for file in sorted(files):
-            if not file.startswith(".") and file.rpartition(".")[2].lower() in FORMATS:
-                yield Path(parent, file)
+        names = [f for f in sorted(files) if f.rpartition(".")[2].lower() in FORMATS and f[0] != "."]
+        if names:
+            yield Path(parent), names
 
 
 def yolo_sample(image: Path, class_name: str | None = None) -> Sample:
@@ -256,9 +270,13 @@ def label_path(image: Path) -> Path:
 
 def path_beside(image: Path, folder: str, ending: str) -> Path:
     """What belongs to an image (without its ending): the last folder `images` of its path replaced."""
-    parts = list(image.parent.parts)
+    return _folder_beside(image.parent, folder) / f"{image.name}{ending}"
+
+
+def _folder_beside(images: Path, folder: str) -> Path:
+    parts = list(images.parts)
     for i in range(len(parts) - 1, 0, -1):
         if parts[i] == "images":
             parts[i] = folder
             break
-    return Path(*parts, f"{image.name}{ending}")
+    return Path(*parts)

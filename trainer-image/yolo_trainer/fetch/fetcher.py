@@ -16,7 +16,7 @@ from pathlib import Path
 from yolo_crds.layout import DataVolume
 from yolo_crds.trainer import Fetch
 
-from ..data.images import REPORT_SECONDS, Report
+from ..data.parallel import REPORT_SECONDS, Report
 from ..data.prepared_set import collect_stale
 from ..errors import FetchFailedError, InvalidDataError, volume_errors
 from ..volume import TEMPORARY_PREFIX

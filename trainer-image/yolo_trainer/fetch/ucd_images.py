@@ -14,7 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..data.images import FORMATS, REPORT_SECONDS, Report
+from ..data.images import FORMATS
+from ..data.parallel import REPORT_SECONDS, Report
 from ..errors import FetchFailedError, volume_errors
 from .client import Client, Download, NoAnswerError, NotServedError, TooLargeError
 from .part import Part

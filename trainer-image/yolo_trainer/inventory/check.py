@@ -11,9 +11,10 @@ from yolo_crds.layout import DataVolume
 
 from ..cgroup import cpus
 from ..data.data_yaml import MASKS
-from ..data.images import JPEG_END, Report, map_parallel
+from ..data.images import JPEG_END
 from ..data.manifest import Entry, Manifest, is_changed, read_manifest
-from ..data.prepared_set import DATA_YAML, label_of, mask_of
+from ..data.parallel import Report, map_parallel
+from ..data.set_plan import DATA_YAML, label_of, mask_of
 from ..errors import InvalidArgumentsError
 
 _HEX_SHOWN = 12

@@ -1,0 +1,101 @@
+"""Work in threads and processes: order, few under way, faults and the end of the parent."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from yolo_trainer.data import parallel
+from yolo_trainer.data.parallel import Workers, map_chunks
+from yolo_trainer.diagnosis import diagnose
+from yolo_trainer.errors import InvalidDataError
+
+PROCESSES = Workers(2, chunk=8, in_processes=True)
+
+
+def nobody(**_: object) -> None:
+    """Takes reports."""
+
+
+def square(numbers: list[int]) -> list[int]:
+    return [number * number for number in numbers]
+
+
+def fail(numbers: list[int]) -> list[int]:
+    raise InvalidDataError(f"{numbers[0]} is wrong", "use another")
+
+
+def die(numbers: list[int]) -> list[int]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return numbers
+
+
+def test_map_chunks_keeps_order_and_few_under_way() -> None:
+    taken: list[int] = []
+
+    def take(numbers: list[int]) -> list[int]:
+        taken.extend(numbers)
+        return numbers
+
+    result = map_chunks(take, range(200), 200, Workers(2, chunk=4), "verify", nobody)
+    assert next(result) == 0
+    assert len(taken) <= 2 * 4 * 4
+    assert list(result) == list(range(1, 200))
+
+
+def test_map_chunks_in_processes_keeps_order_and_reports_the_end() -> None:
+    reports: list[dict[str, object]] = []
+    found = map_chunks(square, range(100), 100, PROCESSES, "verify", lambda **fields: reports.append(fields))
+    assert list(found) == [n * n for n in range(100)]
+    assert (reports[-1]["batch"], reports[-1]["percent"]) == (100, 100.0)
+
+
+def test_an_error_of_a_process_comes_whole() -> None:
+    with pytest.raises(InvalidDataError, match="0 is wrong") as error:
+        list(map_chunks(fail, range(100), 100, PROCESSES, "verify", nobody))
+    assert error.value.hint == "use another"
+
+
+def test_a_killed_process_is_told() -> None:
+    with pytest.raises(BrokenProcessPool) as error:
+        list(map_chunks(die, range(100), 100, PROCESSES, "verify", nobody))
+    assert diagnose(error.value).reason == "WorkerKilled"
+
+
+def test_workers_are_processes_only_for_many_items_and_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "cpus", lambda: 4)
+    assert Workers.computing(100_000) == Workers(4, in_processes=True)
+    assert not Workers.computing(10).in_processes
+    monkeypatch.setattr(parallel, "cpus", lambda: 1)
+    assert not Workers.computing(100_000).in_processes
+
+
+def wait_for_ever(numbers: list[int]) -> list[int]:
+    print(os.getpid(), flush=True)
+    signal.pause()
+    return numbers
+
+
+CHILD = """
+import sys
+sys.path[:0] = {path!r}
+import test_prepare_parallel as t
+if __name__ == "__main__":
+    list(t.map_chunks(t.wait_for_ever, range(32), 32, t.PROCESSES, "verify", t.nobody))
+"""
+
+
+def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    path = [str(Path(__file__).parent), *sys.path]
+    script.write_text(CHILD.format(path=path))
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        assert child.stdout is not None
+        assert all(int(child.stdout.readline()) != child.pid for _ in range(2))
+        child.kill()
+        assert child.stdout.read() == ""  # it ends, since no process holds the pipe open any more
