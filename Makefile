@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster images programs
+.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster bench-data images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -70,6 +70,8 @@ test-e2e: programs ## Trainings from start to end on a local Kubernetes of their
 	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*'
 bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (5 minutes, idle machine)
 	@$(PY) -m bench.cluster
+bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGES=2000 for a quick look
+	@$(PY) -m bench.data $(IMAGES)
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
 	@rm -rf .local/reports
 	@$(MAKE) check
