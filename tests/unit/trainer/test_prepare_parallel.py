@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
 from yolo_trainer.data import parallel
-from yolo_trainer.data.parallel import Workers, map_chunks
+from yolo_trainer.data.parallel import Workers, map_chunks, map_waiting
 from yolo_trainer.diagnosis import diagnose
 from yolo_trainer.errors import InvalidDataError
 
@@ -54,6 +55,26 @@ def test_map_chunks_in_processes_keeps_order_and_reports_the_end() -> None:
     assert (reports[-1]["batch"], reports[-1]["percent"]) == (100, 100.0)
 
 
+@pytest.mark.parametrize(("slow", "want_elsewhere"), [(0.0, True), (60.0, False)])
+def test_map_waiting_takes_threads_once_the_volume_is_slow(
+    monkeypatch: pytest.MonkeyPatch, slow: float, want_elsewhere: bool
+) -> None:
+    monkeypatch.setattr(parallel, "SLOW_SECONDS", slow)
+    here = threading.get_ident()
+    elsewhere: list[bool] = []
+
+    def take(numbers: list[int]) -> list[int]:
+        elsewhere.append(threading.get_ident() != here)
+        return numbers
+
+    reports: list[dict[str, object]] = []
+    found = map_waiting(take, range(200), 200, "scan", lambda **fields: reports.append(fields))
+    assert list(found) == list(range(200))
+    assert elsewhere[0] is False
+    assert any(elsewhere) == want_elsewhere
+    assert reports[-1]["batch"] == 200
+
+
 def test_an_error_of_a_process_comes_whole() -> None:
     with pytest.raises(InvalidDataError, match="0 is wrong") as error:
         list(map_chunks(fail, range(100), 100, PROCESSES, "verify", nobody))
@@ -82,6 +103,7 @@ def wait_for_ever(numbers: list[int]) -> list[int]:
 
 CHILD = """
 import sys
+import threading
 sys.path[:0] = {path!r}
 import test_prepare_parallel as t
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from .inspection import Conversion, Inspected, Inspection, build_conversions
 from .items import make_items
 from .locate import Located, Locator
 from .manifest import Details, Index, is_damaged, read_manifest
-from .parallel import Report, Workers, map_chunks
+from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
 from .remote import fill, find
 from .set_plan import SetPlan
@@ -183,7 +183,7 @@ def _locate_all(job: _Job, sources: dict[str, Source], splits: dict[str, list[Sa
     trees = {split: sources.get(split, sources["train"]).tree for split in splits}
     todo = ((split, sample) for split, samples in splits.items() for sample in samples)
     total = sum(map(len, splits.values()))
-    return list(map_chunks(Locator(trees), todo, total, Workers.waiting(), "scan", job.report))
+    return list(map_waiting(Locator(trees), todo, total, "scan", job.report))
 
 
 def _inspect_all(

@@ -136,7 +136,7 @@ def _read(data: bytes, *, decode: bool) -> _Seen:
 
 
 def _orientation(image: Image.Image, *, decoded: bool) -> object:
-    """The EXIF tag; in a PNG that is not decoded only one that comes before the pixels is seen."""
-    if not decoded and image.format == "PNG" and "exif" not in image.info:
+    """The EXIF tag; where pixels are not decoded, only one that comes before them, as a JPEG's does."""
+    if not decoded and "exif" not in image.info:
         return None
     return image.getexif().get(_ORIENTATION_TAG)

@@ -20,6 +20,8 @@ from ..cgroup import cpus
 REPORT_SECONDS = 2.0
 PROCESSES_FROM = 512
 """Items from which on starting processes (0.2 s) is worth it."""
+SLOW_SECONDS = 0.0005
+"""An item, from which on a volume counts as slow: a local one takes 20 to 100 microseconds."""
 _CHUNK = 32  # items that go to a process at a time: passing them costs little, and progress stays smooth
 _AHEAD = 3  # chunks a worker that are under way
 
@@ -43,11 +45,6 @@ class Workers:
     """Else in threads, which are for waiting: of Python they run one at a time."""
 
     @classmethod
-    def waiting(cls) -> Workers:
-        """For work that waits for a volume; more than CPUs, because a network volume answers late."""
-        return cls(cpus() * 4)
-
-    @classmethod
     def computing(cls, total: int) -> Workers:
         """For work on `total` items that needs CPUs; few of them are not worth a start of processes."""
         if total >= PROCESSES_FROM and cpus() > 1:
@@ -68,10 +65,31 @@ def map_chunks(
     Reports every two seconds and at the end. With processes `work`, items and results must be picklable;
     raises BrokenProcessPool when one of them is killed.
     """
+    return _map_pooled(work, iter(items), workers, _Progress(stage, total, report))
+
+
+def map_waiting(
+    work: Callable[[list[T]], list[R]], items: Iterable[T], total: int, stage: str, report: Report
+) -> Iterator[R]:
+    """As `map_chunks`, for work that waits for a volume: in this thread as long as the volume answers at
+    once, which further threads only slow down, and in many from where it does not, as over a network."""
     progress = _Progress(stage, total, report)
     todo = iter(items)
+    while chunk := list(islice(todo, _CHUNK)):
+        started = time.monotonic()
+        results = work(chunk)
+        seconds = time.monotonic() - started
+        progress.add(len(results))
+        yield from results
+        if seconds > SLOW_SECONDS * len(chunk):
+            yield from _map_pooled(work, todo, Workers(cpus() * 4), progress)
+
+
+def _map_pooled(
+    work: Callable[[list[T]], list[R]], todo: Iterator[T], workers: Workers, progress: _Progress
+) -> Iterator[R]:
     pending: deque[Future[list[R]]] = deque()
-    with _executor(workers, stage) as pool:
+    with _executor(workers, progress.stage) as pool:
         while True:
             while len(pending) < workers.count * _AHEAD and (chunk := list(islice(todo, workers.chunk))):
                 pending.append(pool.submit(work, chunk))
@@ -97,7 +115,7 @@ class _Progress:
     """Counts items and tells rate and time left."""
 
     def __init__(self, stage: str, total: int, report: Report) -> None:
-        self._stage, self._total, self._report = stage, total, report
+        self.stage, self._total, self._report = stage, total, report
         self._done = 0
         self._started = self._last = time.monotonic()
 
@@ -109,7 +127,7 @@ class _Progress:
         self._last = now
         rate = self._done / max(now - self._started, 1e-6)
         self._report(
-            stage=self._stage,
+            stage=self.stage,
             batch=self._done,
             batches=self._total,
             percent=round(100 * self._done / self._total, 1),

@@ -23,15 +23,13 @@ from .copies import check_room, copy_image
 from .images import ImageFacts
 from .manifest import FILE_NAME, Details, Entry, Manifest, is_damaged, read_manifest
 from .masks import mask_png
-from .parallel import Report, Workers, map_chunks, map_parallel
+from .parallel import Report, map_waiting
 from .set_plan import DATA_YAML, Item, SetPlan
 from .usage import mark_used
 
 REPORT = "report.json"
 STALE_SECONDS = 24 * 3600
 """Something temporary of this age is of a killed process: none works so long on one set."""
-# Few: files are made one at a time in a folder, and many threads only wake each other up.
-_BUILDERS = Workers(4)
 
 
 def build_set(plan: SetPlan, details: Details, prepared: Path, report: Report) -> Path:
@@ -85,7 +83,7 @@ def _fill(folder: Path, plan: SetPlan, details: Details, report: Report) -> None
     for parent in {path.rpartition("/")[0] for path in paths}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
 
-    for _ in map_chunks(_Builder(folder, plan), plan.items, len(plan.items), _BUILDERS, "convert", report):
+    for _ in map_waiting(_Builder(folder, plan), plan.items, len(plan.items), "convert", report):
         pass
     if not plan.is_classification:
         text = yaml.safe_dump(plan.data_yaml(), sort_keys=False, allow_unicode=True)
@@ -153,12 +151,13 @@ def mend_set(folder: Path, manifest: Manifest, plan: SetPlan, report: Report) ->
     try:
         check_room(aside, (item.facts for item in wanted if plan.is_copied(item.facts)))
 
-        def place(numbered: tuple[int, Item]) -> None:
-            number, item = numbered
-            link = os.path.relpath(item.facts.path, (folder / item.image).parent)
-            place_image(f"{aside}/{number}", item.facts, plan, link)
+        def place(chunk: list[tuple[int, Item]]) -> list[None]:
+            for number, item in chunk:
+                link = os.path.relpath(item.facts.path, (folder / item.image).parent)
+                place_image(f"{aside}/{number}", item.facts, plan, link)
+            return [None] * len(chunk)
 
-        for _ in map_parallel(place, list(enumerate(wanted)), Workers.waiting().count, "convert", report):
+        for _ in map_waiting(place, enumerate(wanted), len(wanted), "convert", report):
             pass
         os.sync()
         for number, item in enumerate(wanted):

@@ -113,7 +113,9 @@ def _repeated(plan: SetPlan) -> list[str]:
         names[item.split].setdefault(item.facts.sha256, []).append(item.name)
     train, val = names["train"], names["val"]
     shared = [found[0] for sha256, found in train.items() if sha256 in val]
-    twins = [" = ".join(found) for part in (train, val) for found in part.values() if len(found) > 1]
+    twins = [
+        " = ".join(found[:NAMES_SHOWN]) for part in (train, val) for found in part.values() if len(found) > 1
+    ]
     return [
         f"{what}: {len(found)} ({', '.join(found[:NAMES_SHOWN])}{' …' if len(found) > NAMES_SHOWN else ''})"
         for what, found in (
