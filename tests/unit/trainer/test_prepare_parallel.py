@@ -103,7 +103,6 @@ def wait_for_ever(numbers: list[int]) -> list[int]:
 
 CHILD = """
 import sys
-import threading
 sys.path[:0] = {path!r}
 import test_prepare_parallel as t
 if __name__ == "__main__":
