@@ -12,6 +12,8 @@ from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from yolo_crds.base import describe_settings_errors
+
 from .app import create_app
 from .settings import Settings
 
@@ -46,9 +48,7 @@ def main() -> int:
         sys.stderr.write(f"{error}; lists are given as JSON\n")
         return 2
     except ValidationError as error:
-        for problem in error.errors():
-            name = str(problem["loc"][0]).upper()
-            sys.stderr.write(f"YOLO_API_{name}: {problem['msg']}, got {problem['input']!r}\n")
+        sys.stderr.writelines(f"{line}\n" for line in describe_settings_errors(error, "YOLO_API_"))
         return 2
     _install_logging(settings)
     # uvicorn ends gracefully and then raises the signal once more, for whoever was there before it.

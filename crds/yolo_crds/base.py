@@ -1,8 +1,9 @@
 """What all models share: the base class (snake_case in Python, camelCase in JSON) and bounded text."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 ShortText = Annotated[str, StringConstraints(max_length=256)]
@@ -30,3 +31,15 @@ class Lenient(Model):
     """A value that another version may have written: unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+def describe_settings_errors(error: ValidationError, prefix: str) -> list[str]:
+    """A sentence for each wrong setting, which is an environment variable that begins with `prefix`; of one
+    that is an object the part within it is named too."""
+    sentences = []
+    for problem in error.errors():
+        # Among the names and indices pydantic tells which member of a union it tried, in its own language.
+        setting, *inside = (str(part) for part in problem["loc"] if re.fullmatch(r"\w+", str(part)))
+        given = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+        sentences.append(f"{'.'.join([prefix + setting.upper(), *inside])}: {problem['msg']}{given}")
+    return sentences

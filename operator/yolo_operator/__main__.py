@@ -5,6 +5,8 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from yolo_crds.base import describe_settings_errors
+
 from .main import run
 
 if __name__ == "__main__":
@@ -14,8 +16,5 @@ if __name__ == "__main__":
         sys.stderr.write(f"{error}; lists and maps are given as JSON\n")
         sys.exit(2)
     except ValidationError as error:
-        for problem in error.errors():
-            setting, *inside = (str(part) for part in problem["loc"])
-            name = ".".join([setting.upper(), *inside])
-            sys.stderr.write(f"YOLO_OPERATOR_{name}: {problem['msg']}\n")
+        sys.stderr.writelines(f"{line}\n" for line in describe_settings_errors(error, "YOLO_OPERATOR_"))
         sys.exit(2)

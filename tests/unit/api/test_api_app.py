@@ -117,8 +117,9 @@ def test_settings_refuse(monkeypatch: pytest.MonkeyPatch, name: str, value: str)
     [
         ("PORT", "0", "YOLO_API_PORT: Input should be greater than or equal to 1, got '0'"),
         ("TIME_ZONE", "Mars", "YOLO_API_TIME_ZONE: Value error, 'Mars' is no IANA time zone such as "),
-        ("LEGACY_ANONYMOUS_NETWORKS", '["x"]', "YOLO_API_LEGACY_ANONYMOUS_NETWORKS: "),
+        ("LEGACY_ANONYMOUS_NETWORKS", '["x"]', "YOLO_API_LEGACY_ANONYMOUS_NETWORKS.0: "),
         ("LEGACY_ANONYMOUS_NETWORKS", "10.0.0.0/8", "error parsing value for field"),
+        ("FETCH", '{"ucdServer": "ucd:8080"}', "YOLO_API_FETCH.ucdServer: String should match pattern"),
     ],
 )
 def test_main_says_which_setting_is_wrong(
