@@ -180,12 +180,12 @@ def _row_line(
         if min(values[2:]) <= 0:
             skipped.add("noSize", place)
             return None
-        points = geometry.corners(geometry.corner_form(*values))
+        box = geometry.corner_form(*values)
         if task in POLYGON_TASKS:
             skipped.add("boxAsPolygon", place)
-        elif geometry.is_inside(points):
+        elif geometry.is_box_inside(box):
             return geometry.to_line(index, values)  # as written: no rounding there and back
-        return _outline_line(index, points, task, place, skipped)
+        return _outline_line(index, geometry.corners(box), task, place, skipped)
     if len(values) < 6 or len(values) % 2:
         want = {"obb": "9", "detect": "5"}.get(task, "an odd number of at least 7")
         raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}", _hint(values))

@@ -112,6 +112,11 @@ def is_inside(points: Sequence[Point]) -> bool:
     return all(-5e-7 <= x <= 1 + 5e-7 and -5e-7 <= y <= 1 + 5e-7 for x, y in points)
 
 
+def is_box_inside(box: Box) -> bool:
+    """The same of a box."""
+    return box[0] >= -5e-7 and box[1] >= -5e-7 and box[2] <= 1 + 5e-7 and box[3] <= 1 + 5e-7
+
+
 def clip_polygon(points: Sequence[Point]) -> list[Point]:
     """The part of a normalised polygon that lies in the image (Sutherland and Hodgman); may be empty."""
     clipped = list(points)

@@ -90,7 +90,8 @@ class Locator:
         if file is None:
             return None
         try:
-            path, found = self._look_up(str(file.parent), file.name)
+            folder, _, name = str(file).rpartition("/")
+            path, found = self._look_up(folder, name)
         except OSError:
             return None  # no label file: a background image
         if not tree.holds(path):
