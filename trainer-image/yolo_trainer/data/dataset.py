@@ -161,7 +161,7 @@ def _class_names(job: _Job, train: Source) -> list[str]:
     if train.names:
         return train.names
     found = ", ".join(labels_of(train)[:20])
-    what = f"; labels in it: {found}" if found else ""
+    what = "; ".join(["", *([f"labels in it: {found}"] if found else []), *train.warnings])
     raise InvalidDataError(
         f"template.data.labels is empty and {train.path} gives classes no order{what}",
         "list the class names in template.data.labels; the order is the class index",

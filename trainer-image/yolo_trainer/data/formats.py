@@ -29,10 +29,10 @@ from .task_fit import check_class_folders, check_keypoints, check_kind, kind_nam
 from .tree import Tree
 from .ucd import is_ucd, is_volume, split_source, ucd_source
 from .voc import is_voc
+from .wrapping import refuse_inner, unread_descriptions, without_wrapping
 from .yolo_folder import YAML_NAMES, open_class_folders, open_yolo
 
 _NOT_INSTANCES = ("captions", "image_info", "panoptic", "stuff")
-_MEANINGFUL = frozenset({"images", "train", "annotations"})
 _DEPTH = 2  # folders below the named one in which annotation files are looked for
 _PEEKED = 20  # annotation files that are opened to tell the kind
 _LABELS_PEEKED = 50
@@ -68,7 +68,7 @@ def open_source(
     if not (path.is_dir() or path.is_file()):  # a pipe would be waited for without end
         raise InvalidDataError(f"{field}: {path} is neither a file nor a folder")
     if is_archive(path):
-        folder = _without_wrapping(unpack(path, tree, volume.unpacked, report))
+        folder = unpack(path, tree, volume.unpacked, report)
         opening = _Opening(Tree(volume), task, skipped, field)
         found = _open_folder(folder, opening)
         return replace(found, tree=opening.tree, why=f"{found.why}, in the archive {path.name}")
@@ -92,7 +92,8 @@ def labels_of(source: Source) -> list[str]:
 
 
 def _open_file(path: Path, opening: _Opening) -> Source:
-    if path.suffix == ".uci":
+    ending = path.suffix.lower()
+    if ending == ".uci":
         _check_task("ucd", path, opening)
         refuse_links_out((p for p in path.parent.iterdir() if p.stem == path.stem), opening.tree)
         found = split_source(path, _ucd_images(path, opening), opening.skipped)
@@ -101,13 +102,13 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         raise InvalidDataError(
             f"{opening.field}: {path.name} is a part of a split UCD data set; name {path.stem}.uci"
         )
-    if path.suffix == ".json":
+    if ending == ".json":
         return _open_json(path, opening)
     if opening.task == "classify":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is a file; classification takes a folder with one folder a class"
         )
-    if path.suffix == ".xml":
+    if ending == ".xml":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is the label file of one image; name its folder"
         )
@@ -138,6 +139,7 @@ def _ucd_images(path: Path, opening: _Opening) -> Path:
 
 def _open_folder(path: Path, opening: _Opening) -> Source:
     refuse_links_out(links_below(path), opening.tree)
+    path = without_wrapping(path)
     if opening.task == "classify":
         return _open_class_folders(path, opening)
     if any((path / name).is_file() for name in YAML_NAMES):
@@ -169,7 +171,9 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
     texts = files_below(path, ".txt", _DEPTH + 1)
     if broken and all(file.name.lower().startswith("readme") for file in texts):
         raise broken  # without it the folder would pass as one of background images
-    return _checked(open_yolo(path, opening.volume, opening.task), opening)
+    refuse_inner(path, opening.field)
+    found = _checked(open_yolo(path, opening.volume, opening.task), opening)
+    return replace(found, warnings=[*found.warnings, *unread_descriptions(path)])
 
 
 def _open_class_folders(path: Path, opening: _Opening) -> Source:
@@ -264,14 +268,6 @@ def _checked(source: Source, opening: _Opening) -> Source:
 
 def _check_task(kind: str, path: Path, opening: _Opening) -> None:
     check_kind(kind, path, opening.task, opening.field)
-
-
-def _without_wrapping(folder: Path) -> Path:
-    """The folder that an archive was made of, when it holds that alone and its name means nothing."""
-    inside = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() not in _MEANINGFUL:
-        return _without_wrapping(inside[0])
-    return folder
 
 
 def _some(files: list[Path]) -> str:

@@ -42,7 +42,7 @@ def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
     InvalidDataError when it names no images, or images that are not on the data volume.
     """
     if path.is_file():
-        return _open_yaml(path, volume, task) if path.suffix in YAML_SUFFIXES else _open_list(path, volume)
+        return _open_yaml(path, volume, task) if path.suffix.lower() in YAML_SUFFIXES else _open_list(path, volume)
     for name in YAML_NAMES:
         if (path / name).is_file():
             return _open_yaml(path / name, volume, task)
@@ -188,7 +188,7 @@ def _entry_path(item: str, root: Path, path: Path, volume: DataVolume) -> Path:
 
 
 def _open_list(path: Path, volume: DataVolume) -> Source:
-    if path.suffix != ".txt":
+    if path.suffix.lower() != ".txt":
         raise InvalidDataError(
             f"{path} is none of: UCD or COCO .json, data.yaml, folder, .zip, .tar(.gz), .txt list of images"
         )
