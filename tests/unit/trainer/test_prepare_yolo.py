@@ -170,6 +170,20 @@ def test_label_rows_of_each_task(world: Any, task: Task, row: str, want: str) ->
     assert ("kpt_shape" in found.data_path.read_text()) == (task == "pose")
 
 
+@pytest.mark.parametrize("given", ["[1, 2, 0]", "[0]", "[0, 0]", "[1, 2]", "[-1, 0]"])
+def test_flip_idx_names_each_keypoint_once(world: Any, given: str) -> None:
+    row = f"{ROW.strip()} 0.5 0.5 2 0.6 0.6 2\n"
+    standard(world, row, f"names: [a]\nkpt_shape: [2, 3]\nflip_idx: {given}\n")
+    want = r"data\.yaml: `flip_idx: .*` does not name each of the 2 keypoints, 0 to 1, once"
+    with pytest.raises(InvalidDataError, match=want):
+        prepare(world, "pose")
+
+
+def test_empty_flip_idx_is_left_to_ultralytics(world: Any) -> None:
+    standard(world, f"{ROW.strip()} 0.5 0.5 2\n", "names: [a]\nkpt_shape: [1, 3]\nflip_idx: []\n")
+    assert "flip_idx: []" in prepare(world, "pose").data_path.read_text()
+
+
 def test_classification_folders(world: Any) -> None:
     for split, stems in {"train": "abc", "val": "d"}.items():
         for name in ("cat", "dog", "elk"):

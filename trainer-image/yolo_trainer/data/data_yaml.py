@@ -95,12 +95,19 @@ def keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] | 
 
 
 def flip_indices(content: Mapping[str, Any], path: Path) -> list[int] | None:
-    """`flip_idx:`, the index of each keypoint in the mirrored image."""
-    value = content.get("flip_idx")
+    """`flip_idx:`, the index of each keypoint in the mirrored image; empty means that none is mirrored."""
+    value, shape = content.get("flip_idx"), keypoint_shape(content, path)
     if value is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(i, int) for i in value):
+    if not isinstance(value, list) or not all(type(i) is int for i in value):
         raise InvalidDataError(f"{path}: `flip_idx:` is no list of whole numbers")
+    count = shape[0] if shape else len(value)
+    if value and sorted(value) != list(range(count)):
+        raise InvalidDataError(
+            f"{path}: `flip_idx: {value[:20]}` does not name each of the {count} keypoints, "
+            f"0 to {count - 1}, once",
+            "give the index of each keypoint in the mirrored image, as [0, 2, 1] for nose, left and right eye",
+        )
     return value
 
 
