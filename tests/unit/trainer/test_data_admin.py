@@ -7,14 +7,17 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from prepared_sets import age, end, make, run, train, zipped
+from yolo_crds.training import Data, Task
 from yolo_trainer import __main__ as program
+from yolo_trainer.data.dataset import prepare_dataset
 from yolo_trainer.data.usage import stamp_of
 from yolo_trainer.inventory import command
 from yolo_trainer.sizes import bytes_text, parse_span, span_text
@@ -99,6 +102,13 @@ def test_verify_of_whole_sets(world: Any, capsys: pytest.CaptureFixture[str]) ->
     assert told(capsys) == f"{folder.name} whole, 4 images\n"
 
 
+def rewrite(file: Path, change: Callable[[str], str]) -> None:
+    """Changes a file of a prepared set; an hour later, as the clock of a file system is no fine one."""
+    file.write_text(change(file.read_text()), errors="surrogateescape")
+    later = time.time() + 3600
+    os.utime(file, (later, later))
+
+
 def harm(folder: Path, how: str) -> None:
     picture = min((folder / "images").rglob("*.jpg"))
     source = picture.resolve()
@@ -123,6 +133,16 @@ def harm(folder: Path, how: str) -> None:
             (folder / "manifest.json").write_text(text.replace(folder.name, "0" * 32))
         case "data.yaml gone":
             (folder / "data.yaml").unlink()
+        case "label emptied":
+            rewrite(min((folder / "labels").rglob("*.txt")), lambda text: "")
+        case "label no text":
+            rewrite(min((folder / "labels").rglob("*.txt")), lambda text: "\udcff")
+        case "name changed":
+            rewrite(folder / "data.yaml", lambda text: text.replace("0: a", "0: b"))
+        case "data.yaml torn":
+            rewrite(folder / "data.yaml", lambda text: "names: [")
+        case "data.yaml with a date":
+            rewrite(folder / "data.yaml", lambda text: f"{text}day: 2024-01-01\n")
         case "content":
             before = source.stat()
             source.write_bytes(bytes([*source.read_bytes()[:-3], 0, 255, 217]))
@@ -141,6 +161,11 @@ def harm(folder: Path, how: str) -> None:
         ("manifest torn", "manifest.json: missing or torn"),
         ("manifest of another", "manifest.json: is of the set 00000"),
         ("data.yaml gone", "data.yaml: missing"),
+        ("label emptied", r"labels/.*/Fwe000\d.txt: was written since the set was prepared"),
+        ("label no text", r"labels/.*/Fwe000\d.txt: was written since the set was prepared"),
+        ("name changed", "data.yaml: was written since the set was prepared"),
+        ("data.yaml torn", "data.yaml: was written since the set was prepared"),
+        ("data.yaml with a date", "data.yaml: was written since the set was prepared"),
     ],
 )
 def test_verify_names_what_is_wrong(
@@ -152,6 +177,40 @@ def test_verify_names_what_is_wrong(
     out = told(capsys)
     assert "damaged, 1 faults" in out
     assert re.search(want, out)
+
+
+def test_verify_finds_changed_labels_by_content_alone(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world.many(count=4)
+    folder = make(world)
+    harm(folder, "label emptied")
+    for file in (folder / "labels").rglob("*.txt"):
+        os.utime(file, (1, 1))
+    assert run(world, "verify") == 3
+    assert "labels or data.yaml: not as prepared" in told(capsys)
+
+
+@pytest.mark.parametrize("task", ["segment", "semantic", "obb"])
+def test_verify_of_whole_sets_of_other_tasks(world: Any, task: Task) -> None:
+    world.many(count=4)
+    data = Data.model_validate({"train": "many", "labels": ["a"]})
+    prepare_dataset(world.volume, data, task, world.report)
+    assert run(world, "verify") == 0
+
+
+def test_verify_finds_a_changed_mask(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(3):
+        world.image(f"datasets/demo/images/m{i}.jpg", shade=i * 40)
+        file = world.data / f"datasets/demo/masks/m{i}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("L", (64, 48), i % 2).save(file)
+    data = Data.model_validate({"train": "demo", "labels": ["road", "sky"]})
+    folder = prepare_dataset(world.volume, data, "semantic", world.report).folder
+    assert run(world, "verify") == 0
+    mask = min((folder / "masks").rglob("*.png"))
+    Image.new("L", (64, 48), 255).save(mask)
+    os.utime(mask, (time.time() + 3600,) * 2)
+    assert run(world, "verify") == 3
+    assert re.search(r"masks/.*png: was written since", told(capsys))
 
 
 def test_verify_by_content_finds_what_size_and_time_hide(

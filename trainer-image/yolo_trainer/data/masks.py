@@ -118,6 +118,11 @@ def mask_png(mask: Mask) -> bytes:
     return buffer.getvalue()
 
 
+def mask_digest(path: Path) -> str:
+    """`Mask.sha256` of a mask in a prepared set; raises what `read_mask` does."""
+    return _digest(_load(path, path.name))
+
+
 def _load(path: Path, place: str, want: tuple[int, int] | None = None) -> Image.Image:
     """The ids of a mask as 8 bits; `want` is the size that it must have."""
     try:

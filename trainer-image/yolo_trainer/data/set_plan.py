@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .convert import Target
@@ -149,11 +149,27 @@ class SetPlan:
 
     def content_hash(self) -> str:
         """Of image contents, names, labels, class order and options: equal whatever the source's format."""
-        head = [_LAYOUT, self.target.task, self.data_yaml()]
-        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        for item in sorted(self.items, key=lambda i: i.image):
-            row: list[object] = [item.image, item.facts.sha256, item.lines]
-            if item.class_mask:
-                row.append(item.class_mask.sha256)
-            digest.update(json.dumps(row).encode() + b"\n")
-        return digest.hexdigest()[:_HASH_LENGTH]
+        rows = (
+            content_row(
+                item.image,
+                item.facts.sha256,
+                item.lines,
+                item.class_mask.sha256 if item.class_mask else None,
+            )
+            for item in sorted(self.items, key=lambda i: i.image)
+        )
+        return hash_content(self.target.task, self.data_yaml(), rows)
+
+
+def content_row(image: str, sha256: str, lines: Sequence[str], mask_sha256: str | None = None) -> bytes:
+    """What one image adds to a set's hash: its path in the set, its content, and its label lines or mask."""
+    row = [image, sha256, lines, *([mask_sha256] if mask_sha256 else [])]
+    return json.dumps(row).encode() + b"\n"
+
+
+def hash_content(task: str, data_yaml: Mapping[str, object], rows: Iterable[bytes]) -> str:
+    """The hash of a set whose images give these rows (`content_row`), in the order of their paths."""
+    digest = hashlib.sha256(json.dumps([_LAYOUT, task, data_yaml], sort_keys=True).encode())
+    for row in rows:
+        digest.update(row)
+    return digest.hexdigest()[:_HASH_LENGTH]

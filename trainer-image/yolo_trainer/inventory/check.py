@@ -14,8 +14,9 @@ from ..data.data_yaml import MASKS
 from ..data.images import JPEG_END
 from ..data.manifest import Entry, Manifest, is_changed, read_manifest
 from ..data.parallel import Report, map_parallel
-from ..data.set_plan import DATA_YAML, label_of, mask_of
+from ..data.set_plan import DATA_YAML
 from ..errors import InvalidArgumentsError
+from .labels import label_file, label_row, set_label_faults
 
 _HEX_SHOWN = 12
 
@@ -46,19 +47,24 @@ def choose(sets: Sequence[Path], named: Sequence[str]) -> list[Path]:
 
 
 def check_set(folder: Path, volume: DataVolume, *, content: bool, report: Report) -> Verdict:
-    """Looks at every file of a set; `content` reads all images too, on all CPUs."""
+    """Looks at every file of a set and reads its labels; `content` reads all images too, on all CPUs."""
     manifest = read_manifest(folder)
     if manifest is None:
         return Verdict(folder.name, 0, [f"{folder.name}/manifest.json: missing or torn"])
     faults = list(_set_faults(folder, manifest))
 
-    def look(entry: Entry) -> list[str]:
+    def look(entry: Entry) -> tuple[list[str], bytes | None]:
         found = list(_entry_faults(folder, entry, volume))
-        return found if found or not content else list(_content_faults(folder, entry))
+        if content and not found:
+            found = list(_content_faults(folder, entry))
+        return found, label_row(folder, entry)
 
     workers = cpus() if content else cpus() * 4
-    for found in map_parallel(look, manifest.images, workers, folder.name[:_HEX_SHOWN], report):
+    rows = []
+    for found, row in map_parallel(look, manifest.images, workers, folder.name[:_HEX_SHOWN], report):
         faults += found
+        rows.append(row)
+    faults += set_label_faults(folder, manifest, rows)
     return Verdict(folder.name, len(manifest.images), faults)
 
 
@@ -73,7 +79,7 @@ def _set_faults(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 def _entry_faults(folder: Path, entry: Entry, volume: DataVolume) -> Iterator[str]:
     place = folder / entry.file
-    label = mask_of(entry.file) if (folder / MASKS).is_dir() else label_of(entry.file)
+    label = label_file(folder, entry)
     if label and not (folder / label).is_file():
         yield f"{label}: missing"
     try:
