@@ -67,7 +67,9 @@ def test_link_to_the_folder_itself_is_not_followed_without_end(world: Any) -> No
 def test_description_in_one_of_several_folders_is_to_be_named(world: Any, name: str) -> None:
     write_set(world, "datasets/s/in", name)
     world.image("datasets/s/more/b.jpg", shade=7)
-    with pytest.raises(InvalidDataError, match=rf"template\.data\.train: .* there is in/{name} in it") as error:
+    with pytest.raises(
+        InvalidDataError, match=rf"template\.data\.train: .* there is in/{name} in it"
+    ) as error:
         prepare(world, labels=["cat", "dog"])
     assert error.value.hint == f"name the data set: end template.data.train in in/{name}"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from yolo_trainer.data import json_stream
-from yolo_trainer.data.json_file import read_outline, stream_json
+from yolo_trainer.data.json_file import read_json_object, read_outline, stream_json
 from yolo_trainer.errors import InvalidDataError
 
 CONTENT = {
@@ -68,6 +68,9 @@ def test_stream_ends_with_the_last_wanted_key(tmp_path: Path) -> None:
         ('{"a" [1]}', "Expecting ':' delimiter: line 1 column 6"),
         ('{"a": [1], }', "Expecting property name .*: line 1 column 12"),
         ('{"a": ["open]}', "Unterminated string .*: line 1 column 8"),
+        ('{"c": 1, "a": [1],\n}', "Expecting property name .*: line 2 column 1"),
+        ('{"b": 1}\n{"a": [1]}', r"more follows .*JSON lines \(.jsonl\) are not read.*: line 2 column 1"),
+        ("<html>", "it starts with '<'"),
         ("{", "Expecting property name .*: line 1 column 2"),
         ('{"b": ' + "[" * 200_000, "nested too deep, recursion: line 1 column"),
     ],
@@ -79,7 +82,29 @@ def test_faults_are_told_with_their_place(
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(InvalidDataError, match=rf"a\.json is not JSON: {want}"):
-        streamed(path, "a", "c")
+        streamed(path, "a")
+
+
+@pytest.mark.parametrize("window", [1, 5, 1 << 20])
+def test_bytes_that_are_no_text_are_told_with_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    monkeypatch.setattr(json_stream, "_CHUNK_BYTES", window)
+    path = tmp_path / "a.json"
+    path.write_bytes('{"b": "ä",\n "a": ["Stra'.encode() + "ße".encode("latin-1") + b'"]}')
+    want = r"a\.json is not JSON: no UTF-8 \(byte 0xdf\): line 2 column 13"
+    with pytest.raises(InvalidDataError, match=want) as error:
+        streamed(path, "a")
+    assert error.value.hint == "save the file as UTF-8, then raise spec.run"
+
+
+def test_utf_16_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes('{"a": [1]}'.encode("utf-16"))
+    with pytest.raises(InvalidDataError, match=r"a\.json is text in UTF-16; want UTF-8"):
+        streamed(path, "a")
+    with pytest.raises(InvalidDataError, match=r"a\.json is text in UTF-16; want UTF-8"):
+        read_json_object(path)
 
 
 def test_other_bytes_and_other_values_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from .locate import Located
 from .masks import Mask, MaskRule, build_rule, read_mask
 from .skipped import Skipped
 from .source import Sample, Source
+from .text_file import decode
 
 _MAX_LABEL_BYTES = 16 << 20
 
@@ -61,7 +62,7 @@ class Conversion:
         if self.in_pixels:
             lines = shape_lines(sample, (facts.width, facts.height), self.target, skipped)
         elif rows is not None:
-            file = LabelFile(rows, self._shown(sample.label_file), (facts.width, facts.height))
+            file = LabelFile(rows, self.shown(sample.label_file), (facts.width, facts.height))
             lines = row_lines(file, self.remap, self.target, skipped, self.names)
         return "".join(f"{line}\n" for line in lines)
 
@@ -70,12 +71,13 @@ class Conversion:
         if located.mask_file is None or self.mask_rule is None:
             return None
         path, (size, *_) = located.mask_file
-        mask = read_mask(Path(path), size, (facts.width, facts.height), self.mask_rule, self._shown(path))
+        mask = read_mask(Path(path), size, (facts.width, facts.height), self.mask_rule, self.shown(path))
         for name in mask.unlisted:
             skipped.add("ignoredClass", f"{name} in {located.sample.stem}")
         return mask
 
-    def _shown(self, file: Path | str | None) -> str:
+    def shown(self, file: Path | str | None) -> str:
+        """A path as people know it."""
         path = str(file)
         for folder in self.hidden:
             path = path.removeprefix(f"{folder}/")
@@ -155,7 +157,8 @@ class Inspection:
                 facts = verify_image(facts, decode=self.decode)
             problem = "corruptMask"
             mask = conversion.mask(located, facts, skipped)
-            text = conversion.text(_with_labels(located), _rows(located), facts, skipped)
+            rows = _rows(located, conversion.shown(sample.label_file))
+            text = conversion.text(_with_labels(located), rows, facts, skipped)
         except CorruptImageError as error:
             return found._replace(problem=problem, detail=str(error))
         except FileNotFoundError:
@@ -174,16 +177,12 @@ def _with_labels(located: Located) -> Sample:
     return replace(sample, shapes=labels.shapes, size=labels.size)
 
 
-def _rows(located: Located) -> str | None:
-    """The text of a label file that holds rows of YOLO."""
+def _rows(located: Located, shown: str) -> str | None:
+    """The text of a label file that holds rows of YOLO; people are `shown` it by this path."""
     path = located.sample.label_file
     if path is None or located.label_stat is None or located.sample.read_labels is not None:
         return None
     if located.label_stat[0] > _MAX_LABEL_BYTES:
-        raise InvalidDataError(f"{path} is larger than {_MAX_LABEL_BYTES} bytes")
+        raise InvalidDataError(f"{shown} is larger than {_MAX_LABEL_BYTES} bytes")
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of `read_text`
-        data = file.read()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidDataError(f"{path} is no text: {error}") from error
+        return decode(file.read(), shown)

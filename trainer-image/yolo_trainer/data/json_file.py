@@ -10,12 +10,20 @@ from typing import Any
 
 from ..errors import InvalidDataError, volume_errors
 from .json_stream import JsonStream
+from .text_file import decode
 
 MAX_BYTES = 1 << 30
 """Of a file that is parsed at once."""
 MAX_STREAM_BYTES = 8 << 30
 """Of a file that is read as a stream; fifteen times the largest annotation file of COCO 2017."""
-_KINDS = {"[": "list", '"': "str", "t": "bool", "f": "bool", "n": "NoneType"}
+_KINDS = {
+    "[": "list",
+    '"': "str",
+    "t": "bool",
+    "f": "bool",
+    "n": "NoneType",
+    **dict.fromkeys("-0123456789", "number"),
+}
 _EMPTY: dict[str, Callable[[], object]] = {"[": list, "{": dict}
 
 
@@ -25,7 +33,7 @@ def read_json_object(path: Path, max_bytes: int | None = None) -> dict[str, Any]
     with volume_errors(path, "read"):
         raw = path.read_bytes()
     try:
-        content = json.loads(raw.decode("utf-8-sig"))
+        content = json.loads(decode(raw, str(path)))
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -46,9 +54,10 @@ def read_outline(path: Path, enough: Callable[[Mapping[str, Any]], bool]) -> dic
             empty = _EMPTY.get(stream.peek())
             outline[key] = empty() if empty else stream.value()
             if enough(outline):
-                break
+                return outline
             if empty:
                 stream.skip()
+        stream.end()
     return outline
 
 
@@ -60,14 +69,17 @@ def stream_json(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, int 
     """
     missing = set(wanted)
     with _opened(path) as stream:
-        for key in stream.members():
+        members = stream.members()
+        for key in members:
             if key in missing and stream.peek() in _EMPTY:
                 yield from ((key, name, value) for name, value in stream.elements())
             else:
                 stream.skip()
             missing.discard(key)
             if not missing:
+                next(members, None)  # a comma behind the last wanted one wants a further key
                 return
+        stream.end()
 
 
 @contextmanager
@@ -78,7 +90,9 @@ def _opened(path: Path) -> Iterator[JsonStream]:
         if (first := stream.peek()) != "{":
             if first in ("", "]", "}"):
                 stream.value()  # says what is wrong
-            raise _no_object(path, _KINDS.get(first, "number"))
+            if first not in _KINDS:
+                raise InvalidDataError(f"{path} is not JSON: it starts with {first!r}")
+            raise _no_object(path, _KINDS[first])
         yield stream
 
 

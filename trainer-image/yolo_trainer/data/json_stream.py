@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InvalidDataError
+from .text_file import REMEDY, is_utf16
 
 MAX_ELEMENT = 64 << 20
 """Characters of one element of a list or object."""
@@ -100,6 +101,12 @@ class JsonStream:
         else:
             self.value()
 
+    def end(self) -> None:
+        """Raises InvalidDataError when anything but white space follows."""
+        if self.peek():
+            message = "more follows the first value; JSON lines (.jsonl) are not read, one object is"
+            raise self._fault(message, self._at)
+
     def _take(self, character: str, what: str) -> None:
         if self.peek() != character:
             raise self._fault(f"Expecting {what}", self._at)
@@ -122,8 +129,16 @@ class JsonStream:
         try:
             self._text = self._text[self._at :] + self._decode(data, self._ended)
         except UnicodeDecodeError as error:
-            raise self._fault(f"no UTF-8 ({error.reason})", self._at) from error
+            raise self._encoding_fault(error) from error
         self._at = 0
+
+    def _encoding_fault(self, error: UnicodeDecodeError) -> InvalidDataError:
+        """Told at the byte: up to it what came is text still."""
+        if is_utf16(error.object) and (self._line, self._column, self._text) == (1, 1, ""):
+            return InvalidDataError(f"{self._path} is text in UTF-16; want UTF-8", REMEDY)
+        self._text = self._text[self._at :] + error.object[: error.start].decode("utf-8", "replace")
+        byte = error.object[error.start]
+        return self._fault(f"no UTF-8 (byte {byte:#04x})", len(self._text), REMEDY)
 
     def _place(self, at: int) -> tuple[int, int]:
         """Line and column in the file of a position in the window."""
@@ -131,6 +146,6 @@ class JsonStream:
         lines = before.count("\n")
         return self._line + lines, len(before) - before.rfind("\n") if lines else self._column + at
 
-    def _fault(self, message: str, at: int) -> InvalidDataError:
+    def _fault(self, message: str, at: int, hint: str | None = None) -> InvalidDataError:
         line, column = self._place(at)
-        return InvalidDataError(f"{self._path} is not JSON: {message}: line {line} column {column}")
+        return InvalidDataError(f"{self._path} is not JSON: {message}: line {line} column {column}", hint)

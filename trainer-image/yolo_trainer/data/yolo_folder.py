@@ -42,7 +42,11 @@ def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
     InvalidDataError when it names no images, or images that are not on the data volume.
     """
     if path.is_file():
-        return _open_yaml(path, volume, task) if path.suffix.lower() in YAML_SUFFIXES else _open_list(path, volume)
+        return (
+            _open_yaml(path, volume, task)
+            if path.suffix.lower() in YAML_SUFFIXES
+            else _open_list(path, volume)
+        )
     for name in YAML_NAMES:
         if (path / name).is_file():
             return _open_yaml(path / name, volume, task)
