@@ -184,6 +184,29 @@ def test_empty_flip_idx_is_left_to_ultralytics(world: Any) -> None:
     assert "flip_idx: []" in prepare(world, "pose").data_path.read_text()
 
 
+def test_names_by_keys_of_text(world: Any) -> None:
+    standard(world)
+    want = prepare(world).folder
+    standard(world, yaml='names: {"1": b, "0": a}\n')
+    assert prepare(world).folder == want
+
+
+@pytest.mark.parametrize(
+    ("names", "want"),
+    [
+        ("{1: a, 2: b}", "the keys of `names:` are not 0 to 1, but 1, 2"),
+        ('{0: a, "0": b}', "the keys of `names:` are not 0 to 1, but 0, 0"),
+        ("{a: 0, b: 1}", "the keys of `names:` are not 0 to 1, but a, b"),
+        ("[yes, no]", "name 0 of `names:` is true to YAML"),
+        ("[a, off]", "name 1 of `names:` is false to YAML"),
+    ],
+)
+def test_names_that_are_none_are_refused(world: Any, names: str, want: str) -> None:
+    standard(world, yaml=f"names: {names}\n")
+    with pytest.raises(InvalidDataError, match=f"data.yaml: {want}"):
+        prepare(world)
+
+
 def test_classification_folders(world: Any) -> None:
     for split, stems in {"train": "abc", "val": "d"}.items():
         for name in ("cat", "dog", "elk"):

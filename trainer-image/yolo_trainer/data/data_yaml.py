@@ -73,15 +73,30 @@ def class_names(content: Mapping[str, Any], path: Path) -> list[str] | None:
     if len(names) > MAX_CLASSES:
         raise InvalidDataError(f"{path}: `names:` has {len(names)} entries; at most {MAX_CLASSES} are taken")
     if isinstance(names, dict):
-        if not all(i in names for i in range(len(names))):
-            raise InvalidDataError(f"{path}: the keys of `names:` are not 0 to {len(names) - 1}")
-        names = [names[i] for i in range(len(names))]
+        names = _in_order(names, path)
     for i, name in enumerate(names):
+        if isinstance(name, bool):
+            raise InvalidDataError(
+                f"{path}: name {i} of `names:` is {str(name).lower()} to YAML, as yes, no, on and off are",
+                'put the name into quotes, as in names: ["yes", "no"]',
+            )
         if not isinstance(name, str | int | float):
             raise InvalidDataError(f"{path}: name {i} of `names:` is no text")
     if isinstance(count, int) and count != len(names):
         raise InvalidDataError(f"{path}: `nc: {count}` but {len(names)} names")
     return [str(name) for name in names]
+
+
+def _in_order(names: Mapping[Any, Any], path: Path) -> list[Any]:
+    """The values by their keys, which may be text too: JSON knows no other."""
+    by_index = {int(key) if isinstance(key, str) and key.isdecimal() else key: names[key] for key in names}
+    if len(by_index) < len(names) or not all(i in by_index for i in range(len(names))):
+        found = ", ".join(str(key)[:20] for key in list(names)[:5] if isinstance(key, str | int | float))
+        raise InvalidDataError(
+            f"{path}: the keys of `names:` are not 0 to {len(names) - 1}, but {found}"
+            + (" …" if len(names) > 5 else "")
+        )
+    return [by_index[i] for i in range(len(names))]
 
 
 def keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
