@@ -200,7 +200,7 @@ def text(path: str, content: Callable[[str], str] | str) -> Callable[[Path, Trut
         ("roboflow-yolo split", text("data.yaml", lambda s: s.replace("nc: 2", "nc: 3")),
          r"data\.yaml: `nc: 3` but 2 names"),
         ("fiftyone-yolov5 split", text("dataset.yaml", lambda s: s.replace("images/val", "images/test")),
-         r"dataset\.yaml: '\./images/test/' is not there; looked for .*/demo/images/test"),
+         r"dataset\.yaml: `val:` '\./images/test/' is not there; looked for .*/demo/images/test"),
         ("labelimg-yolo", text("labels/classes.txt", "helmet\n"), r"img_001\.txt, line 1: class 1 is not"),
         ("labelimg-yolo-beside", text("classes.txt", ""), r"classes\.txt: want one class name"),
         ("cvat-yolo-1.1 split", lambda f, t: f.joinpath("Validation.txt").unlink(),

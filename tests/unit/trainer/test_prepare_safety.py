@@ -223,7 +223,7 @@ EXTERNAL = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>\n'
     ("arrange", "want"),
     [
         (yaml("train: ../../../../etc\nval: x"), r"data\.yaml: .* has '\.\.' in it"),
-        (yaml("train: /etc\nval: x"), r"data\.yaml: '/etc' is not below"),
+        (yaml("train: /etc\nval: x"), r"data\.yaml: `train:` '/etc' is not below"),
         (yaml("train: [images/train, /etc/passwd]\nnames: [a]"), r"'/etc/passwd' is not below"),
         (yaml("path: ../../../outside\ntrain: .\nnames: [a]"), r"data\.yaml: .* has '\.\.' in it"),
         (yaml("train: gone\ndownload: https://example.org/x.zip"), r"'gone' is not there"),

@@ -184,6 +184,26 @@ def test_empty_flip_idx_is_left_to_ultralytics(world: Any) -> None:
     assert "flip_idx: []" in prepare(world, "pose").data_path.read_text()
 
 
+@pytest.mark.parametrize("named", ["nosuch", "C:\\data\\s", "/home/me/data"])
+def test_path_of_another_machine_is_left_aside_with_a_warning(world: Any, named: str) -> None:
+    standard(world, yaml=f"path: '{named}'\nnames: [a, b]\n")
+    want = f"data.yaml: `path: {named}` is not on the data volume; the file's own folder is taken"
+    assert want in prepare(world).details.warnings
+
+
+@pytest.mark.parametrize("given", ["/home/me/images/train", "[images/train, ../../../etc]"])
+@pytest.mark.parametrize("key", ["train", "valid"])
+def test_entry_that_leads_out_is_told_with_its_key(world: Any, key: str, given: str) -> None:
+    standard(world)
+    other = "" if key == "train" else "train: images/train\n"
+    world.text("datasets/demo/data.yaml", f"{other}{key}: {given}\nnames: [a, b]\n")
+    with pytest.raises(
+        InvalidDataError, match=rf"data\.yaml: `{key}:` '/.*(is not|give a path) below"
+    ) as error:
+        prepare(world)
+    assert error.value.hint == "write paths relative to the file that they stand in, as images/train"
+
+
 def test_names_by_keys_of_text(world: Any) -> None:
     standard(world)
     want = prepare(world).folder

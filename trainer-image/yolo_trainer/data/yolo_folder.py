@@ -107,23 +107,19 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
     content = read_yaml(path)
     warnings: list[str] = []
     root = _dataset_root(path, content, volume, warnings)
-    entries = {
-        split: next((content[key] for key in keys if content.get(key)), None)
-        for split, keys in _SPLITS.items()
-        for keys in [
-            keys if split == "train" else keys[:-1]
-        ]  # `test` is no validation set when a YAML has it
-    }
-    if not entries["train"]:
+    keys = {split: _first_key(content, split) for split in _SPLITS}
+    if not keys["train"]:
         raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
     if content.get("download"):
         warnings.append(f"{path.name}: `download:` is never followed")
-    samples = _entry_samples(entries["train"], root, path, volume)
-    own_val = _entry_samples(entries["val"], root, path, volume) if entries["val"] else None
+    samples, own_val = (
+        _entry_samples(content[key], root, f"{path}: `{key}:`", volume) if key else None
+        for key in keys.values()
+    )
     source = Source(
         kind="yolo",
         path=path,
-        samples=samples,
+        samples=samples or [],
         own_val=own_val,
         names=class_names(content, path),
         files=[path],
@@ -136,6 +132,11 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
     return replace(_with_masks(source, masks), mask_ids=mask_ids(content, path)) if masks else source
 
 
+def _first_key(content: Mapping[str, Any], split: str) -> str | None:
+    """Under which of its names a split has an entry; `test` is no validation set when a YAML has it."""
+    return next((key for key in _SPLITS[split] if key != "test" and content.get(key)), None)
+
+
 def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume, warnings: list[str]) -> Path:
     """The folder that entries are relative to: `path:`, seen from the file, the volume or `datasets/`."""
     named = content.get("path")
@@ -143,33 +144,32 @@ def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume, wa
         return path.parent
     if not isinstance(named, str):
         raise InvalidDataError(f"{path}: `path:` is no text")
-    if Path(named).is_absolute() and not Path(named).is_relative_to(volume.root):
-        # FiftyOne and others write where the export lay on the machine that made it.
-        warnings.append(
-            f"{path.name}: `path: {named}` is not on the data volume; the file's own folder is taken"
-        )
-        return path.parent
-    for base in (path.parent, volume.root, volume.datasets):
-        if (found := _below(base / named, path, volume)).is_dir():
+    is_elsewhere = Path(named).is_absolute() and not Path(named).is_relative_to(volume.root)
+    for base in () if is_elsewhere else (path.parent, volume.root, volume.datasets):
+        if (found := _below(base / named, f"{path}: `path:`", volume)).is_dir():
             return found
+    # FiftyOne and others write where the export lay on the machine that made it.
+    warnings.append(f"{path.name}: `path: {named}` is not on the data volume; the file's own folder is taken")
     return path.parent
 
 
-def _below(reference: str | Path, path: Path, volume: DataVolume) -> Path:
+def _below(reference: str | Path, place: str, volume: DataVolume) -> Path:
     try:
         return beneath(volume.root, reference)
     except ValueError as error:
-        raise InvalidDataError(f"{path}: {error}") from error
+        raise InvalidDataError(
+            f"{place} {error}", "write paths relative to the file that they stand in, as images/train"
+        ) from error
 
 
-def _entry_samples(entry: object, root: Path, path: Path, volume: DataVolume) -> list[Sample]:
+def _entry_samples(entry: object, root: Path, place: str, volume: DataVolume) -> list[Sample]:
     samples: list[Sample] = []
     for item in entry if isinstance(entry, list) else [entry]:
         if not isinstance(item, str):
             # Its type and not itself: aliases may make it endless.
             kind = type(item).__name__
-            raise InvalidDataError(f"{path}: an entry of `train:` or `val:` is no path but of type {kind}")
-        found = _entry_path(item, root, path, volume)
+            raise InvalidDataError(f"{place} has an entry that is no path but of type {kind}")
+        found = _entry_path(item, root, place, volume)
         if found.is_dir():
             samples += _samples(found)
         elif found.suffix == ".txt":
@@ -179,13 +179,13 @@ def _entry_samples(entry: object, root: Path, path: Path, volume: DataVolume) ->
     return samples
 
 
-def _entry_path(item: str, root: Path, path: Path, volume: DataVolume) -> Path:
+def _entry_path(item: str, root: Path, place: str, volume: DataVolume) -> Path:
     # Roboflow writes `../train/images` beside the data.yaml and means `train/images`, as Ultralytics knows.
     plain = item.removeprefix("../") if item.startswith("../") else item
-    found = _below(root / plain, path, volume)
+    found = _below(root / plain, place, volume)
     if not found.exists():
         raise InvalidDataError(
-            f"{path}: {item!r} is not there; looked for {found}",
+            f"{place} {item!r} is not there; looked for {found}",
             "put the images onto the data volume; `download:` is never followed",
         )
     return found
@@ -206,7 +206,7 @@ def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
         if not (name := line.strip()):
             continue
         base = path.parent if name.startswith("./") else root
-        _below(base / name, path, volume)
+        _below(base / name, f"{path}:", volume)
         samples.append(yolo_sample(base / name))
     return samples
 
