@@ -204,6 +204,30 @@ def test_entry_that_leads_out_is_told_with_its_key(world: Any, key: str, given: 
     assert error.value.hint == "write paths relative to the file that they stand in, as images/train"
 
 
+@pytest.mark.parametrize(
+    ("row", "want"),
+    [
+        (b"0,0.5,0.5,0.2,0.2", "line 2: .*separated by commas or semicolons; want blanks"),
+        (b"0 0.5; 0.5; 0.2; 0.2", "line 2: .*separated by commas or semicolons; want blanks"),
+        (b"cat 0.5 0.5 0.2 0.2", "line 2: .*begins with the class index, not with its name"),
+        (b"0 0.5 0.5 0.2 wide", "line 2: .*a label row is numbers only"),
+        (b"0 0.5 0.5 0.2 0.\xff", r"line 2: no text in UTF-8 \(byte 0xff\)"),
+    ],
+)
+def test_rows_that_are_no_numbers_are_told_with_the_remedy(world: Any, row: bytes, want: str) -> None:
+    standard(world)
+    file = world.data / "datasets/demo/labels/train/t1.txt"
+    file.write_bytes(ROW.encode() + row)
+    with pytest.raises(InvalidDataError, match=f"^datasets/demo/labels/train/t1.txt, {want}"):
+        prepare(world)
+    file.write_text(ROW, encoding="utf-16")
+    with pytest.raises(
+        InvalidDataError, match="^datasets/demo/labels/train/t1.txt is text in UTF-16"
+    ) as error:
+        prepare(world)
+    assert error.value.hint == "save the file as UTF-8, then raise spec.run"
+
+
 def test_names_by_keys_of_text(world: Any) -> None:
     standard(world)
     want = prepare(world).folder

@@ -239,11 +239,27 @@ def _within(value: float) -> float:
     return min(max(value, 0.0), 1.0)
 
 
+def _why_no_numbers(words: list[str]) -> str:
+    if any(mark in " ".join(words) for mark in ",;"):
+        return "its numbers are separated by commas or semicolons; want blanks"
+    if not _is_number(words[0]) and all(map(_is_number, words[1:])):
+        return "a label row begins with the class index, not with its name"
+    return "a label row is numbers only"
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def _numbers(words: list[str], place: str) -> tuple[int, list[float]]:
     try:
         first, *rest = map(float, words)
     except ValueError as error:
-        raise InvalidDataError(f"{place}: {error}; a label row is numbers only") from error
+        raise InvalidDataError(f"{place}: {error}; {_why_no_numbers(words)}") from error
     if not first.is_integer() or not all(map(math.isfinite, rest)):
         raise InvalidDataError(f"{place}: {' '.join(words[:6])} is no label row")
     if len(rest) < 4:
