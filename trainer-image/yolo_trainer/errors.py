@@ -10,6 +10,8 @@ from pathlib import Path
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.trainer import ExitCode
 
+SPEC_HINT = HINTS[Reason.INVALID_SPEC]
+"""For an InvalidDataError where the data may be right and what the training says of them is not."""
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MEANINGS = {
     errno.EACCES: "permission denied; uid, gid and mode of the volume must let the trainer in",

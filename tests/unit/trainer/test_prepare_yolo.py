@@ -221,9 +221,7 @@ def test_rows_that_are_no_numbers_are_told_with_the_remedy(world: Any, row: byte
     with pytest.raises(InvalidDataError, match=f"^datasets/demo/labels/train/t1.txt, {want}"):
         prepare(world)
     file.write_text(ROW, encoding="utf-16")
-    with pytest.raises(
-        InvalidDataError, match="^datasets/demo/labels/train/t1.txt is text in UTF-16"
-    ) as error:
+    with pytest.raises(InvalidDataError, match=r"t1\.txt is text in UTF-16") as error:
         prepare(world)
     assert error.value.hint == "save the file as UTF-8, then raise spec.run"
 

@@ -121,7 +121,7 @@ def flip_indices(content: Mapping[str, Any], path: Path) -> list[int] | None:
         raise InvalidDataError(
             f"{path}: `flip_idx: {value[:20]}` does not name each of the {count} keypoints, "
             f"0 to {count - 1}, once",
-            "give the index of each keypoint in the mirrored image, as [0, 2, 1] for nose, left and right eye",
+            "give each keypoint's index in the mirrored image, as [0, 2, 1] for nose, left and right eye",
         )
     return value
 

@@ -14,7 +14,7 @@ from yolo_crds.layout import ARTIFACT_DIR, DataVolume
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
-from ..errors import InvalidDataError, VolumeFailedError, volume_errors
+from ..errors import SPEC_HINT, InvalidDataError, VolumeFailedError, volume_errors
 from ..fetch.archives import shown
 from ..fetch.fetcher import Fetcher
 from .convert import Target
@@ -154,7 +154,9 @@ def _class_names(job: _Job, train: Source) -> list[str]:
     if labels:
         twice = [label for label, n in Counter(labels).items() if n > 1]
         if twice:
-            raise InvalidDataError(f"template.data.labels: {twice[0]!r} is given twice")
+            raise InvalidDataError(f"template.data.labels: {twice[0]!r} is given twice", SPEC_HINT)
+        if "" in labels:
+            raise InvalidDataError(f"template.data.labels: label {labels.index('')} is blank", SPEC_HINT)
         if train.kind == "folders" and labels != sorted(labels):
             job.warnings.append("classification orders classes by name, not as template.data.labels does")
         return sorted(labels) if train.kind == "folders" else labels

@@ -65,16 +65,24 @@ def open_source(
     Raises InvalidDataError when it is of no kind, of two kinds, or holds no labels for `task`.
     """
     refuse_depth(task)
+    try:
+        return _open(path, volume, _Opening(tree, task, skipped, field), report)
+    except InvalidDataError as error:
+        if error.message.startswith("template."):
+            raise
+        raise InvalidDataError(f"{field}: {error.message}", error.hint) from error
+
+
+def _open(path: Path, volume: DataVolume, opening: _Opening, report: Report) -> Source:
     if not (path.is_dir() or path.is_file()):  # a pipe would be waited for without end
-        raise InvalidDataError(f"{field}: {path} is neither a file nor a folder")
+        raise InvalidDataError(f"{path} is neither a file nor a folder")
     if is_archive(path):
-        folder = unpack(path, tree, volume.unpacked, report)
-        opening = _Opening(Tree(volume), task, skipped, field)
+        folder = unpack(path, opening.tree, volume.unpacked, report)
+        opening = replace(opening, tree=Tree(volume))
         found = _open_folder(folder, opening)
         return replace(found, tree=opening.tree, why=f"{found.why}, in the archive {path.name}")
-    opening = _Opening(tree, task, skipped, field)
     found = _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)
-    return replace(found, tree=tree)
+    return replace(found, tree=opening.tree)
 
 
 def labels_of(source: Source) -> list[str]:

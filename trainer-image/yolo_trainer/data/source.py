@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
-from ..errors import InvalidDataError
+from ..errors import SPEC_HINT, InvalidDataError
 from ..volume import beneath
 from .geometry import Point
 from .tree import Tree
+
+_NAMES_LOOKED_AT = 2_000  # of a folder, for one that is alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,35 @@ def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
         try:
             found = beneath(root, candidate)
         except ValueError as error:
-            raise InvalidDataError(f"template.data.{data_field}: {error}") from error
+            raise InvalidDataError(f"template.data.{data_field}: {error}", SPEC_HINT) from error
         if found.exists():
             return found
+    alike = _names_alike(tree, reference)
+    otherwise = (
+        "name a path that the image holds" if tree.image else "put the data set there, or name one that is"
+    )
     looked = ", ".join(str(root / candidate) for candidate in tried)
     raise NotFoundError(
         f"template.data.{data_field}: {reference!r} was not found in {tree}; looked for {looked}",
-        "name a path that the image holds" if tree.image else "put the data set there, or name one that is",
+        f"did you mean {' or '.join(map(repr, alike))}?" if alike else otherwise,
     )
+
+
+def _names_alike(tree: Tree, reference: str) -> list[str]:
+    """What there is in the places of data sets by a name that is nearly the given one, the nearest first."""
+    layout = tree.layout
+    names = [
+        *_names_in(layout.root, ""),
+        *(name.removesuffix(".json").removesuffix(".uci") for name in _names_in(layout.ucd, "")),
+        *_names_in(layout.datasets, ""),
+        *_names_in(layout.datasets, f"{layout.datasets.name}/"),
+    ]
+    return difflib.get_close_matches(reference.strip(), dict.fromkeys(names), n=2)
+
+
+def _names_in(folder: Path, prefix: str) -> list[str]:
+    try:
+        found = islice(folder.iterdir(), _NAMES_LOOKED_AT)
+        return [f"{prefix}{path.name}" for path in found if not path.name.startswith(".")]
+    except OSError:
+        return []

@@ -24,7 +24,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from ..data.archive import ENDINGS
-from ..errors import InvalidDataError
+from ..errors import SPEC_HINT, InvalidDataError
 from .addresses import Gate, RefusedAddressError
 from .client import Resource, tls_context
 
@@ -157,19 +157,20 @@ def check_archive(path: Path, name: str, archive: ArchiveUrl, headers: Mapping[s
 def _parse(text: str, where: str) -> Url:
     """A URL that may be asked for; raises InvalidDataError that begins with `where`."""
     if not text.isprintable() or " " in text:
-        raise InvalidDataError(f"{where}: a URL has no blanks or control characters")
+        raise InvalidDataError(f"{where}: a URL has no blanks or control characters", SPEC_HINT)
     try:
         url = parse_url(text)
     except LocationParseError as error:
-        raise InvalidDataError(f"{where}: this is no URL that can be read") from error
+        raise InvalidDataError(f"{where}: this is no URL that can be read", SPEC_HINT) from error
     if url.scheme != "https":
-        raise InvalidDataError(f"{where}: {url.scheme}:// is not taken, only https://")
+        raise InvalidDataError(f"{where}: {url.scheme}:// is not taken, only https://", SPEC_HINT)
     if url.auth is not None:
         raise InvalidDataError(
-            f"{where}: user and password in a URL are not taken; they would be in plain view"
+            f"{where}: user and password in a URL are not taken; they would be in plain view",
+            SPEC_HINT,
         )
     if not url.host:
-        raise InvalidDataError(f"{where}: the URL names no host")
+        raise InvalidDataError(f"{where}: the URL names no host", SPEC_HINT)
     return url
 
 

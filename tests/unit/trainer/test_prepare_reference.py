@@ -1,0 +1,69 @@
+"""What is said of a reference, or of another field of `template.data`, that is wrong itself."""
+
+from typing import Any
+
+import pytest
+
+from yolo_crds.training import Data
+from yolo_trainer.data.dataset import prepare_dataset
+from yolo_trainer.errors import SPEC_HINT, InvalidDataError
+
+
+def refused(world: Any, **data: object) -> InvalidDataError:
+    with pytest.raises(InvalidDataError) as error:
+        prepare_dataset(world.volume, Data.model_validate(data), "detect", world.report)
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ("datsets/helmets", "did you mean 'datasets/helmets'"),
+        ("datasets/helmets ", "did you mean 'datasets/helmets'"),
+        ("helmet", "did you mean 'helmets'"),
+        ("helmet_dmeo", "did you mean 'helmet_demo'"),
+        ("something else", "put the data set there, or name one that is"),
+    ],
+)
+def test_name_that_is_alike_is_offered(world: Any, given: str, want: str) -> None:
+    world.example()
+    world.image("datasets/helmets/a.jpg")
+    error = refused(world, train=given)
+    assert f"{given!r} was not found in the data volume; looked for" in error.message
+    assert (error.hint or "").startswith(want)
+
+
+@pytest.mark.parametrize(
+    ("data", "want"),
+    [
+        ({"train": "../s"}, "template.data.train: '../s' has '..'"),
+        ({"train": "helmet_demo", "labels": ["a", "b", "a"]}, "template.data.labels: 'a' is given twice"),
+        ({"train": "helmet_demo", "labels": ["a", " "]}, "template.data.labels: label 1 is blank"),
+    ],
+)
+def test_wrong_field_is_to_be_corrected_and_not_the_data(
+    world: Any, data: dict[str, object], want: str
+) -> None:
+    world.example()
+    error = refused(world, **data)
+    assert error.message.startswith(want)
+    assert error.hint == SPEC_HINT
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "want"),
+    [
+        ("datasets/x.rar", "Rar!", "is none of"),
+        ("datasets/x.zip", "PK", "is no whole archive"),
+        ("datasets/x.json", "<html>", "is not JSON: it starts with '<'"),
+        ("datasets/data.yaml", "names: [", "is not YAML"),
+    ],
+)
+def test_fault_in_a_file_is_told_with_the_field_that_named_it(
+    world: Any, path: str, content: str, want: str
+) -> None:
+    world.many()
+    world.text(path, content)
+    for field, data in {"train": {"train": path}, "val": {"train": "many", "val": path}}.items():
+        message = refused(world, **data).message
+        assert message.startswith(f"template.data.{field}: {world.data}/{path} {want}")
