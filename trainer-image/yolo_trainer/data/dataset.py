@@ -29,13 +29,14 @@ from .prepared_set import build_set
 from .remote import fill, find
 from .set_plan import SetPlan
 from .skipped import Skipped
-from .source import Sample, Source
+from .source import Source
+from .splits import Part, split_parts
 from .summary import summarize
 from .task_fit import check_label_files
 from .tree import UNTOLD, Tree, open_image
 from .usage import mark_used
 
-_VERSION = 4  # of the rules below; part of the key under which an outcome is remembered
+_VERSION = 5  # of the rules below; part of the key under which an outcome is remembered
 _TRIES = 3
 
 
@@ -97,19 +98,21 @@ def prepare_dataset(
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
     job = _Job(volume, data, task, report, tree, fetcher or Fetcher(volume, None, report))
     sources = _open_sources(job)
-    located = _locate_all(job, sources, _split_samples(sources))
+    parts = split_parts(job.data, sources)
+    located = _locate_all(job, sources, parts)
     check_label_files(sources["train"], located)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}
+    parts = {split: replace(part, samples=[]) for split, part in parts.items()}
     located = fill(job.trees[0], located, job.fetcher)  # once nothing else is known to be wrong
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
     if key and (details := index.lookup(key)) and (found := _find_whole(job, details, located)):
         return PreparedSet(found, details, sources)
     known = _known_facts(job, index.last_hash(source_key))
-    inspected = _inspect_all(job, located, known, build_conversions(sources, target, located))
-    items = make_items(job.data, target, inspected, job.skipped)
+    inspected = _inspect_all(job, located, known, build_conversions(sources, target, located), parts)
+    items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(
         target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
@@ -170,43 +173,40 @@ def _class_names(job: _Job, train: Source) -> list[str]:
     )
 
 
-def _split_samples(sources: dict[str, Source]) -> dict[str, list[Sample]]:
-    """Samples by split; without `val` all are `train` still and are split once they are verified."""
-    train = sources["train"]
-    if "val" in sources:
-        val = sources["val"]
-        return {"train": train.samples, "val": val.own_val or val.samples}
-    return {"train": train.samples, "val": train.own_val or []}
-
-
-def _locate_all(job: _Job, sources: dict[str, Source], splits: dict[str, list[Sample]]) -> list[Located]:
-    if not splits["train"]:
-        raise InvalidDataError(f"template.data.train: no images in {job.train!r}")
-    trees = {split: sources.get(split, sources["train"]).tree for split in splits}
-    todo = ((split, sample) for split, samples in splits.items() for sample in samples)
-    total = sum(map(len, splits.values()))
+def _locate_all(job: _Job, sources: dict[str, Source], parts: dict[str, Part]) -> list[Located]:
+    for part in parts.values():
+        if not part.samples:
+            raise part.refuse("images", job.skipped)
+    trees = {split: sources.get(split, sources["train"]).tree for split in parts}
+    todo = ((split, sample) for split, part in parts.items() for sample in part.samples)
+    total = sum(len(part.samples) for part in parts.values())
     return list(map_waiting(Locator(trees), todo, total, "scan", job.report))
 
 
 def _inspect_all(
-    job: _Job, located: list[Located], known: dict[str, ImageFacts], conversions: dict[str, Conversion]
+    job: _Job,
+    located: list[Located],
+    known: dict[str, ImageFacts],
+    conversions: dict[str, Conversion],
+    parts: dict[str, Part],
 ) -> list[Inspected]:
-    """The usable samples; `located` is empty afterwards."""
+    """The usable samples, some of each part; `located` is empty afterwards."""
     total = len(located)
     todo = (_recall(one, known) for one in _drain(located))
     work = Inspection(job.data.verify == "decode", conversions)
-    usable = []
+    usable, lost = [], {split: Skipped() for split in parts}
     for one in map_chunks(work, todo, total, Workers.computing(total), "verify", job.report):
         if one.skipped:
             job.skipped.merge(one.skipped)
         if one.problem:
             detail = f" ({one.detail})" if one.detail else ""
-            job.skipped.add(one.problem, f"{one.stem}{detail}")
+            lost[one.split].add(one.problem, f"{one.stem}{detail}")
         else:
             usable.append(one)
-    if not any(one.split == "train" for one in usable):
-        reasons = "; ".join(job.skipped.sentences())
-        raise InvalidDataError(f"template.data.train: no usable image in {job.train!r}; {reasons}")
+    for split, part in parts.items():
+        if not any(one.split == split for one in usable):
+            raise part.refuse("usable image", lost[split])
+        job.skipped.merge(lost[split])
     return usable
 
 

@@ -13,10 +13,16 @@ from .convert import Target
 from .inspection import Inspected
 from .set_plan import Item
 from .skipped import Skipped
+from .splits import Part
 
 
-def make_items(data: Data, target: Target, inspected: list[Inspected], skipped: Skipped) -> list[Item]:
-    """Items with unique names; a validation part is split off where none is given."""
+def make_items(
+    data: Data, target: Target, inspected: list[Inspected], skipped: Skipped, val: Part | None = None
+) -> list[Item]:
+    """Items with unique names; a validation part is split off where none is given.
+
+    Raises InvalidDataError when of the images of `val` none is of a class that is trained on.
+    """
     stems = Counter(_stem_key(one) for one in inspected)
     items: list[Item] = []
     for one in inspected:
@@ -25,8 +31,10 @@ def make_items(data: Data, target: Target, inspected: list[Inspected], skipped: 
             continue
         items.append(_item(one, skipped, unique=stems[_stem_key(one)] == 1))
     items = _without_twins(items, skipped)
+    if val is None:
+        return split_off(items, data.val_fraction, data.seed)
     if not any(item.split == "val" for item in items):
-        items = split_off(items, data.val_fraction, data.seed)
+        raise val.refuse("image of a listed label", skipped)
     return items
 
 
