@@ -18,7 +18,7 @@ from .json_file import stream_json
 from .packed_shapes import PackedShapes
 from .rle import join_parts, mask_polygons
 from .skipped import Skipped
-from .source import Sample, Shape, Source, as_size
+from .source import Sample, Shape, Source, as_size, check_unique
 
 _SIDES = ("left", "right")
 
@@ -42,14 +42,13 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
     for key, i, raw in stream_json(path, ["annotations"]):
         _read_annotation(reader, raw, f"{key}[{i}]", images)
     samples = _samples(reader, images, ImageFinder(root, _image_folders(path)))
-    # Roboflow heads the list with a category that only groups the others.
-    groups = {c.get("supercategory") for c in categories.values() if c.get("supercategory") != c["name"]}
-    names = [c["name"] for _, c in sorted(categories.items())]
+    names = [c["name"] for i, c in sorted(categories.items()) if i in reader.used or not _is_group(i, categories)]
+    check_unique(names, path)
     return Source(
         kind="coco",
         path=path,
         samples=samples,
-        names=[name for name in names if name in reader.used or name not in groups],
+        names=names,
         files=[path],
         kpt_shape=(len(keypoints), 3) if keypoints else None,
         flip_idx=_flip_idx(keypoints) if keypoints else None,
@@ -77,8 +76,8 @@ class _Reader:
     keypoints: list[str] | None = None
     shapes: dict[int, PackedShapes] = field(default_factory=dict)
     """What was read, by the image's id."""
-    used: set[str] = field(default_factory=set)
-    """Names of the categories that occur."""
+    used: set[int] = field(default_factory=set)
+    """Ids of the categories that occur."""
 
     def error(self, where: str, what: str) -> InvalidDataError:
         return InvalidDataError(f"{self.path}, {where}: {what}")
@@ -112,6 +111,13 @@ def _read_head(path: Path) -> tuple[dict[int, dict[str, Any]], dict[int, _Image]
     if not categories:
         raise InvalidDataError(f"{path}: `categories` is empty or missing; COCO names its classes there")
     return categories, images
+
+
+def _is_group(number: int, categories: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether a category groups others: Roboflow heads the list with such a one, which may have the name of
+    the only class."""
+    name = categories[number]["name"]
+    return any(c.get("supercategory") == name for i, c in categories.items() if i != number)
 
 
 def _read_keypoints(categories: Mapping[int, Mapping[str, Any]], path: Path) -> list[str]:
@@ -173,7 +179,7 @@ def _read_annotation(reader: _Reader, raw: Any, where: str, images: Mapping[int,
         reader.skipped.add("crowd", f"{where}, image_id {image}")
         return
     label = reader.names[category]
-    reader.used.add(label)
+    reader.used.add(category)
     if image not in reader.shapes:
         reader.shapes[image] = PackedShapes()
     reader.shapes[image].append(_shape(reader, raw, where, label))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -109,6 +110,15 @@ def as_size(raw: object) -> tuple[float, float] | None:
         case [int() | float() as width, int() | float() as height] if width > 0 and height > 0:
             return float(width), float(height)
     return None
+
+
+def check_unique(names: Sequence[str], file: Path) -> None:
+    """Raises InvalidDataError for class names of which two are the same: their boxes would become one class."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InvalidDataError(
+            f"{file}: the class name {twice[0]!r} is given twice",
+            "give each class a name of its own; to merge two, write the index of one into the labels",
+        )
 
 
 class NotFoundError(InvalidDataError):

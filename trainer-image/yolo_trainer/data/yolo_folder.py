@@ -25,7 +25,7 @@ from .data_yaml import (
     read_yaml,
 )
 from .images import FORMATS
-from .source import Sample, Source
+from .source import Sample, Source, check_unique
 from .text_file import read_lines
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
@@ -87,6 +87,7 @@ def read_names(path: Path) -> list[str]:
         names.pop()
     if not names or not all(names):
         raise InvalidDataError(f"{path}: want one class name a line, and no line empty")
+    check_unique(names, path)
     return names
 
 
@@ -116,12 +117,14 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
         _entry_samples(content[key], root, f"{path}: `{key}:`", volume) if key else None
         for key in keys.values()
     )
+    names = class_names(content, path)
+    check_unique(names or (), path)
     source = Source(
         kind="yolo",
         path=path,
         samples=samples or [],
         own_val=own_val,
-        names=class_names(content, path),
+        names=names,
         files=[path],
         kpt_shape=keypoint_shape(content, path),
         flip_idx=flip_indices(content, path),

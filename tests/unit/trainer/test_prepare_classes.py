@@ -1,0 +1,68 @@
+"""The classes of a data set: names given twice, folders that stand for none."""
+
+import json
+from typing import Any
+
+import pytest
+
+from yolo_crds.training import Data, Task
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.errors import InvalidDataError
+
+TWICE = "the class name 'cat' is given twice"
+
+
+def prepare(world: Any, task: Task = "detect", **data: object) -> PreparedSet:
+    given = Data.model_validate({"train": "datasets/s", **data})
+    return prepare_dataset(world.volume, given, task, world.report)
+
+
+def images(world: Any, folder: str) -> None:
+    for i in range(3):
+        world.image(f"datasets/s/{folder}/a{i}.jpg", shade=i * 9)
+        world.text(f"datasets/s/{folder.replace('images', 'labels')}/a{i}.txt", f"{i % 2} 0.5 0.5 0.25 0.5\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("data.yaml", "train: images\nnames: [cat, cat]\n"),
+        ("data.yaml", "train: images\nnames: {0: cat, 1: dog, 2: cat}\n"),
+        ("classes.txt", "cat\ncat\n"),
+        ("obj.names", "cat\ncat \n"),
+    ],
+)
+def test_class_names_given_twice_are_refused(world: Any, file: str, text: str) -> None:
+    images(world, "images")
+    world.text(f"datasets/s/{file}", text)
+    if file == "obj.names":
+        world.text("datasets/s/obj.data", "train = train.txt\nnames = obj.names\n")
+        world.text("datasets/s/train.txt", "images/a0.jpg\nimages/a1.jpg\n")
+    with pytest.raises(InvalidDataError, match=rf"{file}: {TWICE}"):
+        prepare(world)
+
+
+def coco(world: Any, *categories: dict[str, object], used: tuple[int, ...]) -> None:
+    images(world, "images")
+    content = {
+        "images": [{"id": i, "file_name": f"a{i}.jpg", "width": 64, "height": 48} for i in range(3)],
+        "annotations": [
+            {"image_id": i % 3, "category_id": category, "bbox": [8, 8, 16, 24]}
+            for category in used
+            for i in range(3)
+        ],
+        "categories": categories,
+    }
+    world.text("datasets/s/all.json", json.dumps(content))
+
+
+def test_coco_categories_of_one_name_are_refused(world: Any) -> None:
+    coco(world, {"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}, used=(1, 2))
+    with pytest.raises(InvalidDataError, match=rf"all\.json: {TWICE}"):
+        prepare(world)
+
+
+def test_roboflows_group_may_have_the_name_of_its_only_class(world: Any) -> None:
+    head = {"id": 0, "name": "cat", "supercategory": "none"}
+    coco(world, head, {"id": 1, "name": "cat", "supercategory": "cat"}, used=(1,))
+    assert prepare(world).details.dataset.classes == {"cat": 3}
