@@ -90,3 +90,11 @@ def test_validation_images_of_other_classes_only_are_refused(world: Any) -> None
     shutil.move(world.data / "datasets/s/v", world.data / "datasets/v")
     with pytest.raises(InvalidDataError, match=r"template\.data\.val: no image of a listed label in .*c 1"):
         prepare(world, "classify", val="datasets/v")
+
+
+def test_images_without_a_label_file_are_counted_by_path(base: Any) -> None:
+    shutil.rmtree(base.data / "datasets/s/labels/val")
+    details = prepare(base).details
+    assert details.dataset.skipped == {"noLabelFile": 2}
+    paths = "datasets/s/images/val/a4.jpg, datasets/s/images/val/a5.jpg"
+    assert f"images without a label file, taken as background: 2 ({paths})" in details.warnings

@@ -32,7 +32,7 @@ from .skipped import Skipped
 from .source import Source
 from .splits import Part, split_parts
 from .summary import summarize
-from .task_fit import check_label_files
+from .task_fit import check_label_files, count_unlabelled
 from .tree import UNTOLD, Tree, open_image
 from .usage import mark_used
 
@@ -101,6 +101,7 @@ def prepare_dataset(
     parts = split_parts(job.data, sources)
     located = _locate_all(job, sources, parts)
     check_label_files(sources["train"], located)
+    count_unlabelled(sources, located, job.skipped)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from yolo_crds.training import Task
@@ -10,6 +10,7 @@ from yolo_crds.training import Task
 from ..errors import InvalidDataError
 from .data_yaml import MASKS
 from .locate import Located
+from .skipped import Skipped
 from .source import Source
 
 _BOX_TASKS = ("detect", "segment", "semantic", "obb")
@@ -80,6 +81,14 @@ def check_label_files(source: Source, located: Sequence[Located]) -> None:
         f"looked for {want} first",
         _why_no_labels(source.path, found, want),
     )
+
+
+def count_unlabelled(sources: Mapping[str, Source], located: Sequence[Located], skipped: Skipped) -> None:
+    """Counts the images of a YOLO data set without a label file: backgrounds, unless the files went astray."""
+    for one in located:
+        if one.facts and not one.problem and one.sample.label_file and one.label_stat is None:
+            tree = sources.get(one.split, sources["train"]).tree
+            skipped.add("noLabelFile", tree.relative(one.facts.path))
 
 
 def _why_no_labels(path: Path, found: Sequence[Located], want: Path) -> str:
