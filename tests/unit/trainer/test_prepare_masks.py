@@ -253,3 +253,21 @@ def test_masks_are_read_from_an_image_volume(world: Any, tmp_path: Path) -> None
     data = Data.model_validate({"train": ".", "image": "registry.example.org/sets/roads:v1"})
     found = prepare_dataset(world.volume, data, "semantic", world.report, tmp_path / "image")
     assert found.folder == want
+
+
+@pytest.mark.parametrize(
+    ("first", "yaml", "want"),
+    [
+        (ids(255), YAML, "in the masks 255 means 'not counted'"),
+        (ids(0, 255), "train: images/train\nval: images/val\nnames: [road]\n",
+         "in the masks 0 means background and 1 road, 255 means 'not counted'"),
+    ],
+)  # fmt: skip
+def test_masks_that_show_no_class_are_refused_with_what_the_ids_mean(
+    world: Any, first: Image.Image, yaml: str, want: str
+) -> None:
+    demo(world, first, yaml)
+    mask(world, "train/b.png", first)
+    with pytest.raises(InvalidDataError, match=want) as caught:
+        prepare(world)
+    assert "write class ids" in str(caught.value.hint)

@@ -245,7 +245,14 @@ def test_names_may_hold_folders_of_either_slash(world: Any) -> None:
         ({"uc_list": []}, ["a"], "lists no image"),
         ({"other": 1}, ["a"], "is no UCD data set"),
         ([1, 2], ["a"], "not an object"),
-        ({"uc_list": ["Fwe0000"]}, ["a"], "no box of any listed label"),
+        ({"uc_list": ["Fwe0000"]}, ["a"], "no box of any listed label .*: none; all labels are empty"),
+        ({"uc_list": ["Fwe0000"], "shapes": None}, ["a"], "all labels are empty"),
+        ({"uc_list": ["Fwe0000"], "shapes": [1]}, ["a"], "`shapes` is a list, not an object"),
+        (
+            {"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [rectangle([1, 1], [9, 9], kind="linestrip")]}},
+            ["a"],
+            r"labels in the data: none; shapes left out, of a kind .*: 1 \(Fwe0000 \(linestrip\)\)",
+        ),
         ({"uc_list": ["Fwe7777"]}, ["a"], "no usable image"),
         ({"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [rectangle([1, 1], [9, 9])]}}, [], "labels in it: a"),
         (

@@ -33,11 +33,7 @@ def summarize(
     per_class = by_split["train"] + by_split["val"]
     train_items = [item for item in plan.items if item.split == "train"]
     if all(item.is_background for item in train_items):
-        listed, found = ", ".join(names[:20]), ", ".join(list(skipped.unknown)[:20]) or "none"
-        raise InvalidDataError(
-            f"template.data.train: no box of any listed label in {reference!r}; "
-            f"listed: {listed}; other labels in the data: {found}"
-        )
+        raise _no_box(plan, reference, skipped)
     boxes = sum(per_class.values())
     dataset = Dataset(
         hash=plan.content_hash(),
@@ -84,6 +80,22 @@ def report_lines(details: Details) -> list[str]:
     if len(dataset.classes) > len(shown):
         lines.append(f"  and {len(dataset.classes) - len(shown)} more classes")
     return lines
+
+
+def _no_box(plan: SetPlan, reference: str, skipped: Skipped) -> InvalidDataError:
+    """The error for training images that are all backgrounds, with all that could be why."""
+    names = plan.target.names
+    listed, found = ", ".join(names[:20]), ", ".join(list(skipped.unknown)[:20]) or "none"
+    reasons, hint = skipped.sentences() or ["all labels are empty"], None
+    if plan.has_masks:
+        meant = f"0 means background and 1 {names[0]}, " if len(names) == 1 else ""
+        reasons = [f"in the masks {meant}255 means 'not counted'", *skipped.sentences()]
+        hint = "write class ids into the masks, or say in `label_mapping:` of the data.yaml what theirs mean"
+    return InvalidDataError(
+        f"template.data.train: no box of any listed label in {reference!r}; listed: {listed}; "
+        f"other labels in the data: {found}; {'; '.join(reasons)}",
+        hint,
+    )
 
 
 def _per_class(plan: SetPlan, split: str) -> Counter[str]:

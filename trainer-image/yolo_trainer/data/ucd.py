@@ -111,6 +111,8 @@ class _Content:
         """Adds what a file says."""
         for key, name, raw in stream_json(file, _STREAMED):
             uc = str(name)
+            if key in _READERS and isinstance(name, int):
+                raise InvalidDataError(f"{file}: `{key}` is a list, not an object with a list for each code")
             match key, raw:
                 case "uc_list", _:
                     self.codes = self.codes or []
