@@ -66,3 +66,13 @@ def test_roboflows_group_may_have_the_name_of_its_only_class(world: Any) -> None
     head = {"id": 0, "name": "cat", "supercategory": "none"}
     coco(world, head, {"id": 1, "name": "cat", "supercategory": "cat"}, used=(1,))
     assert prepare(world).details.dataset.classes == {"cat": 3}
+
+
+def test_images_of_class_folders_are_named_with_their_class(world: Any) -> None:
+    for i, name in enumerate(("train/a/0", "val/a/1", "val/b/0", "train/b/1", "train/b/2")):
+        world.image(f"datasets/s/{name}.jpg", shade=40 * (i % 4))
+    (world.data / "datasets/s/train/b/1.jpg").write_bytes(b"x")
+    details = prepare(world, "classify").details
+    (corrupt,) = details.skipped_names["corruptImage"]
+    assert corrupt.startswith("b/1 (")
+    assert "images of the same content under different names: 1 (a/0.jpg = b/2.jpg)" in details.warnings

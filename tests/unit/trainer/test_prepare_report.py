@@ -77,7 +77,7 @@ def test_everything_left_out_is_counted_and_named(world: Any) -> None:
         "corruptImage": ["torn (no image, or of a format that Ultralytics does not take)"],
         "duplicateBox": ["good"],
         "duplicateImage": ["twin"],
-        "missingImage": ["gone"],
+        "missingImage": ["gone (looked for img_cache/gone.jpg)"],
         "noSize": ["good"],
         "otherShape": ["good (point)"],
         "outside": ["good"],
@@ -91,7 +91,7 @@ def test_everything_left_out_is_counted_and_named(world: Any) -> None:
         "boxes left out, outside of the image: 1 (good)",
         "boxes cut at the image's edge: 1 (good)",
         "boxes left out, without width or height: 1 (good)",
-        "images left out, file missing: 1 (gone)",
+        "images left out, file missing: 1 (gone (looked for img_cache/gone.jpg))",
         "images named twice, taken once: 1 (twin)",
     ):
         assert sentence in details.warnings

@@ -66,7 +66,10 @@ def broken_own(world: Any) -> dict[str, str]:
         (broken_copy, r"template\.data\.val: no usable image in 'datasets/v'; images left out, .*: 2 \(a4 "),
         (emptied_own, r"template\.data\.train: no images in `val:` of .*/data\.yaml"),
         (emptied_own_without_yaml, r"no images in the validation part of .*/datasets/s$"),
-        (broken_own, r"no usable image in `val:` of .*/data\.yaml; images left out, file corrupt .*: 2 \(a4 "),
+        (
+            broken_own,
+            r"no usable image in `val:` of .*/data\.yaml; images left out, file corrupt .*: 2 \(a4 ",
+        ),
     ],
 )
 def test_named_validation_images_are_never_replaced_by_a_split(

@@ -178,8 +178,16 @@ def test_missing_and_corrupt_images_are_counted_by_code(world: Any) -> None:
     found = prepare(world, train="many", labels=["a"])
     assert found.details.dataset.images == 2
     assert found.details.dataset.skipped == {"corruptImage": 1, "missingImage": 1}
-    assert found.details.skipped_names["missingImage"] == ["Fwe0001"]
+    assert found.details.skipped_names["missingImage"] == ["Fwe0001 (looked for img_cache/Fwe0001.jpg)"]
     assert found.details.skipped_names["corruptImage"][0].startswith("Fwe0002 (")
+
+
+def test_code_that_carries_an_ending_is_told(world: Any) -> None:
+    world.many(count=2)
+    world.ucd("ends", {"uc_list": ["Fwe0000.jpg"]})
+    want = r"file missing: 1 \(Fwe0000\.jpg \(img_cache/Fwe0000\.jpg is there; a code has no ending\)\)"
+    with pytest.raises(InvalidDataError, match=want):
+        prepare(world, train="ends", labels=["a"])
 
 
 def test_image_endings_are_tried_in_order(world: Any) -> None:

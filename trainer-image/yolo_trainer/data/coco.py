@@ -42,7 +42,9 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
     for key, i, raw in stream_json(path, ["annotations"]):
         _read_annotation(reader, raw, f"{key}[{i}]", images)
     samples = _samples(reader, images, ImageFinder(root, _image_folders(path)))
-    names = [c["name"] for i, c in sorted(categories.items()) if i in reader.used or not _is_group(i, categories)]
+    names = [
+        c["name"] for i, c in sorted(categories.items()) if i in reader.used or not _is_group(i, categories)
+    ]
     check_unique(names, path)
     return Source(
         kind="coco",

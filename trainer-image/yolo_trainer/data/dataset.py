@@ -201,7 +201,7 @@ def _inspect_all(
             job.skipped.merge(one.skipped)
         if one.problem:
             detail = f" ({one.detail})" if one.detail else ""
-            lost[one.split].add(one.problem, f"{one.stem}{detail}")
+            lost[one.split].add(one.problem, f"{one.shown}{detail}")
         else:
             usable.append(one)
     for split, part in parts.items():

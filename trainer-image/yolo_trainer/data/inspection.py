@@ -39,6 +39,11 @@ class Inspected(NamedTuple):
     """A kind of `Skipped`, such as `corruptImage`."""
     detail: str = ""
 
+    @property
+    def shown(self) -> str:
+        """Its name for people, with the class that it stands for: names are unique within one alone."""
+        return f"{self.class_name}/{self.stem}" if self.class_name else self.stem
+
 
 @dataclass(frozen=True)
 class Conversion:

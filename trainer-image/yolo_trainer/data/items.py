@@ -46,7 +46,7 @@ def _item(one: Inspected, skipped: Skipped, *, unique: bool) -> Item:
     facts = one.facts
     assert facts is not None, "only usable samples become items"
     if facts.unfinished:
-        skipped.add("restoredImage", one.stem)
+        skipped.add("restoredImage", one.shown)
     stem = one.stem if unique else f"{one.stem}-{facts.sha256[:8]}"
     name = f"{stem}{os.path.splitext(facts.path)[1]}"  # noqa: PTH122 - a Path for each takes its time
     return Item(one.split, name, facts, one.text, one.class_name, one.mask)
@@ -57,7 +57,7 @@ def _without_twins(items: list[Item], skipped: Skipped) -> list[Item]:
     taken: dict[str, Item] = {}
     for item in items:
         if item.image in taken:
-            skipped.add("duplicateImage", item.name)
+            skipped.add("duplicateImage", item.shown)
         else:
             taken[item.image] = item
     return list(taken.values())

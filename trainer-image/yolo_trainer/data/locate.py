@@ -75,7 +75,7 @@ class Locator:
             if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
                 return Located(split, sample, problem="noFile")
             return self._with_label(Located(split, sample, ImageFacts(path, *tree.state(found))), tree)
-        return Located(split, sample, problem="missingImage")
+        return Located(split, sample, problem="missingImage", detail=_first_place(sample, tree))
 
     def _with_label(self, located: Located, tree: Tree) -> Located:
         """With the state of the label file or mask that belongs to the image."""
@@ -124,6 +124,14 @@ class Locator:
         if (resolved := self._folders.get(folder)) is None:
             resolved = self._folders[folder] = os.path.realpath(folder, strict=True).rstrip("/")
         return f"{resolved}/{name}", found
+
+
+def _first_place(sample: Sample, tree: Tree) -> str:
+    """Where a missing image was looked for first; or that its name would be right without the ending."""
+    place = f"{sample.folder}/{sample.stem}"
+    if len(sample.endings) > 1 and place.endswith(sample.endings) and os.path.lexists(place):
+        return f"{tree.relative(place)} is there; a code has no ending"
+    return f"looked for {tree.relative(place)}{sample.endings[0]}"
 
 
 def _is_file_name(stem: str) -> bool:

@@ -67,6 +67,11 @@ class Item:
         return f"images/{self.split}/{self.name}"
 
     @property
+    def shown(self) -> str:
+        """Its name for people, with the class that it stands for."""
+        return f"{self.class_name}/{self.name}" if self.class_name else self.name
+
+    @property
     def label(self) -> str | None:
         """Path of the label file in the set; None for classification and with a mask."""
         return None if self.class_mask else label_of(self.image)

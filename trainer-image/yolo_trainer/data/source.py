@@ -113,7 +113,7 @@ def as_size(raw: object) -> tuple[float, float] | None:
 
 
 def check_unique(names: Sequence[str], file: Path) -> None:
-    """Raises InvalidDataError for class names of which two are the same: their boxes would become one class."""
+    """Raises InvalidDataError for class names of which two are the same: they would become one class."""
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InvalidDataError(
             f"{file}: the class name {twice[0]!r} is given twice",

@@ -84,7 +84,7 @@ def check_label_files(source: Source, located: Sequence[Located]) -> None:
 
 
 def count_unlabelled(sources: Mapping[str, Source], located: Sequence[Located], skipped: Skipped) -> None:
-    """Counts the images of a YOLO data set without a label file: backgrounds, unless the files went astray."""
+    """Counts the images of a YOLO data set without a label file: backgrounds, unless files went astray."""
     for one in located:
         if one.facts and not one.problem and one.sample.label_file and one.label_stat is None:
             tree = sources.get(one.split, sources["train"]).tree
