@@ -76,3 +76,17 @@ def test_images_of_class_folders_are_named_with_their_class(world: Any) -> None:
     (corrupt,) = details.skipped_names["corruptImage"]
     assert corrupt.startswith("b/1 (")
     assert "images of the same content under different names: 1 (a/0.jpg = b/2.jpg)" in details.warnings
+
+
+def test_class_folder_that_only_validation_has_is_told(world: Any) -> None:
+    for i, name in enumerate(("train/a/0", "train/b/1", "val/A/2", "val/b/3")):
+        world.image(f"datasets/s/{name}.jpg", shade=40 * i)
+    details = prepare(world, "classify").details
+    assert "val/A is no class of train; its images are left out" in details.warnings
+    assert (details.dataset.train_images, details.dataset.val_images) == (2, 1)
+
+
+def test_single_class_folder_is_told(world: Any) -> None:
+    for i in range(3):
+        world.image(f"datasets/s/a/{i}.jpg", shade=40 * i)
+    assert "a is the only class: there is nothing to tell it from" in prepare(world, "classify").details.warnings

@@ -112,6 +112,8 @@ def _warnings(plan: SetPlan, dataset: Dataset) -> list[str]:
     warnings = []
     if empty := [name for name, count in dataset.classes.items() if not count]:
         warnings.append(f"listed labels without a box: {len(empty)}, {', '.join(empty[:10])}")
+    if plan.is_classification and len(dataset.classes) == 1:
+        warnings.append(f"{plan.target.names[0]} is the only class: there is nothing to tell it from")
     warnings += _repeated(plan)
     if all(item.is_background for item in plan.items if item.split == "val"):
         warnings.append("the validation set has no box; its metrics will be zero")

@@ -95,13 +95,19 @@ def open_class_folders(path: Path) -> Source:
     """A classification data set: `train/<class>/…` and `val/<class>/…`, or `<class>/…` alone."""
     train, val = (_named_folder(path, _SPLITS[split]) for split in ("train", "val"))
     root = train or path
-    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    names = _folders(root)
     if not names:
         raise InvalidDataError(f"{root} has no folders; classification takes one folder a class")
     samples = [s for name in names for s in _samples(root / name, name)]
     own_val = [s for name in names for s in _samples(val / name, name)] if val else None
+    others = [f"{val.name}/{name}" for name in _folders(val) if name not in names] if val else []
+    warnings = [f"{other} is no class of {root.name}; its images are left out" for other in others]
     why = "for classification a folder stands for a class"
-    return Source(kind="folders", path=path, samples=samples, own_val=own_val, names=names, why=why)
+    return Source("folders", path, samples, own_val, names, warnings=warnings, why=why)
+
+
+def _folders(path: Path) -> list[str]:
+    return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
