@@ -89,4 +89,6 @@ def test_class_folder_that_only_validation_has_is_told(world: Any) -> None:
 def test_single_class_folder_is_told(world: Any) -> None:
     for i in range(3):
         world.image(f"datasets/s/a/{i}.jpg", shade=40 * i)
-    assert "a is the only class: there is nothing to tell it from" in prepare(world, "classify").details.warnings
+    assert (
+        "a is the only class: there is nothing to tell it from" in prepare(world, "classify").details.warnings
+    )

@@ -101,3 +101,16 @@ def test_images_without_a_label_file_are_counted_by_path(base: Any) -> None:
     assert details.dataset.skipped == {"noLabelFile": 2}
     paths = "datasets/s/images/val/a4.jpg, datasets/s/images/val/a5.jpg"
     assert f"images without a label file, taken as background: 2 ({paths})" in details.warnings
+
+
+def test_images_that_are_there_twice_with_different_labels_are_told(base: Any) -> None:
+    for folder, row in (
+        ("x", "0 0.5 0.5 0.25 0.5\n"),
+        ("y", "1 0.5 0.5 0.25 0.5\n"),
+        ("z", "0 0.5 0.5 0.25 0.5\n"),
+    ):
+        base.image(f"datasets/s/images/train/{folder}/0.jpg", shade=99)
+        base.text(f"datasets/s/labels/train/{folder}/0.txt", row)
+    details = prepare(base).details
+    assert details.dataset.skipped == {"differingTwin": 1, "duplicateImage": 1}
+    assert details.skipped_names["differingTwin"][0].endswith(".jpg in x and y")

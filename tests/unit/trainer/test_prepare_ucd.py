@@ -93,8 +93,9 @@ def test_label_order_is_the_class_index(world: Any) -> None:
         (rectangle([50, 25], [60, 25], kind="circle"), "0 0.500000 0.500000 0.200000 0.400000", {}),
         (rectangle([10, 10], kind="point"), None, {"otherShape": 1}),
         (rectangle([10, 10], [20, 20], kind="line"), None, {"otherShape": 1}),
-        ({"shape_type": "rectangle", "label": "a", "points": None}, None, {"otherShape": 1}),
-        ({"shape_type": "rectangle", "label": "a", "points": [["x", 1]]}, None, {"otherShape": 1}),
+        ({"shape_type": "rectangle", "label": "a", "points": None}, None, {"brokenShape": 1}),
+        ({"shape_type": "rectangle", "label": "a", "points": [["x", 1]]}, None, {"brokenShape": 1}),
+        ({"shape_type": "rectangle", "label": "a", "points": [[1, "x"], [3, 4]]}, None, {"brokenShape": 1}),
         ({"shape_type": None, "label": "a", "points": [[0, 0], [100, 50]], "conf": None},
          "0 0.500000 0.500000 1.000000 1.000000", {}),
     ],
@@ -120,6 +121,26 @@ def test_duplicate_boxes_and_images_are_taken_once(world: Any) -> None:
     found = prepare(world, train="twice", labels=["a"])
     assert found.details.dataset.boxes == 1
     assert found.details.dataset.skipped == {"duplicateImage": 1, "duplicateBox": 1}
+
+
+def test_shapes_of_codes_that_are_not_listed_are_counted(world: Any) -> None:
+    world.many(count=2)
+    box = rectangle([1, 1], [9, 9])
+    world.ucd("stray", {"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [box], "Fwe0001": [box, box], "x": 5}})
+    details = prepare(world, train="stray", labels=["a"]).details
+    assert details.dataset.skipped == {"strayLabel": 2}
+    assert details.skipped_names == {"strayLabel": ["Fwe0001"]}
+
+
+def test_turned_box_that_loses_a_corner_at_the_edge_keeps_four(world: Any) -> None:
+    diamond = rectangle([10, 5], [30, 25], [10, 45], [-10, 25], kind="polygon")
+    pointed = rectangle([60, -10], [80, 10], [60, 30], [40, 10], kind="polygon")
+    one(world, diamond, pointed)
+    found = prepare(world, "obb", train="one", labels=["a"])
+    rows = [[float(word) for word in row.split()] for row in labels(found, "train")["Fwe0001"].splitlines()]
+    assert [len(row) for row in rows] == [9, 9]
+    assert all(0 <= value <= 1 for row in rows for value in row[1:])
+    assert found.details.dataset.skipped["clipped"] == 2
 
 
 def test_polygons_stay_polygons_for_segment(world: Any) -> None:

@@ -62,7 +62,7 @@ def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, ski
             skipped.add("polygonAsBox", sample.stem)
             points = geometry.smallest_rectangle(points)
         scaled = geometry.scale(points, width, height)
-        line = _outline_line(index[shape.label], scaled, target.task, sample.stem, skipped)
+        line = _outline_line(index[shape.label], scaled, target.task, (width, height), sample.stem, skipped)
         if line and target.kpt_shape:
             line += _keypoint_words(shape, target.kpt_shape, width, height)
         if line in lines:
@@ -145,7 +145,9 @@ def _keypoint_words(shape: Shape, kpt_shape: tuple[int, int], width: float, heig
     return "".join(f" {value:.6f}" for row in rows for value in row[:dims])
 
 
-def _outline_line(index: int, points: list[Point], task: Task, name: str, skipped: Skipped) -> str | None:
+def _outline_line(
+    index: int, points: list[Point], task: Task, size: tuple[int, int], name: str, skipped: Skipped
+) -> str | None:
     """The line of normalised corners: clipped to the image; None when nothing of it is left."""
     box = geometry.box_around(points)
     if geometry.is_empty(box) or (task == "obb" and geometry.is_line(points)):
@@ -157,6 +159,10 @@ def _outline_line(index: int, points: list[Point], task: Task, name: str, skippe
         if len(kept) < 3 or geometry.is_empty(geometry.box_around(kept)):
             skipped.add("outside", name)
             return None
+        if (
+            task == "obb" and len(kept) != 4
+        ):  # cut at the edge; what then still leads out is drawn to it below
+            kept = _turned_box(kept, size)
         values: Sequence[float] = [_within(v) for point in kept for v in point]
     else:
         clipped = box if inside else geometry.clip_box(box)
@@ -185,17 +191,22 @@ def _row_line(
             skipped.add("boxAsPolygon", place)
         elif geometry.is_box_inside(box):
             return geometry.to_line(index, values)  # as written: no rounding there and back
-        return _outline_line(index, geometry.corners(box), task, place, skipped)
+        return _outline_line(index, geometry.corners(box), task, size, place, skipped)
     if len(values) < 6 or len(values) % 2:
         want = {"obb": "9", "detect": "5"}.get(task, "an odd number of at least 7")
         raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}", _hint(values))
     points = list(zip(values[::2], values[1::2], strict=True))
     if task == "obb" and len(points) != 4:
         skipped.add("polygonAsBox", place)
-        # In pixels, since what is a right angle there is none in parts of width and height.
-        pixels = geometry.scale(points, 1 / size[0], 1 / size[1])
-        points = geometry.scale(geometry.smallest_rectangle(pixels), *size)
-    return _outline_line(index, points, task, place, skipped)
+        points = _turned_box(points, size)
+    return _outline_line(index, points, task, size, place, skipped)
+
+
+def _turned_box(points: Sequence[Point], size: tuple[int, int]) -> list[Point]:
+    """The smallest turned box around normalised points, found in pixels: what is a right angle there is none
+    in parts of width and height."""
+    pixels = geometry.scale(points, 1 / size[0], 1 / size[1])
+    return geometry.scale(geometry.smallest_rectangle(pixels), *size)
 
 
 def _hint(values: list[float]) -> str:

@@ -56,11 +56,19 @@ def _without_twins(items: list[Item], skipped: Skipped) -> list[Item]:
     """Each place in the set once: two files of one name and content are one image."""
     taken: dict[str, Item] = {}
     for item in items:
-        if item.image in taken:
+        first = taken.setdefault(item.image, item)
+        if first is item:
+            continue
+        if _labels(first) == _labels(item):
             skipped.add("duplicateImage", item.shown)
         else:
-            taken[item.image] = item
+            folders = " and ".join(os.path.basename(os.path.dirname(i.facts.path)) for i in (first, item))  # noqa: PTH119, PTH120
+            skipped.add("differingTwin", f"{item.shown} in {folders}")
     return list(taken.values())
+
+
+def _labels(item: Item) -> str:
+    return item.class_mask.sha256 if item.class_mask else item.text
 
 
 def split_off(items: list[Item], fraction: float, seed: int) -> list[Item]:

@@ -59,14 +59,14 @@ class _Labels:
     """What a data set says about one image."""
 
     shapes: PackedShapes = field(default_factory=PackedShapes)
-    others: int = 0
+    broken: int = 0
     """Shapes that could not be read."""
 
     def add(self, entries: list[Any], read: Callable[[Any], Shape | None]) -> None:
         """Takes the shapes of a list."""
         for entry in entries:
             if (shape := read(entry)) is None:
-                self.others += 1
+                self.broken += 1
             else:
                 self.shapes.append(shape)
 
@@ -86,9 +86,12 @@ def _source(path: Path, files: list[Path], images: Path, skipped: Skipped) -> So
             skipped.add("duplicateImage", uc)
         else:
             found = content.labels.get(uc) or _Labels()
-            for _ in range(found.others):
-                skipped.add("otherShape", uc)
+            for _ in range(found.broken):
+                skipped.add("brokenShape", uc)
             samples[uc] = Sample(uc, images, IMAGE_ENDINGS, found.shapes, content.sizes.get(uc))
+    for uc in sorted(content.labels.keys() - set(codes)):
+        for _ in content.labels[uc].shapes:
+            skipped.add("strayLabel", uc)
     why = "it has shapes by code" if content.codes is None else "it has uc_list"
     return Source(kind="ucd", path=path, samples=list(samples.values()), files=files, in_pixels=True, why=why)
 
@@ -121,6 +124,8 @@ class _Content:
                     self.sizes[uc] = as_size(raw)
                 case (("shapes" | "xml_info"), [*entries]):
                     self.labels.setdefault(uc, _Labels()).add(entries, _READERS[key])
+                case (("shapes" | "xml_info"), _) if raw is not None:
+                    self.labels.setdefault(uc, _Labels()).broken += 1
 
 
 def _parts(path: Path) -> list[Path]:
