@@ -137,7 +137,7 @@ def label(row: str) -> Callable[[Any, pytest.MonkeyPatch], None]:
     ("arrange", "labels", "exit_code", "want", "hint"),
     [
         (lambda w, _: shutil.rmtree(w.data / "datasets/demo/images/train"), ["a"], ExitCode.DATA,
-         r"datasets/demo/data\.yaml: 'images/train' is not there", "put the images onto the data volume"),
+         r"datasets/demo/data\.yaml: `train:` 'images/train' is not there", "put the images onto"),
         (lambda w, _: (w.data / "datasets/demo/images/train/a.png").unlink(), ["a"], ExitCode.DATA,
          r"template\.data\.train: no images in 'demo'", "correct the data set"),
         (label("1 0.5 0.5 0.2 0.2\n"), ["a"], ExitCode.DATA,
