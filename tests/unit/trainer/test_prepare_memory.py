@@ -1,35 +1,44 @@
 """What a sample costs in memory: a set of 100,000 images must fit a small pod. Nothing is timed here."""
 
-import gc
 import json
 import pickle
+import subprocess
 import sys
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from yolo_crds.training import Data
-from yolo_trainer.data.coco import open_coco
 from yolo_trainer.data.dataset import prepare_dataset
 from yolo_trainer.data.packed_shapes import PackedShapes
-from yolo_trainer.data.skipped import Skipped
-from yolo_trainer.data.source import Shape, Source
-from yolo_trainer.data.ucd import ucd_source
+from yolo_trainer.data.source import Shape
 
 IMAGES = 600
 SHAPES = 8
 POLYGON = [float(i % 97) + 0.25 for i in range(40)]
 
 
-def peak_of(read: Callable[[], Source]) -> tuple[Source, int]:
-    """What is read, and the bytes that were allocated at most meanwhile."""
-    gc.collect()
-    tracemalloc.start()
-    try:
-        return read(), tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+# In a process of its own: tracemalloc counts what all threads of a process allocate.
+READ = """
+import sys, tracemalloc
+from pathlib import Path
+from yolo_trainer.data.coco import open_coco
+from yolo_trainer.data.skipped import Skipped
+from yolo_trainer.data.ucd import ucd_source
+
+path = Path(sys.argv[1])
+tracemalloc.start()
+source = {call}
+print(tracemalloc.get_traced_memory()[1], sum(len(sample.shapes) for sample in source.samples))
+"""
+
+
+def peak_of(call: str, path: Path) -> int:
+    """The bytes that were allocated at most while `call` read all shapes of a file."""
+    command = [sys.executable, "-c", READ.format(call=call), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak, shapes = map(int, done.stdout.split())
+    assert shapes == IMAGES * SHAPES
+    return peak
 
 
 def write_coco(path: Path) -> Path:
@@ -59,15 +68,13 @@ def write_ucd(path: Path) -> Path:
 
 def test_coco_polygons_take_little(tmp_path: Path) -> None:
     path = write_coco(tmp_path / "all.json")
-    source, peak = peak_of(lambda: open_coco(path, tmp_path, "segment", Skipped()))
-    assert sum(len(sample.shapes) for sample in source.samples) == IMAGES * SHAPES
+    peak = peak_of('open_coco(path, path.parent, "segment", Skipped())', path)
     assert peak / IMAGES < 6_000  # 2,560 of them the numbers; parsed at once it is 17,000
 
 
 def test_ucd_boxes_take_little(tmp_path: Path) -> None:
     path = write_ucd(tmp_path / "all.json")
-    source, peak = peak_of(lambda: ucd_source(path, tmp_path, Skipped()))
-    assert sum(len(sample.shapes) for sample in source.samples) == IMAGES * SHAPES
+    peak = peak_of("ucd_source(path, path.parent, Skipped())", path)
     assert peak / IMAGES < 3_000  # parsed at once it is 5,400
 
 

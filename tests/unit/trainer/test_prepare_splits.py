@@ -77,7 +77,7 @@ def test_named_validation_images_are_never_replaced_by_a_split(
 ) -> None:
     data = damage(base)
     with pytest.raises(InvalidDataError, match=want) as caught:
-        prepare(base, **data)
+        prepare(base, "detect", **data)
     assert "or name none" in str(caught.value.hint)
 
 

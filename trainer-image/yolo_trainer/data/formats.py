@@ -147,7 +147,7 @@ def _ucd_images(path: Path, opening: _Opening) -> Path:
 
 def _open_folder(path: Path, opening: _Opening) -> Source:
     refuse_links_out(links_below(path), opening.tree)
-    path = without_wrapping(path)
+    path = without_wrapping(path, opening.task)
     if opening.task == "classify":
         return _open_class_folders(path, opening)
     if any((path / name).is_file() for name in YAML_NAMES):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yolo_crds.training import Task
+
 from ..errors import InvalidDataError
 from .data_yaml import read_yaml
 from .yolo_folder import YAML_NAMES, YAML_SUFFIXES, split_folders
@@ -11,17 +13,21 @@ from .yolo_folder import YAML_NAMES, YAML_SUFFIXES, split_folders
 _MEANINGFUL = frozenset({"images", "train", "annotations"})
 
 
-def without_wrapping(folder: Path) -> Path:
+def without_wrapping(folder: Path, task: Task) -> Path:
     """The folder within that a data set was copied or packed with, when it is alone there and its name means
-    nothing; a link is none."""
+    nothing; a link is none, nor for classification a folder without folders: that is a class."""
     inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    if len(inside) == 1 and _is_wrapped(inside[0]):
-        return without_wrapping(inside[0])
+    if len(inside) == 1 and _is_wrapped(inside[0]) and (task != "classify" or _has_folders(inside[0])):
+        return without_wrapping(inside[0], task)
     return folder
 
 
 def _is_wrapped(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and path.name.lower() not in _MEANINGFUL
+
+
+def _has_folders(path: Path) -> bool:
+    return any(inner.is_dir() for inner in path.iterdir())
 
 
 def refuse_inner(folder: Path, field: str) -> None:
