@@ -32,29 +32,29 @@ def break_images(world: Any, folder: str) -> None:
         image.write_bytes(b"x")
 
 
-def empty_folder(world: Any) -> dict[str, str]:
+def empty_folder(world: Any) -> dict[str, Any]:
     (world.data / "datasets/none").mkdir()
     return {"val": "datasets/none"}
 
 
-def broken_copy(world: Any) -> dict[str, str]:
+def broken_copy(world: Any) -> dict[str, Any]:
     shutil.copytree(world.data / "datasets/s", world.data / "datasets/v")
     break_images(world, "datasets/v")
     return {"val": "datasets/v"}
 
 
-def emptied_own(world: Any) -> dict[str, str]:
+def emptied_own(world: Any) -> dict[str, Any]:
     for image in (world.data / "datasets/s/images/val").iterdir():
         image.unlink()
     return {}
 
 
-def emptied_own_without_yaml(world: Any) -> dict[str, str]:
+def emptied_own_without_yaml(world: Any) -> dict[str, Any]:
     (world.data / "datasets/s/data.yaml").unlink()
-    return {**emptied_own(world), "labels": ["cat", "dog"]}  # type: ignore[dict-item]
+    return {**emptied_own(world), "labels": ["cat", "dog"]}
 
 
-def broken_own(world: Any) -> dict[str, str]:
+def broken_own(world: Any) -> dict[str, Any]:
     break_images(world, "datasets/s/images/val")
     return {}
 
@@ -73,11 +73,11 @@ def broken_own(world: Any) -> dict[str, str]:
     ],
 )
 def test_named_validation_images_are_never_replaced_by_a_split(
-    base: Any, damage: Callable[[Any], dict[str, str]], want: str
+    base: Any, damage: Callable[[Any], dict[str, Any]], want: str
 ) -> None:
     data = damage(base)
     with pytest.raises(InvalidDataError, match=want) as caught:
-        prepare(base, "detect", **data)
+        prepare(base, **data)
     assert "or name none" in str(caught.value.hint)
 
 

@@ -6,6 +6,7 @@ import os
 import random
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from yolo_crds.training import Data
 
@@ -62,7 +63,7 @@ def _without_twins(items: list[Item], skipped: Skipped) -> list[Item]:
         if _labels(first) == _labels(item):
             skipped.add("duplicateImage", item.shown)
         else:
-            folders = " and ".join(os.path.basename(os.path.dirname(i.facts.path)) for i in (first, item))  # noqa: PTH119, PTH120
+            folders = " and ".join(Path(i.facts.path).parent.name for i in (first, item))
             skipped.add("differingTwin", f"{item.shown} in {folders}")
     return list(taken.values())
 
