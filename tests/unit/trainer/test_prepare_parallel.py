@@ -102,15 +102,21 @@ def wait_for_ever(numbers: list[int]) -> list[int]:
 
 
 CHILD = """
-import sys
+import os, sys
 sys.path[:0] = {path!r}
 import test_prepare_parallel as t
+from yolo_trainer.interrupts import Interrupted, Interrupts
 if __name__ == "__main__":
-    list(t.map_chunks(t.wait_for_ever, range(32), 32, t.PROCESSES, "verify", t.nobody))
+    Interrupts().install()
+    try:
+        list(t.map_chunks(t.wait_for_ever, range(32), 32, t.PROCESSES, "verify", t.nobody))
+    except Interrupted:
+        os._exit(143)
 """
 
 
-def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "want"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+def test_processes_end_with_their_parent_whatever_they_do(tmp_path: Path, number: int, want: int) -> None:
     script = tmp_path / "child.py"
     path = [str(Path(__file__).parent), *sys.path]
     script.write_text(CHILD.format(path=path))
@@ -118,5 +124,6 @@ def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         assert all(int(child.stdout.readline()) != child.pid for _ in range(2))
-        child.kill()
+        child.send_signal(number)
         assert child.stdout.read() == ""  # it ends, since no process holds the pipe open any more
+    assert child.returncode == want

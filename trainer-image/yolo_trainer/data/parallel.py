@@ -149,8 +149,11 @@ def _executor(workers: Workers, stage: str) -> Iterator[Executor]:
         pool = ThreadPoolExecutor(workers.count, thread_name_prefix=stage)
     try:
         yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    except BaseException:
+        # Threads write into folders that are cleaned up next; processes only read, and are not waited for.
+        pool.shutdown(wait=not workers.in_processes, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _end_with_parent() -> None:
