@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -120,8 +121,17 @@ def test_processes_end_with_their_parent_whatever_they_do(tmp_path: Path, number
     script = tmp_path / "child.py"
     path = [str(Path(__file__).parent), *sys.path]
     script.write_text(CHILD.format(path=path))
-    command = [sys.executable, str(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+    # Killed, it leaves the folder of its sockets behind; `tmp_path` is too long a name for these.
+    with (
+        tempfile.TemporaryDirectory() as sockets,
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "TMPDIR": sockets},
+        ) as child,
+    ):
         assert child.stdout is not None
         assert all(int(child.stdout.readline()) != child.pid for _ in range(2))
         child.send_signal(number)
