@@ -97,7 +97,7 @@ def test_workers_are_processes_only_for_many_items_and_cpus(monkeypatch: pytest.
 
 
 def wait_for_ever(numbers: list[int]) -> list[int]:
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # at once: lines that `print` writes may mingle
     signal.pause()
     return numbers
 
