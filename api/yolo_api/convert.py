@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, ANNOTATION_WARNINGS, API_VERSION, KIND, object_name
+from yolo_crds.references import is_url
 from yolo_crds.schema import nearest
-from yolo_crds.training import is_url
 
 from .data import is_none
 from .errors import ConflictError, InvalidFieldsError
@@ -128,9 +128,10 @@ def _to_data(request: StartRequest, labels: Sequence[str], base: Mapping[str, An
 
 def _to_reference(ucd: str) -> str:
     """A data set's name as the trainer reads it; a URL as it is, since its signature may end in anything."""
+    ucd = ucd.strip()
     if is_url(ucd):
-        return ucd.strip()
-    return ucd.strip().replace("\\", "/").rstrip("/")
+        return ucd
+    return ucd.replace("\\", "/").rstrip("/")
 
 
 def _to_annotations(model_name: str, warnings: Sequence[str]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from yolo_crds.arguments import check_model
 from yolo_crds.layout import DataVolume
 from yolo_crds.models import checkpoint_files, is_architecture, package_architecture, suggest_model
+from yolo_crds.references import is_url, shown
 from yolo_crds.trainer import Fetch
-from yolo_crds.training import is_url
 
 from .errors import InvalidFieldsError
 
@@ -53,8 +53,8 @@ class DataAdvice:
         """What is wrong with `train_ucd` or `val_ucd`: nothing, or that it is not there nor to be fetched."""
         if field == "val_ucd" and is_none(reference):
             return []
-        if is_url(reference):
-            return self._check_url(field, reference.strip())
+        if is_url(url := reference.strip()):
+            return self._check_url(field, url)
         tried = self._volume.places(reference)
         try:
             if any(self._beneath(one).exists() for one in tried) or not self._volume.root.is_dir():
@@ -67,12 +67,11 @@ class DataAdvice:
         return [(field, f"{reference!r} was not found on the data volume; looked for {looked}")]
 
     def _check_url(self, field: str, url: str) -> list[tuple[str, str]]:
-        """Whether prepare may fetch a URL, which is shown without its query: that may be a secret."""
-        shown = url.partition("?")[0]
+        """Whether prepare may fetch a URL, whose secrets are not shown."""
         if not self._fetch.archives:
-            text = f"{shown!r} is not fetched here; the chart's fetch.archives.enabled allows it"
+            text = f"{shown(url)!r} is not fetched here; the chart's fetch.archives.enabled allows it"
         elif not url.startswith("https://"):
-            text = f"{shown!r} is not fetched; give an https:// URL"
+            text = f"{shown(url)!r} is not fetched; give an https:// URL"
         else:
             return []
         return [(field, text)]

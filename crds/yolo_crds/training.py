@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from .base import Lenient, Model, ShortText
 from .meta import API_VERSION, KIND, normalize_model_name, object_name
+from .references import is_url
 from .status import Status
 
 # Bounds keep the object small and the CEL transition rule within the API server's cost limit.
@@ -25,11 +26,6 @@ ImageReference = Annotated[
 _DEFAULTED: dict[str, JsonValue] = {"default": {}}
 
 Task = Literal["detect", "segment", "semantic", "depth", "classify", "pose", "obb"]
-
-
-def is_url(reference: str) -> bool:
-    """Whether a data set's name is a URL; which ones are fetched is for prepare to say."""
-    return "://" in reference
 
 
 class Data(Model):

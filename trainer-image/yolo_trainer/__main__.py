@@ -9,7 +9,6 @@ import sys
 
 from .config import load_config
 from .errors import TrainerError
-from .inventory import command
 from .outcome import Outcome
 from .results import build_refusal, write_termination_message
 from .supervisor import StopSignal, Supervisor
@@ -18,6 +17,9 @@ from .supervisor import StopSignal, Supervisor
 def main() -> int:
     """The exit code, one of `trainer.ExitCode`."""
     if sys.argv[1:2] == ["data"]:
+        # Here and not above: the supervisor of a training needs no image library.
+        from .inventory import command
+
         return command.main(sys.argv[2:])
     stop = StopSignal()
     stop.install()

@@ -15,12 +15,12 @@ import trustme
 from dataset_writers import make_truth, pack_zip, write_images, write_roboflow
 from scripted_server import Reply, Request, ScriptedServer, ranged
 from ucd_server import serving
+from yolo_crds.references import shown
 from yolo_crds.trainer import Fetch
 from yolo_crds.training import Data
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.errors import FetchFailedError, InvalidDataError, TrainerError
 from yolo_trainer.fetch.addresses import Gate, RefusedAddressError, UnresolvedError, is_public
-from yolo_trainer.fetch.archives import shown
 from yolo_trainer.fetch.client import Patience
 from yolo_trainer.fetch.fetcher import Fetcher
 

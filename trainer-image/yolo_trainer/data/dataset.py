@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 from yolo_crds.layout import ARTIFACT_DIR, DataVolume
+from yolo_crds.references import shown
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
 from ..errors import SPEC_HINT, InvalidDataError, VolumeFailedError, volume_errors
-from ..fetch.archives import shown
 from ..fetch.fetcher import Fetcher
 from .convert import Target
 from .formats import labels_of, open_source

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolo_crds.references import is_url, shown
+
 from ..errors import InvalidDataError
-from ..fetch.archives import is_url, shown
 from ..fetch.fetcher import Fetcher
 from .locate import Located, Locator
 from .source import NotFoundError, find_reference

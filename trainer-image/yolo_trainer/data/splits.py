@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from yolo_crds.references import shown
 from yolo_crds.training import Data
 
 from ..errors import InvalidDataError
-from ..fetch.archives import shown
 from .skipped import Skipped
 from .source import Sample, Source
 from .yolo_folder import YAML_SUFFIXES

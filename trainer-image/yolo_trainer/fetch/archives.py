@@ -23,6 +23,8 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from yolo_crds.references import shown
+
 from ..data.archive import ENDINGS
 from ..errors import SPEC_HINT, InvalidDataError
 from .addresses import Gate, RefusedAddressError
@@ -32,21 +34,6 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORT = 443
 _NAME_MAX = 100
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-def is_url(reference: str) -> bool:
-    """Whether a reference is a URL of any kind rather than a path or name."""
-    return _SCHEME.match(reference) is not None
-
-
-def shown(reference: str) -> str:
-    """A reference for messages: a URL without user, query and fragment."""
-    if not is_url(reference):
-        return reference
-    scheme, _, rest = reference.partition("://")
-    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 @dataclass(frozen=True)
