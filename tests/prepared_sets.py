@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dataset_writers import pack_zip
 from yolo_crds.meta import Stage
 from yolo_crds.training import Data
@@ -18,6 +20,11 @@ DAY = 86_400.0
 
 def run(world: Any, *arguments: str) -> int:
     return command.main([*arguments, "--data-dir", str(world.data), "--runs-dir", str(world.runs)])
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command printed since it was asked last."""
+    return capsys.readouterr().out
 
 
 def make(world: Any, train: str = "many", **data: object) -> Path:

@@ -116,3 +116,11 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture
+def runs(world: World) -> Path:
+    """A run volume that some training was on."""
+    folder = world.runs / "train"
+    folder.mkdir()
+    return folder

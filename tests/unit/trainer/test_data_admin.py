@@ -14,25 +14,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from prepared_sets import age, end, make, run, train, zipped
+from prepared_sets import age, end, make, run, told, train, zipped
 from yolo_crds.training import Data, Task
 from yolo_trainer import __main__ as program
 from yolo_trainer.data.dataset import prepare_dataset
 from yolo_trainer.data.usage import stamp_of
 from yolo_trainer.inventory import command
 from yolo_trainer.sizes import bytes_text, parse_span, span_text
-
-
-def told(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().out
-
-
-@pytest.fixture
-def runs(world: Any) -> Path:
-    """A run volume that some training was on."""
-    folder: Path = world.runs / "train"
-    folder.mkdir()
-    return folder
 
 
 def test_ls_tells_all_that_is_there(world: Any, capsys: pytest.CaptureFixture[str]) -> None:

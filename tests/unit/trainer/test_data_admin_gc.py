@@ -8,22 +8,10 @@ from typing import Any
 
 import pytest
 
-from prepared_sets import age, end, make, run, train, zipped
+from prepared_sets import age, end, make, run, told, train, zipped
 from yolo_crds.meta import Stage
 from yolo_trainer.data.usage import stamp_of
 from yolo_trainer.inventory import collect as collecting
-
-
-def told(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().out
-
-
-@pytest.fixture
-def runs(world: Any) -> Path:
-    """A run volume that some training was on."""
-    folder: Path = world.runs / "train"
-    folder.mkdir()
-    return folder
 
 
 def test_gc_removes_what_was_not_used_for_long(

@@ -12,7 +12,7 @@ import pytest
 from dataset_writers import pack_zip
 from prepared_sets import DAY, age
 from yolo_crds.training import Data
-from yolo_trainer.data import archive, dataset, prepared_set
+from yolo_trainer.data import dataset, prepared_set, usage
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.data.usage import mark_used, stamp_of
@@ -53,15 +53,16 @@ class Collector:
         while self._steps and self._steps[0][0] == place:
             self._steps.pop(0)[1]()
 
-    def watch(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-        """Takes the steps around the stamp of `module`."""
+    def watch(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+        """Takes the steps around the stamps of these."""
 
         def mark(path: Path) -> None:
             self.take("before")
             mark_used(path)
             self.take("stamped")
 
-        monkeypatch.setattr(module, "mark_used", mark)
+        for module in modules:
+            monkeypatch.setattr(module, "mark_used", mark)
 
     @property
     def is_done(self) -> bool:
@@ -90,7 +91,7 @@ def test_set_that_prepare_hands_out_is_whole(
     age(world)
     (stored,) = list_sets(world.volume, {})
     collector = Collector(stored, aside, decide)
-    collector.watch(monkeypatch, dataset)
+    collector.watch(monkeypatch, dataset, usage)
     monkeypatch.setattr(prepared_set, "mark_used", lambda path: None)  # an earlier stamp would hide the order
     found = prepare(world, **data)
     collector.take("handed out")
@@ -111,7 +112,7 @@ def test_archive_that_is_handed_out_is_there(
     age(world)
     (stored,) = list_unpacked(world.volume)
     collector = Collector(stored, aside, decide)
-    collector.watch(monkeypatch, archive)
+    collector.watch(monkeypatch, usage)
     found = prepare(world, "demo.zip")
     collector.take("handed out")
     assert collector.is_done
@@ -145,7 +146,7 @@ def test_prepare_gives_up_when_its_set_is_removed_again_and_again(
     def remove(path: Path) -> None:
         path.rename(path.with_name(f".gone-{os.urandom(4).hex()}"))
 
-    monkeypatch.setattr(dataset, "mark_used", remove)
+    monkeypatch.setattr(usage, "mark_used", remove)
     with pytest.raises(VolumeFailedError, match="was removed 3 times"):
         prepare(world)
 

@@ -12,12 +12,12 @@ import time
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..errors import DiskFullError, InvalidDataError, VolumeFailedError, volume_errors
+from ..errors import DiskFullError, InvalidDataError, volume_errors
 from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
 from .archive_entries import BROKEN, Entry, tar_entries, zip_entries
 from .parallel import REPORT_SECONDS, Report
 from .tree import UNTOLD, Tree
-from .usage import mark_used
+from .usage import make_to_use
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_ENTRIES = 4_000_000
@@ -30,7 +30,6 @@ FREE_BYTES = 64 << 20
 
 _NAME_MAX = 255  # bytes; Linux
 _CHUNK = 1 << 20
-_TRIES = 3
 _STAGE = "unpack"
 _MTIME = 946_684_800  # 2000-01-01; the same at every unpacking, since the folder's name is the content
 _JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
@@ -51,16 +50,13 @@ def unpack(path: Path, tree: Tree, store: Path, report: Report) -> Path:
     with volume_errors(store, "write below"):
         store.mkdir(parents=True, exist_ok=True)
         folder = store / _sha256(path, tree, store)
-        for _ in range(_TRIES):
-            if not folder.is_dir():
-                _unpack_anew(path, folder, report)
-            mark_used(folder)
-            if folder.is_dir():  # looked at after it was stamped: see `usage`
-                return folder
-    raise VolumeFailedError(f"{folder} was removed {_TRIES} times while it was unpacked")
+        make_to_use(folder, lambda: _unpack_once(path, folder, report), is_whole=folder.is_dir)
+    return folder
 
 
-def _unpack_anew(path: Path, folder: Path, report: Report) -> None:
+def _unpack_once(path: Path, folder: Path, report: Report) -> None:
+    if folder.is_dir():
+        return
     temporary = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}-{secrets.token_hex(4)}")
     temporary.mkdir()
     try:

@@ -15,7 +15,7 @@ from yolo_crds.references import shown
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
-from ..errors import SPEC_HINT, InvalidDataError, VolumeFailedError, volume_errors
+from ..errors import SPEC_HINT, InvalidDataError, volume_errors
 from ..fetch.fetcher import Fetcher
 from .convert import Target
 from .formats import labels_of, open_source
@@ -34,10 +34,9 @@ from .splits import Part, split_parts
 from .summary import summarize
 from .task_fit import check_label_files, count_unlabelled
 from .tree import UNTOLD, Tree, open_image
-from .usage import mark_used
+from .usage import make_to_use, mark_used
 
 _VERSION = 5  # of the rules below; part of the key under which an outcome is remembered
-_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -121,19 +120,14 @@ def prepare_dataset(
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
     named = job.train + (f" in {job.data.image}" if job.data.image else "")
     details = summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
-    folder = _build(job, plan, details)
+    folder = volume.prepared / details.dataset.hash
+    make_to_use(
+        folder,
+        lambda: build_set(plan, details, volume.prepared, report),
+        is_whole=lambda: read_manifest(folder) is not None,
+    )
     index.remember(key, source_key, details)
     return PreparedSet(folder, details, sources)
-
-
-def _build(job: _Job, plan: SetPlan, details: Details) -> Path:
-    """The folder of the set, stamped as used; made anew if the collector was faster (`usage`)."""
-    for _ in range(_TRIES):
-        folder = build_set(plan, details, job.volume.prepared, job.report)
-        mark_used(folder)
-        if read_manifest(folder) is not None:
-            return folder
-    raise VolumeFailedError(f"{folder} was removed {_TRIES} times while it was prepared")
 
 
 def _open_sources(job: _Job) -> dict[str, Source]:

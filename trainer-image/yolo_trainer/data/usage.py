@@ -19,11 +19,26 @@ moment leaves it aside; that training's next attempt makes it anew.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import volume_errors
+from ..errors import VolumeFailedError, volume_errors
 
 STAMP_PREFIX = ".used-"
+_TRIES = 3
+
+
+def make_to_use(path: Path, make: Callable[[], object], *, is_whole: Callable[[], bool]) -> None:
+    """Lets `make` see to it that `path` is there, and stamps it; again where the collector was faster.
+
+    Raises VolumeFailedError when it is gone each time.
+    """
+    for _ in range(_TRIES):
+        make()
+        mark_used(path)
+        if is_whole():
+            return
+    raise VolumeFailedError(f"{path} was removed {_TRIES} times while it was made")
 
 
 def mark_used(path: Path) -> None:
