@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster bench-data images programs
+.PHONY: venv generate format check lint unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster bench-data images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -45,11 +45,12 @@ generate: $(STAMP) ## Write the CRD, its chart copy and the reference from the m
 format: $(STAMP) ## Format and mend what can be mended
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 check: $(STAMP) ## Format, lint, types, layers, generated files, unit tests: no cluster, under 2 minutes
+	@$(MAKE) -j2 unit lint
+lint: $(STAMP) ## All of `check` but the tests
 	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m yolo_crds.generate --check
-	@$(MAKE) unit
 unit: $(STAMP) ## Unit tests alone
 	@$(PYTEST) tests/unit
 images: $(STAMP) ## Build the three images (cached by content)
@@ -68,7 +69,7 @@ test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
 	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*'
-bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (5 minutes, idle machine)
+bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (2 minutes, idle machine)
 	@$(PY) -m bench.cluster
 bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGES=2000 for a quick look
 	@$(PY) -m bench.data $(IMAGES)

@@ -83,9 +83,14 @@ class Api:
 
 
 def wait_for(what: str, done: Callable[[], bool], seconds: float, *, hint: str = "") -> None:
-    """Polls until `done`; raises ClusterError that says what did not come, and where to look."""
-    deadline = time.monotonic() + seconds
+    """Polls until `done`; raises ClusterError that says what did not come, and where to look.
+
+    The longer it has waited the less often it looks, since most questions cost a process: what comes is seen
+    late by at most a twentieth of the time that it took.
+    """
+    started = time.monotonic()
     while not done():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise ClusterError(f"{what}: not within {seconds:.0f} s. {hint}".strip())
-        time.sleep(0.1)
+        time.sleep(max(0.1, waited / 20))
