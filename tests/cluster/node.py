@@ -13,7 +13,7 @@ from pathlib import Path
 from . import cgroups, components, config, disks, mounts, network, pool
 from .api import Api, wait_for
 from .files import write_json, write_text
-from .oci import write_image
+from .oci import packed
 from .paths import ClusterError, node_dir
 from .pki import Identity, Pki
 from .plan import Plan
@@ -187,12 +187,8 @@ class Node:
         write_json(self.run / "cni" / "10-local.conflist", cni)
 
     def _ensure_image(self, reference: str, program: str) -> None:
-        binary = self.plan.binaries[program]
-        archive = binary.with_name(f"{program}-{reference.rpartition(':')[2]}.oci.tar")
-        note = archive.with_suffix(".digest")
-        if not (archive.exists() and note.exists()):
-            note.write_text(write_image(archive, reference, binary))
-        if note.read_text() not in self.ctr("images", "list", f"name=={reference}"):
+        archive, digest = packed(self.plan.binaries[program], reference)
+        if digest not in self.ctr("images", "list", f"name=={reference}"):
             self.ctr("images", "import", "--local", str(archive))
 
 

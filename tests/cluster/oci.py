@@ -9,6 +9,22 @@ import platform
 import tarfile
 from pathlib import Path
 
+from .files import write_text
+from .locks import locked
+
+
+def packed(binary: Path, reference: str) -> tuple[Path, str]:
+    """The archive of the image `reference` of `binary`, and its manifest's digest.
+
+    It lies beside the binary, which clusters share: who comes first writes it, the others wait.
+    """
+    archive = binary.with_name(f"{binary.name}-{reference.rpartition(':')[2]}.oci.tar")
+    note = archive.with_suffix(".digest")
+    with locked(archive.with_suffix(".lock")):
+        if not (archive.exists() and note.exists()):
+            write_text(note, write_image(archive, reference, binary))
+    return archive, note.read_text()
+
 
 def write_image(archive: Path, reference: str, binary: Path, *, user: str = "65532:65532") -> str:
     """Writes `archive`, importable by `ctr images import`: `binary` at the root, run as `user`.

@@ -2,11 +2,12 @@
 
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cluster.oci import write_image
+from cluster.oci import packed, write_image
 from cluster.registry import repository_path
 
 
@@ -23,6 +24,17 @@ def test_write_image_is_a_readable_archive_and_the_same_each_time(tmp_path: Path
         assert entry["digest"] == digest
         names = archive.getnames()
         assert f"blobs/sha256/{digest.removeprefix('sha256:')}" in names
+
+
+def test_clusters_that_start_at_once_find_one_whole_archive(tmp_path: Path) -> None:
+    binary = tmp_path / "tool"
+    binary.write_bytes(bytes(1 << 20))
+    with ThreadPoolExecutor(8) as clusters:
+        found = set(clusters.map(lambda _: packed(binary, "registry.local/tool:1"), range(32)))
+    ((archive, digest),) = found
+    whole = tmp_path / "whole.tar"
+    assert write_image(whole, "registry.local/tool:1", binary) == digest
+    assert archive.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize(
