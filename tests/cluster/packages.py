@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .paths import ClusterError
+from .locks import locked
+from .paths import ClusterError, cache_dir
 from .progress import say, step
 from .versions import debian_packages
 
@@ -54,7 +55,16 @@ def ensure(*, nodes: bool) -> None:
 
 
 def install(packages: list[str]) -> None:
-    """Installs Debian packages without starting the services that some of them bring."""
+    """Installs Debian packages without starting the services that some of them bring; one process at a time.
+
+    Raises ClusterError.
+    """
+    with locked(cache_dir() / "locks" / "packages", waiting_for="Debian's packages"):
+        if lacking := sorted(set(packages) & set(missing().values())):  # by now
+            _install(lacking)
+
+
+def _install(packages: list[str]) -> None:
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"Debian packages: {' '.join(packages)}"), _no_services():
