@@ -33,7 +33,7 @@ from .paths import ClusterError, state_dir
 from .pki import Pki
 from .plan import Plan
 from .ports import is_free
-from .processes import Supervisor
+from .processes import Supervisor, marked
 from .progress import say, step
 from .registry import push
 from .slots import Addresses
@@ -123,6 +123,7 @@ class Cluster:
         binaries = build.binaries(*(("kube", "etcd", "helm") if api_only else ()))
         with self._locked():
             removal.sweep_orphans()
+            removal.end_unrecorded(self.state)
             self.state.mkdir(parents=True, exist_ok=True)  # a slot whose folder is gone is swept away
             addresses = Addresses(slots.allocate(self.state), api_only)
             before = self._before(addresses)
@@ -142,6 +143,8 @@ class Cluster:
                     f"cluster {self.name} has {before.nodes} nodes: `down` first to have fewer"
                 )
             plan.store()
+            if not api_only:
+                slots.note_owner(plan.slot, self.state)
             self._link_binaries(plan)
             with step(f"cluster {self.name}: control plane"):
                 control_plane.start(plan)
@@ -153,7 +156,8 @@ class Cluster:
     def down(self) -> None:
         """Ends the cluster and removes all of it, its volumes too; only the logs stay."""
         with self._locked():
-            if slots.slot_of(self.state) is None and not (self.state / "cluster.json").exists():
+            is_known = slots.slot_of(self.state) is not None or (self.state / "cluster.json").exists()
+            if not is_known and not marked(self.state):
                 say(f"  cluster {self.name}: there is none")
                 return
             with step(f"cluster {self.name}: down"):

@@ -184,10 +184,9 @@ def policy_agent(plan: Plan, index: int) -> Daemon:
 
 def registries(plan: Plan) -> list[Daemon]:
     """Two doors to one storage: loopback to push through, the bridge for nodes to pull from."""
-    return [
-        Daemon(name, ("/usr/bin/docker-registry", "serve", str(plan.config / f"{name}.json")))
-        for name in ("registry", "registry-nodes")
-    ]
+    files = [plan.config / f"{name}.json" for name in ("registry", "registry-nodes")]
+    program = "/usr/bin/docker-registry"
+    return [with_config(Daemon(file.stem, (program, "serve", str(file))), file) for file in files]
 
 
 def registry_storage() -> Path:

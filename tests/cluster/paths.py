@@ -8,6 +8,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = Path(__file__).resolve().parent
+RUN = Path("/run/yolo-cluster")
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
@@ -30,7 +31,7 @@ def state_dir(name: str) -> Path:
 
 def run_dir(slot: int) -> Path:
     """Sockets and mounts of a running cluster: short, since a socket's path has at most 107 bytes."""
-    return Path("/run/yolo-cluster") / str(slot)
+    return RUN / str(slot)
 
 
 def node_dir(slot: int, node: str) -> Path:

@@ -69,6 +69,16 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
+def _settings(pid: int, names: Iterable[str]) -> dict[str, str]:
+    """What the process was given of these environment variables."""
+    try:
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return {}
+    given = dict(line.partition("=")[::2] for line in text.split("\0"))
+    return {name: given[name] for name in names if name in given}
+
+
 def send(pids: Iterable[int], number: signal.Signals) -> None:
     """Signals each of `pids` that still exists."""
     for pid in pids:
@@ -143,8 +153,10 @@ class Supervisor:
         if running:
             end([running], grace=5.0)
         elif adopted := self._unrecorded(daemon):
-            self._write(daemon, adopted)
-            return False
+            if _settings(adopted, daemon.env) == daemon.env:
+                self._write(daemon, adopted)
+                return False
+            end([adopted], grace=5.0)
         self.start(daemon)
         return True
 

@@ -24,7 +24,9 @@ KEPT = ("logs", "audit.log")  # of the state folder: what somebody may still wan
 def remove_cluster(state: Path) -> None:
     """Ends and removes the cluster in `state`, its volumes too, and frees its slot."""
     slot = slots.slot_of(state)
-    if slot is not None:
+    if slot is None:  # an API server alone whose record went with the cache
+        end(marked(state))
+    else:
         _remove_everything(state, slot)
         slots.release(slot, state)
     for path in state.iterdir() if state.exists() else ():
@@ -39,6 +41,12 @@ def sweep_orphans() -> None:
             remove_cluster(state)
 
 
+def end_unrecorded(state: Path) -> None:
+    """Ends the processes of an earlier cluster in `state` of which neither cache nor folder know any more."""
+    if slots.slot_of(state) is None and not (state / "cluster.json").exists():
+        end(marked(state))
+
+
 def _remove_everything(state: Path, slot: int) -> None:
     """Ends and removes all that a slot can have: by records where there are any, by its names where not."""
     addresses = Addresses(slot)
@@ -46,7 +54,11 @@ def _remove_everything(state: Path, slot: int) -> None:
     for name in ("forwarder", "kube-scheduler", "kube-controller-manager", "kube-apiserver"):
         supervisor.stop(name)
     plan = Plan(state.name, state, addresses)
-    indices = {int(name.rpartition("-")[2]) for name in supervisor.names() if "@node-" in name}
+    names = {name for name in supervisor.names() if "@node-" in name}
+    if not names:  # they may have gone with the folder: nobody may start a pod meanwhile
+        end(marked(state))
+        names = {path.name for path in run_dir(slot).glob("node-*")}
+    indices = {int(name.rpartition("-")[2]) for name in names}
     with ThreadPoolExecutor() as threads:
         list(threads.map(lambda index: Node(replace(plan, nodes=index), index).stop(), sorted(indices)))
     end(marked(state))

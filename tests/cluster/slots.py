@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import paths
+from .files import write_text
 from .locks import locked
-from .paths import ClusterError, cache_dir
+from .paths import ClusterError, cache_dir, run_dir
 from .ports import is_free
 
 SLOTS = 40
+_NOTE = "state"
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def release(slot: int, state: Path) -> None:
     slots = _folder()
     with locked(slots / "lock"):
         if owners().get(slot) == str(state):
-            (slots / f"{slot}.json").unlink()
+            for record in (slots / f"{slot}.json", run_dir(slot) / _NOTE):
+                record.unlink(missing_ok=True)
 
 
 def slot_of(state: Path) -> int | None:
@@ -119,9 +123,14 @@ def orphans() -> dict[int, Path]:
     return {slot: Path(owner) for slot, owner in owners().items() if not Path(owner).exists()}
 
 
+def note_owner(slot: int, state: Path) -> None:
+    """Says beside the running cluster's sockets too whose they are, should the cache be lost meanwhile."""
+    write_text(run_dir(slot) / _NOTE, str(state))
+
+
 def owners() -> dict[int, str]:
     """Slot -> state folder of the cluster that holds it."""
-    found = {}
+    found = {int(note.parent.name): note.read_text() for note in paths.RUN.glob(f"[0-9]*/{_NOTE}")}
     for path in _folder().glob("*.json"):
         try:
             found[int(path.stem)] = str(json.loads(path.read_text())["state"])

@@ -15,6 +15,7 @@ import pytest
 from cluster import Cluster, ClusterError, images
 from cluster.api import wait_for
 from cluster.config import PAUSE_IMAGE
+from cluster.paths import cache_dir
 from e2e.leftovers import left_since, listing
 
 NAME = "lifecycle"
@@ -148,6 +149,18 @@ def test_nothing_is_left_by_rounds_of_up_and_down_and_by_killed_ups(
             killed += 1
         what = "ended" if up.wait() == 0 else f"killed after {moment:.1f} s, number {killed}"
         _end(cluster, before, f"{what}, with {', '.join(cluster.supervisor.names()) or 'nothing'}")
+
+
+def test_cluster_of_which_only_its_parts_are_left_is_removed(cluster: Cluster, tmp_path: Path) -> None:
+    """Checkout and cache are deleted while it runs; then there is a new checkout in the same place."""
+    before = listing(cluster.state)
+    cluster.up()
+    record = cache_dir() / "slots" / f"{cluster.plan.slot}.json"
+    record.unlink()
+    cluster.state.rename(tmp_path / "gone")
+    cluster.up(host_port=HOST_PORT)
+    assert set(cluster.status().values()) == {"running", "ready"}
+    _end(cluster, before, "a cluster after one whose folder and record were gone")
 
 
 def _end(cluster: Cluster, before: list[str], what: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,18 @@ def test_ensure_adopts_what_a_killed_up_could_not_record(supervisor: Supervisor)
     (supervisor.records / "sleeper.json").unlink()
     assert not supervisor.ensure(SLEEP)
     assert supervisor.pid("sleeper") == pid
+
+
+def test_ensure_ends_what_a_killed_up_started_with_another_configuration(supervisor: Supervisor) -> None:
+    old, new = (replace(SLEEP, env={"YOLO_CLUSTER_CONFIG": digest}) for digest in ("1", "2"))
+    supervisor.ensure(old)
+    pid = supervisor.pid("sleeper")
+    assert pid is not None
+    wait_for("its own command line", lambda: command_line(pid) == [*SLEEP.argv], 10)
+    (supervisor.records / "sleeper.json").unlink()
+    assert supervisor.ensure(new)
+    assert marked(supervisor.state) == [supervisor.pid("sleeper")]
+    assert not supervisor.ensure(new)
 
 
 def test_pid_of_another_process_is_not_ours(supervisor: Supervisor) -> None:

@@ -1,11 +1,12 @@
 """Slots keep clusters apart."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from cluster import slots
+from cluster import paths, slots
 from cluster.slots import PORTS, SLOTS, Addresses
 
 
@@ -13,6 +14,7 @@ from cluster.slots import PORTS, SLOTS, Addresses
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(slots, "_unused", lambda slot: True)
+    monkeypatch.setattr(paths, "RUN", tmp_path / "run")
     return tmp_path / "yolo-operator" / "slots"
 
 
@@ -49,6 +51,17 @@ def test_orphans_are_the_clusters_whose_folder_is_gone(tmp_path: Path) -> None:
     slots.allocate(kept)
     slots.allocate(gone)
     assert slots.orphans() == {1: gone}
+
+
+def test_owner_of_a_running_cluster_is_known_without_the_cache(tmp_path: Path, cache: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    slots.note_owner(slots.allocate(one), one)
+    shutil.rmtree(cache)
+    assert slots.slot_of(one) == slots.allocate(one) == 0
+    assert slots.orphans() == {0: one}
+    assert slots.allocate(two) == 1
+    slots.release(0, one)
+    assert slots.owners() == {1: str(two)}
 
 
 def test_addresses_never_clash() -> None:
