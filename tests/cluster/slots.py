@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,8 +131,12 @@ def note_owner(slot: int, state: Path) -> None:
 
 
 def owners() -> dict[int, str]:
-    """Slot -> state folder of the cluster that holds it."""
-    found = {int(note.parent.name): note.read_text() for note in paths.RUN.glob(f"[0-9]*/{_NOTE}")}
+    """Slot -> state folder of the cluster of this user that holds it."""
+    found = {}
+    for note in paths.RUN.glob(f"[0-9]*/{_NOTE}"):
+        with suppress(FileNotFoundError):  # its cluster ends just now
+            if note.stat().st_uid == os.getuid():
+                found[int(note.parent.name)] = note.read_text()
     for path in _folder().glob("*.json"):
         try:
             found[int(path.stem)] = str(json.loads(path.read_text())["state"])
