@@ -26,8 +26,9 @@ def listing(state: Path) -> list[str]:
     known = slots.owners()
     lines = [f"{kind}: {line}" for kind, look in _KINDS.items() for line in look()]
     # Who came meanwhile is on record before he has anything, who went has nothing when his record goes.
-    others = {slot for slot, owner in {**slots.owners(), **known}.items() if owner != str(state)}
-    lines = [line for line in lines if not (of := _slots_in(line)) or of - others]
+    others = {slot: owner for slot, owner in {**slots.owners(), **known}.items() if owner != str(state)}
+    lines = [line for line in lines if not (of := _slots_in(line)) or of - others.keys()]
+    lines = [line for line in lines if not any(f"{owner}/" in line for owner in others.values())]
     lines += [f"process: {' '.join(processes.command_line(pid))}" for pid in processes.marked(state)]
     return sorted(lines)
 
