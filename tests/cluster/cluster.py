@@ -156,8 +156,7 @@ class Cluster:
     def down(self) -> None:
         """Ends the cluster and removes all of it, its volumes too; only the logs stay."""
         with self._locked():
-            is_known = slots.slot_of(self.state) is not None or (self.state / "cluster.json").exists()
-            if not is_known and not marked(self.state):
+            if not (removal.is_recorded(self.state) or marked(self.state)):
                 say(f"  cluster {self.name}: there is none")
                 return
             with step(f"cluster {self.name}: down"):

@@ -52,12 +52,9 @@ def marked(state: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
-        try:
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if want in environment.split(b"\0") and start_time(int(entry.name)):
-            found.append(int(entry.name))
+        pid = int(entry.name)
+        if want in _environment(pid) and start_time(pid):
+            found.append(pid)
     return found
 
 
@@ -69,14 +66,12 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
-def _settings(pid: int, names: Iterable[str]) -> dict[str, str]:
-    """What the process was given of these environment variables."""
+def _environment(pid: int) -> list[bytes]:
+    """`NAME=value` of all variables that a process was started with; empty if it is gone."""
     try:
-        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return {}
-    given = dict(line.partition("=")[::2] for line in text.split("\0"))
-    return {name: given[name] for name in names if name in given}
+        return []
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
@@ -153,7 +148,7 @@ class Supervisor:
         if running:
             end([running], grace=5.0)
         elif adopted := self._unrecorded(daemon):
-            if _settings(adopted, daemon.env) == daemon.env:
+            if {f"{name}={value}".encode() for name, value in daemon.env.items()} <= {*_environment(adopted)}:
                 self._write(daemon, adopted)
                 return False
             end([adopted], grace=5.0)

@@ -41,9 +41,14 @@ def sweep_orphans() -> None:
             remove_cluster(state)
 
 
+def is_recorded(state: Path) -> bool:
+    """Whether a slot's record or the folder itself tells of a cluster in `state`."""
+    return slots.slot_of(state) is not None or (state / "cluster.json").exists()
+
+
 def end_unrecorded(state: Path) -> None:
-    """Ends the processes of an earlier cluster in `state` of which neither cache nor folder know any more."""
-    if slots.slot_of(state) is None and not (state / "cluster.json").exists():
+    """Ends the processes of an earlier cluster in `state` of which no record tells any more."""
+    if not is_recorded(state):
         end(marked(state))
 
 
