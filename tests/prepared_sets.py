@@ -12,8 +12,8 @@ from dataset_writers import pack_zip
 from yolo_crds.meta import Stage
 from yolo_crds.training import Data
 from yolo_trainer.data.dataset import prepare_dataset
-from yolo_trainer.inventory import command
-from yolo_trainer.prepare import prepare as prepare_stage
+from yolo_trainer.keeping import command
+from yolo_trainer.prepare.stage import prepare as prepare_stage
 
 DAY = 86_400.0
 

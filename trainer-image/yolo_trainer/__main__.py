@@ -1,6 +1,6 @@
 """`python -m yolo_trainer [CONFIG.json]`: prepare and train one model; see `config.load_config`.
 
-`python -m yolo_trainer data …` looks after prepared data sets; see `inventory.command`.
+`python -m yolo_trainer data …` looks after prepared data sets; see `keeping.command`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import sys
 
 from .config import load_config
 from .errors import TrainerError
-from .outcome import Outcome
-from .results import build_refusal, write_termination_message
-from .supervisor import StopSignal, Supervisor
+from .supervise.outcome import Outcome
+from .supervise.results import build_refusal, write_termination_message
+from .supervise.supervisor import StopSignal, Supervisor
 
 
 def main() -> int:
     """The exit code, one of `trainer.ExitCode`."""
     if sys.argv[1:2] == ["data"]:
         # Here and not above: the supervisor of a training needs no image library.
-        from .inventory import command
+        from .keeping import command
 
         return command.main(sys.argv[2:])
     stop = StopSignal()

@@ -17,11 +17,11 @@ from yolo_crds.trainer import ExitCode, Result
 
 from .cgroup import cpus
 from .config import parse_config
-from .diagnosis import diagnose
 from .errors import TrainerError
-from .interrupts import Interrupted, Interrupts
-from .offline import limit_cpus
-from .report import Report
+from .process.diagnosis import diagnose
+from .process.interrupts import Interrupted, Interrupts
+from .process.limits import limit_cpus
+from .process.report import Report
 
 
 def main() -> NoReturn:
@@ -58,7 +58,7 @@ def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
     config = parse_config(os.environ[CONFIG_ENV])
     limit_cpus(cpus())
     if stage is Stage.PREPARE:
-        from .prepare import prepare
+        from .prepare.stage import prepare
 
         report(stage="verify")
         found = prepare(config, report)
@@ -66,7 +66,7 @@ def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
             report.already_finished(json.dumps(found.to_wire()))
         return
     # Here and not above: torch takes seconds, and a stop must be heard meanwhile.
-    from .train import train
+    from .training.stage import train
 
     train(config, report, interrupts)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from yolo_crds.layout import DataVolume
 from yolo_crds.training import Data, Task
 from yolo_trainer.data.dataset import prepare_dataset
-from yolo_trainer.data.label_cache import TASKS
+from yolo_trainer.prepare.label_cache import TASKS
 
 
 def prepare(root: Path, task: Task, depth: str) -> dict[str, object]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from ..volume import write_atomic
-from .data_yaml import MASKS, read_yaml
 from .manifest import Details, read_manifest
+from .readers.data_yaml import MASKS, read_yaml
 
 logger = logging.getLogger(__name__)
 

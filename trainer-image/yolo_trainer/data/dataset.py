@@ -16,7 +16,6 @@ from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
 from ..errors import SPEC_HINT, InvalidDataError, volume_errors
-from ..fetch.fetcher import Fetcher
 from .convert import Target
 from .formats import labels_of, open_source
 from .images import ImageFacts
@@ -26,7 +25,7 @@ from .locate import Located, Locator
 from .manifest import Details, Index, is_damaged, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
-from .remote import fill, find
+from .remote import Remote, fill, find
 from .set_plan import SetPlan
 from .skipped import Skipped
 from .source import Source
@@ -64,7 +63,7 @@ class _Job:
     report: Report
     tree: Tree
     """That `data` names paths in: the data volume, or the image volume of `data.image`."""
-    fetcher: Fetcher
+    remote: Remote | None
     skipped: Skipped = field(default_factory=Skipped)
     warnings: list[str] = field(default_factory=list)
 
@@ -86,16 +85,16 @@ def prepare_dataset(
     task: Task,
     report: Report,
     image_folder: Path = ARTIFACT_DIR,
-    fetcher: Fetcher | None = None,
+    remote: Remote | None = None,
 ) -> PreparedSet:
     """Verifies and converts what `data` names into `prepared/<hash>`; an unchanged set is only looked at.
 
-    `image_folder` is where `data.image` is mounted. What the volume lacks is left to the `fetcher`; without
+    `image_folder` is where `data.image` is mounted. What the volume lacks is left to the `remote`; without
     one nothing is fetched. Raises InvalidDataError for data that cannot be trained on, FetchFailedError, else
     what `errors.volume_errors` raises.
     """
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
-    job = _Job(volume, data, task, report, tree, fetcher or Fetcher(volume, None, report))
+    job = _Job(volume, data, task, report, tree, remote)
     sources = _open_sources(job)
     parts = split_parts(job.data, sources)
     located = _locate_all(job, sources, parts)
@@ -105,7 +104,7 @@ def prepare_dataset(
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}
     parts = {split: replace(part, samples=[]) for split, part in parts.items()}
-    located = fill(job.trees[0], located, job.fetcher)  # once nothing else is known to be wrong
+    located = fill(job.trees[0], located, job.remote)  # once nothing else is known to be wrong
     key, source_key = _keys(job, sources, target, located)
     index = Index(volume.index)
     if key and (details := index.lookup(key)) and (found := _find_whole(job, details, located)):
@@ -140,7 +139,7 @@ def _open_sources(job: _Job) -> dict[str, Source]:
 
 
 def _open(job: _Job, reference: str, data_field: str) -> Source:
-    path = find(job.tree, reference, data_field, job.fetcher)
+    path = find(job.tree, reference, data_field, job.remote)
     named = f"template.data.{data_field}"
     with volume_errors(path, "read"):
         return open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)

@@ -15,22 +15,22 @@ from yolo_crds.layout import DataVolume
 from yolo_crds.training import Task
 
 from ..errors import InvalidDataError
-from .annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
 from .archive import is_archive, unpack
-from .coco import is_coco, open_coco
-from .darknet import DATA, open_darknet
 from .json_file import read_outline
-from .labelme import is_labelme
 from .links import links_below, refuse_links_out
 from .parallel import Report
+from .readers.annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
+from .readers.coco import is_coco, open_coco
+from .readers.darknet import DATA, open_darknet
+from .readers.labelme import is_labelme
+from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
+from .readers.voc import is_voc
+from .readers.yolo_folder import YAML_NAMES, open_class_folders, open_yolo
 from .skipped import Skipped
 from .source import Source
 from .task_fit import check_class_folders, check_keypoints, check_kind, kind_name, refuse_depth
 from .tree import Tree
-from .ucd import is_ucd, is_volume, split_source, ucd_source
-from .voc import is_voc
 from .wrapping import refuse_inner, unread_descriptions, without_wrapping
-from .yolo_folder import YAML_NAMES, open_class_folders, open_yolo
 
 _NOT_INSTANCES = ("captions", "image_info", "panoptic", "stuff")
 _DEPTH = 2  # folders below the named one in which annotation files are looked for

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from yolo_crds.references import is_url, shown
 
 from ..errors import InvalidDataError
-from ..fetch.fetcher import Fetcher
 from .locate import Located, Locator
 from .source import NotFoundError, find_reference
 from .tree import Tree
 
 
-def find(tree: Tree, reference: str, data_field: str, fetcher: Fetcher) -> Path:
+class Unfetched(Protocol):
+    """Why there is no image: a kind of `Skipped`, and a detail for people."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+
+
+class Remote(Protocol):
+    """What data sets and images are fetched by, where the installer allows it; see `fetch.fetcher`."""
+
+    @property
+    def has_server(self) -> bool:
+        """Whether there is a UCD server to ask."""
+
+    def data_set(self, reference: str, data_field: str) -> Path:
+        """The UCD file of the data set that the server knows by this name."""
+
+    def images(self, codes: Sequence[str]) -> Mapping[str, Unfetched]:
+        """Fetches images into `img_cache`; those that the server does not have, with the reason."""
+
+    def archive(self, reference: str, data_field: str) -> Path:
+        """The archive at a URL."""
+
+
+def find(tree: Tree, reference: str, data_field: str, remote: Remote | None) -> Path:
     """The file or folder that `template.data.<field>` means: of the tree, else fetched; who names an image
     wants nothing but what that holds.
 
@@ -26,26 +52,32 @@ def find(tree: Tree, reference: str, data_field: str, fetcher: Fetcher) -> Path:
                 f"template.data.{data_field}: {shown(reference)} is a URL",
                 "with template.data.image give a path within the image, or . for all of it",
             )
-        return fetcher.archive(reference, data_field)
+        if remote is None:
+            raise InvalidDataError(
+                f"template.data.{data_field}: {shown(reference)} is not fetched: nothing is fetched here"
+            )
+        return remote.archive(reference, data_field)
     try:
         return find_reference(tree, reference, data_field)
     except NotFoundError as missing:
-        if tree.image or not fetcher.has_server or reference.startswith("/"):
+        if tree.image or remote is None or not remote.has_server or reference.startswith("/"):
             raise
         try:
-            return fetcher.data_set(reference, data_field)
+            return remote.data_set(reference, data_field)
         except InvalidDataError as error:
             raise InvalidDataError(f"{missing.message}; {error.message}", error.hint) from error
 
 
-def fill(volume: Tree, located: list[Located], fetcher: Fetcher) -> list[Located]:
+def fill(volume: Tree, located: list[Located], remote: Remote | None) -> list[Located]:
     """The same, with the images that the `img_cache` of the volume lacks fetched from the UCD server, if
     there is one.
     """
-    missing = _missing(volume, located) if fetcher.has_server else []
+    if remote is None or not remote.has_server:
+        return located
+    missing = _missing(volume, located)
     if not missing:
         return located
-    unfetched = fetcher.images(missing)
+    unfetched = remote.images(missing)
     locator = Locator(dict.fromkeys({one.split for one in located}, volume))
 
     def again(one: Located) -> Located:

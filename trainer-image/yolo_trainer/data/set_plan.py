@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .convert import Target
-from .data_yaml import MASKS
 from .images import ImageFacts
 from .manifest import Entry
 from .masks import Mask
+from .readers.data_yaml import MASKS
 from .tree import Tree
 
 DATA_YAML = "data.yaml"

@@ -9,9 +9,9 @@ from yolo_crds.references import shown
 from yolo_crds.training import Data
 
 from ..errors import InvalidDataError
+from .readers.yolo_folder import YAML_SUFFIXES
 from .skipped import Skipped
 from .source import Sample, Source
-from .yolo_folder import YAML_SUFFIXES
 
 _VAL_HINT = "correct the validation data, or name none: a part of the training images is taken then"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from yolo_crds.training import Task
 
 from ..errors import InvalidDataError
-from .data_yaml import MASKS
 from .locate import Located
+from .readers.data_yaml import MASKS
 from .skipped import Skipped
 from .source import Source
 

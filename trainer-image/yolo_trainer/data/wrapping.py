@@ -7,8 +7,8 @@ from pathlib import Path
 from yolo_crds.training import Task
 
 from ..errors import InvalidDataError
-from .data_yaml import read_yaml
-from .yolo_folder import YAML_NAMES, YAML_SUFFIXES, split_folders
+from .readers.data_yaml import read_yaml
+from .readers.yolo_folder import YAML_NAMES, YAML_SUFFIXES, split_folders
 
 _MEANINGFUL = frozenset({"images", "train", "annotations"})
 

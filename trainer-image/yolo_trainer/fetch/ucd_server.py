@@ -16,7 +16,7 @@ import urllib3
 from urllib3 import BaseHTTPResponse
 
 from ..data.json_file import MAX_BYTES, read_json_object
-from ..data.ucd import is_ucd
+from ..data.readers.ucd import is_ucd
 from ..errors import InvalidDataError
 from ..volume import TEMPORARY_PREFIX
 from .client import Client, NoAnswerError, NotServedError, Resource, TooLargeError, tls_context

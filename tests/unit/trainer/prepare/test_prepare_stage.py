@@ -1,0 +1,315 @@
+"""The prepare stage as a whole: folders, fence, finished runs, arguments, weights, resume."""
+
+import hashlib
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_crds.trainer import ExitCode, Prepared, Result
+from yolo_trainer.errors import (
+    FencedError,
+    InvalidArgumentsError,
+    InvalidDataError,
+    LegacyCheckpointError,
+    TrainerError,
+    WeightsMissingError,
+)
+from yolo_trainer.prepare.models import resolve_model
+from yolo_trainer.prepare.stage import prepare
+from yolo_trainer.runfolder import owner as fence
+from yolo_trainer.runfolder.start import find_resume
+
+
+def checkpoint(path: Path, pickled: bytes = pickle.dumps({"model": None}, protocol=2)) -> Path:
+    """What torch.save writes, as far as anybody looks without loading it; with its sha256 beside."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"{path.stem}/data.pkl", pickled)
+    path.write_bytes(buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    path.with_name(f"{path.name}.sha256").write_text(f"{digest}\n")
+    return path
+
+
+def run(world: Any, **config: Any) -> Prepared:
+    found = prepare(world.config(**config), world.report)
+    assert isinstance(found, Prepared)
+    return found
+
+
+def test_prepare_leaves_what_train_needs(world: Any) -> None:
+    world.example()
+    found = run(world)
+    assert found.weights is None  # an architecture of the package
+    assert found.resume_from is None
+    assert Path(found.data_yaml) == world.volume.prepared / found.dataset.hash / "data.yaml"
+    stored = world.folder.prepared("12345678-r1a1")
+    assert Prepared.model_validate_json(stored.read_text()) == found
+    assert json.loads(world.folder.owner.read_text()) == {"uid": "1234567890", "run": 1, "attempt": 1}
+    assert world.folder.logs.is_dir()
+    assert any("vest" in warning for warning in found.warnings)
+
+
+def test_prepare_keeps_the_files_of_the_older_server(world: Any) -> None:
+    world.example()
+    world.many()
+    run(
+        world,
+        data={"train": "helmet_demo", "val": "many", "labels": ["helmet", "a"]},
+        hyperparameters={"lr0": 0.02},
+    )
+    info = world.folder.info
+    assert (info / "train_ucd.json").read_bytes() == (world.data / "ucd/helmet_demo.json").read_bytes()
+    assert (info / "val_ucd.json").read_bytes() == (world.data / "ucd/many.json").read_bytes()
+    assert yaml.safe_load((info / "hyp.yaml").read_text()) == {"lr0": 0.02}
+    assert yaml.safe_load((info / "train.yaml").read_text())["names"] == {0: "helmet", 1: "a"}
+    assert json.loads((info / "prepare.json").read_text())["unknownLabels"] == {"vest": 1, "person": 1}
+
+
+def test_prepare_again_gives_the_same(world: Any) -> None:
+    world.example()
+    assert run(world) == run(world)
+
+
+def test_older_attempt_is_fenced(world: Any) -> None:
+    world.example()
+    run(world, attempt=2)
+    with pytest.raises(FencedError) as error:
+        run(world, attempt=1)
+    assert error.value.exit_code is ExitCode.FENCED
+    run(world, run=2)
+    with pytest.raises(FencedError):
+        run(world, attempt=3)
+
+
+def test_attempt_of_another_object_takes_the_folder(world: Any) -> None:
+    world.folder.train.mkdir(parents=True)
+    fence.claim(world.folder, fence.Owner("other-uid", 9, 9))
+    world.example()
+    run(world)
+    assert fence.read_owner(world.folder) == fence.Owner("1234567890", 1, 1)
+    with pytest.raises(FencedError, match="of another training"):
+        fence.check_owner(world.folder, fence.Owner("other-uid", 9, 9))
+
+
+def test_late_claim_of_an_older_attempt_is_set_right(world: Any) -> None:
+    world.folder.train.mkdir(parents=True)
+    older, newer = fence.Owner("u", 1, 1), fence.Owner("u", 1, 2)
+    fence.claim(world.folder, newer)
+    world.folder.owner.write_text(json.dumps({"uid": "u", "run": 1, "attempt": 1}))  # it had read before
+    fence.check_owner(world.folder, newer)
+    with pytest.raises(FencedError, match="attempt 2 owns"):
+        fence.check_owner(world.folder, older)
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '{"uid": "x"}'])
+def test_torn_owner_file_is_nobodys(world: Any, torn: str) -> None:
+    world.folder.train.mkdir(parents=True)
+    world.folder.owner.write_text(torn)
+    assert fence.read_owner(world.folder) is None
+
+
+def finish(world: Any, token: str, **fields: Any) -> Result:
+    given = {"stage": Stage.TRAIN, "uid": "1234567890", "run": 1, "attempt": 1, "exit_code": 0, **fields}
+    result = Result.model_validate(given)
+    path = world.folder.result(token)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result.to_wire()))
+    return result
+
+
+def test_finished_run_is_recognised(world: Any) -> None:
+    want = finish(world, "12345678-r1a1", epochs_done=3)
+    assert prepare(world.config(attempt=2), world.report) == want  # without any data set
+
+
+@pytest.mark.parametrize(
+    "fields", [{"exit_code": 143}, {"stage": Stage.PREPARE}, {"run": 2}, {"uid": "other"}]
+)
+def test_other_results_do_not_finish_a_run(world: Any, fields: dict[str, Any]) -> None:
+    world.example()
+    finish(world, "x-r1a1", **fields)
+    assert isinstance(prepare(world.config(attempt=2), world.report), Prepared)
+
+
+def test_wrong_arguments_are_named_all_at_once(world: Any) -> None:
+    with pytest.raises(InvalidArgumentsError) as error:
+        run(world, hyperparameters={"lr": 0.1}, extraArgs={"device": "0"})
+    assert error.value.exit_code is ExitCode.CONFIGURATION
+    assert "template.hyperparameters.lr: " in error.value.message
+    assert "template.extraArgs.device: " in error.value.message
+
+
+def test_missing_data_set_tells_where_it_was_looked_for(world: Any) -> None:
+    with pytest.raises(
+        InvalidDataError, match=r"template\.data\.train: 'helmet_demo' was not found"
+    ) as error:
+        run(world)
+    assert str(world.data / "ucd/helmet_demo.json") in error.value.message
+    assert error.value.reason is Reason.INVALID_DATA
+    assert error.value.exit_code is ExitCode.DATA
+
+
+def test_fault_3_names_reach_no_shell_and_no_other_folder(world: Any) -> None:
+    for reference in ("$(touch x)", "; rm -rf /", "../../etc", "`id`"):
+        with pytest.raises(TrainerError):
+            run(world, data={"train": reference, "labels": ["a; rm -rf /"]})
+
+
+def test_auto_optimizer_that_ignores_lr0_is_said(world: Any) -> None:
+    world.example()
+    assert any("ignores lr0" in w for w in run(world, hyperparameters={"lr0": 0.01}).warnings)
+
+
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [
+        ("yolo11n", "yolo11n.pt"),
+        ("yolo11n.pt", "yolo11n.pt"),
+        ("yolov5s", "yolov5su.pt"),
+        ("yolov5s.pt", "yolov5su.pt"),
+        ("team/mine", "team/mine.pt"),
+    ],
+)
+def test_resolve_model_finds_checkpoints(world: Any, model: str, file: str) -> None:
+    want = checkpoint(world.data / "weights" / file)
+    assert resolve_model(model, world.volume.weights) == want.resolve()
+
+
+def test_missing_weights_name_file_folder_and_nearest(world: Any) -> None:
+    with pytest.raises(WeightsMissingError) as error:
+        resolve_model("yolov5s", world.volume.weights)
+    assert error.value.message == f"template.model: yolov5s.pt or yolov5su.pt is not in {world.data}/weights"
+    assert (
+        error.value.hint == f"put the file into {world.data}/weights, or train from scratch with yolov5s.yaml"
+    )
+    with pytest.raises(WeightsMissingError, match=r"did you mean yolo11n\.pt"):
+        resolve_model("yolo11nn", world.volume.weights)
+
+
+def test_checkpoint_of_the_yolov5_repository_is_refused(world: Any) -> None:
+    checkpoint(world.data / "weights/yolov5s.pt", b"\x80\x02}q\x00cmodels.yolo\nDetectionModel\nq\x01.")
+    with pytest.raises(LegacyCheckpointError, match="YOLOv5 repository"):
+        resolve_model("yolov5s", world.volume.weights)
+    checkpoint(
+        world.data / "weights/yolov5su.pt", b"\x80\x02}q\x00cultralytics.nn.tasks\nDetectionModel\nq\x01."
+    )
+    assert resolve_model("yolov5s", world.volume.weights) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04torn", b"<html>"])
+def test_torn_checkpoint_is_refused(world: Any, content: bytes) -> None:
+    (world.data / "weights/mine.pt").write_bytes(content)
+    with pytest.raises(InvalidArgumentsError, match="no PyTorch checkpoint"):
+        resolve_model("mine", world.volume.weights)
+
+
+def test_weights_stay_below_their_folder(world: Any, tmp_path: Path) -> None:
+    (world.data / "weights/link.pt").symlink_to(checkpoint(tmp_path / "x.pt"))
+    with pytest.raises(InvalidArgumentsError, match="leads out of"):
+        resolve_model("link", world.volume.weights)
+
+
+@pytest.mark.parametrize("model", ["yolo11n.yaml", "yolov5s.yaml", "yolov8n6.yaml", "yolo11s-seg.yaml"])
+def test_architectures_of_the_package_need_no_file(world: Any, model: str) -> None:
+    assert resolve_model(model, world.volume.weights) is None
+
+
+MODEL = "nc: 2\nbackbone: [[-1, 1, Conv, [16, 3, 2]]]\nhead: [[[0], 1, Detect, [nc]]]\n"
+
+
+@pytest.mark.parametrize(
+    "extra", ["", "activation: nn.ReLU()\n", "activation: torch.nn.LeakyReLU(negative_slope=0.1)\n"]
+)
+def test_architecture_below_the_weights_folder(world: Any, extra: str) -> None:
+    path = world.text("weights/team/mine.yaml", MODEL + extra)
+    assert resolve_model("team/mine.yaml", world.volume.weights) == path.resolve()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        MODEL + 'activation: __import__("os").system("id")\n',
+        MODEL + "activation: nn.ReLU(inplace=print(1))\n",
+        MODEL.replace("Conv,", '"__builtins__.exec",'),
+        MODEL.replace("Conv,", "_SafeLoad,"),
+        "backbone: []\nhead: []\n",
+        "!!python/object/apply:os.system [id]\n",
+        "[1]\n",
+    ],
+)
+def test_architecture_that_could_run_code_is_refused(world: Any, content: str) -> None:
+    world.text("weights/mine.yaml", content)
+    with pytest.raises(InvalidArgumentsError, match=r"template\.model"):
+        resolve_model("mine.yaml", world.volume.weights)
+
+
+def test_unknown_architecture_names_the_nearest(world: Any) -> None:
+    with pytest.raises(WeightsMissingError, match="did you mean yolo11"):
+        resolve_model("yolo11q.yaml", world.volume.weights)
+
+
+def attempts(world: Any) -> Path:
+    return world.folder.train / ".attempts"  # type: ignore[no-any-return]
+
+
+def test_find_resume_takes_the_highest_whole_attempt(world: Any) -> None:
+    first = checkpoint(attempts(world) / "12345678-r1a2/state.pt")
+    checkpoint(attempts(world) / "12345678-r1a9/state.pt").write_bytes(b"torn")
+    checkpoint(attempts(world) / "12345678-r1a10/weights/last.pt").with_name("last.pt.sha256").unlink()
+    checkpoint(attempts(world) / "other000-r7a1/state.pt")
+    assert find_resume(world.folder, "1234567890") == first.parent
+    newest = checkpoint(attempts(world) / "12345678-r1a11/weights/last.pt")
+    assert find_resume(world.folder, "1234567890") == newest.parents[1]
+
+
+def test_find_resume_takes_an_earlier_objects_attempt(world: Any) -> None:
+    want = checkpoint(attempts(world) / "other000-r7a1/state.pt")
+    assert find_resume(world.folder, "1234567890") == want.parent
+
+
+def test_fault_2_resume_never_looks_into_other_models(world: Any) -> None:
+    checkpoint(world.runs / "train/other/.attempts/12345678-r1a1/state.pt")
+    world.example()
+    found = run(world, resume=True)
+    assert found.resume_from is None
+    assert "no checkpoint to resume from; started afresh" in found.warnings
+
+
+def test_resume_names_the_attempt(world: Any) -> None:
+    world.example()
+    state = checkpoint(attempts(world) / "12345678-r1a1/state.pt")
+    assert run(world, attempt=2, resume=True).resume_from == str(state.parent)
+
+
+def test_restart_goes_on_within_its_own_run_only(world: Any) -> None:
+    world.example()
+    checkpoint(attempts(world) / "12345678-r1a1/state.pt")
+    assert run(world, run=2, attempt=2).resume_from is None
+    own = checkpoint(attempts(world) / "12345678-r2a1/state.pt")
+    assert run(world, run=2, attempt=3).resume_from == str(own.parent)
+
+
+def test_run_folder_of_the_older_server_is_not_resumable(world: Any) -> None:
+    world.example()
+    checkpoint(world.folder.weights / "last.pt")
+    (world.folder.train / "opt.yaml").write_text("epochs: 3\n")
+    with pytest.raises(LegacyCheckpointError, match="cannot be resumed"):
+        run(world, resume=True)
+
+
+def test_adopted_folder_without_attempts_is_a_warm_start(world: Any) -> None:
+    world.example()
+    last = checkpoint(world.folder.weights / "last.pt")
+    found = run(world, resume=True)
+    assert found.weights == str(last)
+    assert any("last.pt" in warning for warning in found.warnings)

@@ -1,0 +1,246 @@
+"""The pure parts of the supervisor: lines, progress, watchdog, outcome, diagnosis, cgroup, configuration."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from pathlib import Path
+
+import pytest
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_crds.status import Dataset
+from yolo_crds.trainer import PROGRESS_MAX_BYTES, ExitCode, Prepared, TrainerConfig
+from yolo_trainer.cgroup import cpus, oom_kills
+from yolo_trainer.config import parse_config
+from yolo_trainer.errors import InvalidArgumentsError
+from yolo_trainer.process.diagnosis import diagnose
+from yolo_trainer.process.report import finite
+from yolo_trainer.supervise.child import worker_command
+from yolo_trainer.supervise.outcome import Ending, decide
+from yolo_trainer.supervise.output import Lines
+from yolo_trainer.supervise.progress import Progress
+from yolo_trainer.supervise.watchdog import Watchdog
+from yolo_trainer.training.overrides import build_overrides
+
+
+def _config(template: dict[str, object] | None = None, **fields: object) -> TrainerConfig:
+    base = {"model": "yolo11n.yaml", "data": {"train": "d"}}
+    return TrainerConfig.model_validate(
+        {"name": "t", "uid": "u", "modelName": "toy", "template": {**base, **(template or {})}, **fields}
+    )
+
+
+def test_lines_joins_what_came_in_pieces() -> None:
+    lines = Lines()
+
+    assert lines.feed(b"one\ntw", 0) == ["one"]
+    assert lines.feed(b"o\r", 0) == []
+    assert lines.feed(b"\nthree", 0) == ["two"]
+    assert lines.flush(0) == ["three"]
+
+
+def test_lines_shows_a_bar_now_and_then_and_its_end() -> None:
+    lines = Lines()
+
+    assert lines.feed(b"\r\x1b[K1%\r\x1b[K2%\r\x1b[K3%", 0) == ["1%"]
+    assert lines.feed(b"\r\x1b[K4%", 11) == ["3%"]
+    assert lines.feed(b"\r\x1b[K100%\n", 12) == ["100%"]
+
+
+def test_lines_cuts_a_line_without_end() -> None:
+    assert Lines().feed(b"x" * 20_000, 0) == ["x" * 20_000]
+
+
+def test_progress_estimates_by_the_median_epoch() -> None:
+    progress = Progress(0)
+    now = 0.0
+    for epoch, seconds in enumerate((100.0, 10.0, 12.0), start=1):
+        progress.apply({"event": "epoch_started", "epoch": epoch, "epochs": 10, "batches": 4}, now)
+        now += seconds
+        progress.apply({"event": "epoch_finished", "epoch": epoch, "epochs": 10, "fitness": 0.5}, now)
+    progress.apply({"event": "epoch_started", "epoch": 4, "epochs": 10, "batches": 4}, now)
+    progress.apply({"event": "progress", "stage": "epoch", "batch": 2, "batches": 4}, now)
+
+    line = progress.line(1, now + 5, 0)
+
+    assert (line.epoch, line.epochs, line.batch, line.percent) == (4, 10, 2, 35.0)
+    assert line.eta_seconds == 12 * 7 - 5
+    assert line.best is not None
+    assert line.best.epoch == 1
+
+
+def test_progress_estimates_the_first_epoch_by_its_own_pace() -> None:
+    progress = Progress(0)
+    progress.apply({"event": "epoch_started", "epoch": 1, "epochs": 2, "batches": 10}, 0)
+    assert progress.line(1, 1, 0).eta_seconds is None
+    progress.apply({"event": "progress", "stage": "epoch", "batch": 5, "batches": 10}, 10)
+
+    assert progress.line(2, 10, 0).eta_seconds == 30
+
+
+def test_progress_goes_on_where_an_earlier_attempt_ended() -> None:
+    progress = Progress(0)
+    best = {"epoch": 3, "fitness": 0.9, "metrics": {"m": 0.9}}
+    progress.apply({"event": "resumed", "epoch": 5, "epochs": 10, "best": best}, 0)
+    progress.apply({"event": "epoch_started", "epoch": 6, "epochs": 10, "batches": 4}, 0)
+    progress.apply({"event": "epoch_finished", "epoch": 6, "epochs": 10, "fitness": 0.5}, 9)
+
+    line = progress.line(1, 9, 0)
+
+    assert (line.epoch, line.percent) == (6, 60.0)
+    assert line.best is not None
+    assert line.best.epoch == 3
+
+
+def test_progress_line_is_never_too_long() -> None:
+    progress = Progress(0)
+    metrics = {f"metrics/a-rather-long-name-{i}": i / 3 for i in range(200)}
+    progress.apply({"event": "epoch_finished", "epoch": 1, "epochs": 2, "metrics": metrics}, 1)
+
+    assert len(progress.line(1, 1, 0).to_line()) <= PROGRESS_MAX_BYTES
+
+
+def test_finite_leaves_no_nan() -> None:
+    value = {"a": float("nan"), "b": [float("inf"), 1], "c": None, "d": True}
+
+    assert finite(value) == {"a": None, "b": [None, 1], "c": None, "d": True}
+
+
+def test_watchdog_counts_only_batches_while_training() -> None:
+    watchdog = Watchdog(30, 0)
+    watchdog.event({"event": "epoch_started"}, 0)
+    watchdog.output(25)
+
+    assert watchdog.silent_for(29) is None
+    assert watchdog.silent_for(31) == 31
+
+
+def test_watchdog_gives_an_import_its_own_time() -> None:
+    watchdog = Watchdog(30, 0)
+    watchdog.event({"event": "progress", "stage": "import"}, 0)
+
+    assert watchdog.silent_for(599) is None
+    assert watchdog.silent_for(601) == 601
+
+
+@pytest.mark.parametrize(
+    ("returncode", "failure", "ending", "kills", "want"),
+    [
+        (0, None, Ending.INTERRUPTED, 0, (ExitCode.DONE, None)),
+        (-signal.SIGKILL, None, None, 1, (ExitCode.WORKER_KILLED, Reason.OOM_KILLED)),
+        (-signal.SIGKILL, None, Ending.INTERRUPTED, 0, (ExitCode.INTERRUPTED, Reason.INTERRUPTED)),
+        (-signal.SIGSEGV, None, None, 0, (ExitCode.WORKER_KILLED, Reason.WORKER_KILLED)),
+        (1, None, None, 0, (ExitCode.FAILED, Reason.TRAINING_FAILED)),
+        (
+            8,
+            {"reason": "WorkerKilled", "message": "loader", "exit_code": 8},
+            None,
+            1,
+            (ExitCode.WORKER_KILLED, Reason.OOM_KILLED),
+        ),
+        (
+            4,
+            {"reason": "Diverged", "message": "nan", "exit_code": 4},
+            Ending.INTERRUPTED,
+            0,
+            (ExitCode.FAILED, Reason.DIVERGED),
+        ),
+    ],
+)
+def test_decide_weighs_all_that_is_known(
+    returncode: int,
+    failure: dict[str, object] | None,
+    ending: Ending | None,
+    kills: int,
+    want: tuple[ExitCode, Reason | None],
+) -> None:
+    outcome = decide(returncode, failure, ending, "ended", kills)
+
+    assert (outcome.exit_code, outcome.reason) == want
+
+
+@pytest.mark.parametrize(
+    ("error", "want"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), Reason.CUDA_OUT_OF_MEMORY),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. out of shared memory"),
+            Reason.SHARED_MEMORY_EXHAUSTED,
+        ),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), Reason.WORKER_KILLED),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), Reason.GPU_FAULT),
+        (OSError(errno.ENOSPC, "No space left on device", "/runs/x"), Reason.DISK_FULL),
+        (RuntimeError("PytorchStreamWriter failed writing file data/1"), Reason.DISK_FULL),
+        (ValueError("anything else"), Reason.TRAINING_FAILED),
+    ],
+)
+def test_diagnose_knows_what_torch_says(error: Exception, want: Reason) -> None:
+    assert diagnose(error).reason is want
+
+
+def test_cpus_are_those_of_the_cgroup(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert cpus(tmp_path) == 1
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cpus(tmp_path) >= 1
+
+
+def test_oom_kills_reads_either_version(tmp_path: Path) -> None:
+    assert oom_kills(tmp_path) == 0
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert oom_kills(tmp_path) == 2
+    (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 3\n")
+    assert oom_kills(tmp_path) == 3
+
+
+def test_parse_config_names_the_wrong_field() -> None:
+    with pytest.raises(InvalidArgumentsError, match=r"template\.epochs: .*greater than or equal to 1"):
+        parse_config(
+            '{"name":"t","uid":"u","modelName":"toy",'
+            '"template":{"model":"m","data":{"train":"d"},"epochs":0}}'
+        )
+
+
+def test_worker_command_starts_one_process_a_gpu() -> None:
+    one = worker_command(Stage.TRAIN, _config({"resources": {"gpus": 1}}))
+    four = worker_command(Stage.TRAIN, _config({"resources": {"gpus": 4}}))
+
+    assert "torch.distributed.run" not in one
+    assert four[four.index("--nproc-per-node") + 1] == "4"
+    assert worker_command(Stage.PREPARE, _config({"resources": {"gpus": 4}}))[1:] == [*one[1:-1], "prepare"]
+
+
+def test_build_overrides_lets_remedies_win() -> None:
+    config = _config(
+        {
+            "batch": 16.0,
+            "cache": "ram",
+            "workers": 8,
+            "hyperparameters": {"lr0": 0.1, "mosaic": 1.0, "close_mosaic": 3.0},
+            "extraArgs": {"cos_lr": "true", "freeze": "[0, 1]"},
+        },
+        overrides={"batch": 8, "cache": False},
+    )
+    prepared = Prepared(uid="u", run=1, attempt=1, dataset=Dataset(hash="h"), data_yaml="/d/data.yaml")
+
+    have = build_overrides(config, prepared, Path("/runs/train/toy/.attempts/t"), "cpu", cpus=2)
+
+    want = {
+        "batch": 8,
+        "cache": False,
+        "workers": 2,
+        "lr0": 0.1,
+        "close_mosaic": 3,
+        "cos_lr": True,
+        "freeze": [0, 1],
+        "model": "yolo11n.yaml",
+        "task": "detect",
+        "data": "/d/data.yaml",
+        "save_dir": "/runs/train/toy/.attempts/t",
+    }
+    assert {key: have[key] for key in want} == want
+    assert isinstance(have["batch"], int)
+    assert isinstance(have["close_mosaic"], int)

@@ -1,0 +1,304 @@
+"""The supervisor with small workers as real child processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from yolo_crds.conditions import Reason
+from yolo_crds.layout import RunFolder
+from yolo_crds.meta import Stage, attempt_token
+from yolo_crds.trainer import (
+    PROGRESS_EVERY_LINES,
+    PROGRESS_PREFIX,
+    TERMINATION_MESSAGE_MAX_BYTES,
+    ExitCode,
+    Result,
+    TrainerConfig,
+    parse_progress,
+    parse_result,
+)
+from yolo_trainer.runfolder.publish import carry_log
+from yolo_trainer.supervise.supervisor import StopSignal, Supervisor
+
+UID = "0123456789abcdef"
+PRELUDE = """
+import os, signal, sys, time
+from yolo_trainer.process.report import Report
+from yolo_trainer.errors import TrainerError
+from yolo_crds.conditions import Reason
+report = Report.from_environment()
+report.started()
+"""
+
+
+@pytest.fixture
+def stop() -> Iterator[StopSignal]:
+    """Installed, and taken away again."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    found = StopSignal()
+    found.install()
+    yield found
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Runner:
+    """Runs a supervisor over a worker given as Python text."""
+
+    def __init__(self, root: Path, stop: StopSignal, capsys: pytest.CaptureFixture[str]) -> None:
+        self.root = root
+        self.folder = RunFolder("toy", root)
+        self.termination_log = root / "termination-log"
+        self.termination_log.touch()
+        self.out = ""
+        self._stop = stop
+        self._capsys = capsys
+
+    def run(self, worker: str, **fields: object) -> ExitCode:
+        """The exit code; limits in `fields` may be below those that the contract allows, to be quick."""
+        template = {"model": "yolo11n.yaml", "data": {"train": "d"}, "resources": {"gpus": 0}}
+        wire = {
+            "name": "toy",
+            "uid": UID,
+            "modelName": "toy",
+            "runsDir": str(self.root),
+            "template": template,
+        }
+        config = TrainerConfig.model_validate({"stage": "train", **wire}).model_copy(update=fields)
+        text = PRELUDE + textwrap.dedent(worker)
+        supervisor = Supervisor(
+            config, self._stop, lambda stage, config: [sys.executable, "-c", text], self.termination_log
+        )
+        code = supervisor.run()
+        self.out = self._capsys.readouterr().out
+        return code
+
+    @property
+    def result(self) -> Result:
+        found = parse_result(self.folder.result(attempt_token(UID, 1, 1)).read_text())
+        assert found is not None
+        return found
+
+    @property
+    def message(self) -> Result:
+        found = parse_result(self.termination_log.read_text())
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def runner(tmp_path: Path, stop: StopSignal, capsys: pytest.CaptureFixture[str]) -> Runner:
+    return Runner(tmp_path, stop, capsys)
+
+
+TRAINING = """
+for epoch in (1, 2):
+    report.epoch_started(epoch, 2, 4)
+    for batch in range(4):
+        report.batch("epoch", batch + 1, 4, float(batch + 10 * epoch))
+    report.epoch_finished(epoch, epochs=2, metrics={"m": epoch / 2, "bad": float("nan")}, fitness=epoch / 2)
+report.finished(metrics={"m": 1.0})
+print("bye", file=sys.stderr)
+"""
+
+
+def test_run_of_a_good_worker_leaves_logs_and_result(runner: Runner) -> None:
+    assert runner.run(TRAINING) is ExitCode.DONE
+
+    lines = runner.folder.std_log.read_text().splitlines()
+    assert [line.partition(" ,")[0] for line in lines[:2]] == ["* start train 1/2", "* start train 2/2"]
+    assert lines[-1].startswith("* train finished, ")
+    assert runner.folder.err_log.read_text() == "bye\n"
+    assert runner.folder.std_log.is_symlink()
+    assert not Path(runner.folder.std_log.readlink()).is_absolute()
+    result = runner.result
+    assert (result.exit_code, result.epochs_done, result.epochs, result.metrics) == (0, 2, 2, {"m": 1.0})
+    assert result.best is not None
+    assert result.best.epoch == 2
+    assert runner.message.exit_code == 0
+    last = [parsed for line in runner.out.splitlines() if (parsed := parse_progress(line))][-1]
+    assert (last.epoch, last.percent, last.eta_seconds) == (2, 100, 0)
+
+
+def test_run_prints_progress_in_any_hundred_lines(runner: Runner) -> None:
+    runner.run("for i in range(450): print(i)")
+
+    lines = runner.out.splitlines()
+    places = [i for i, line in enumerate(lines) if line.startswith(PROGRESS_PREFIX)]
+    gaps = [b - a for a, b in zip([-1, *places], [*places, len(lines)], strict=False)]
+    assert max(gaps) <= PROGRESS_EVERY_LINES
+    want = [str(i) for i in range(450)]
+    assert [line for line in lines if line.isdigit()] == want
+
+
+def test_run_shows_a_bar_as_few_lines(runner: Runner) -> None:
+    runner.run(r"""sys.stdout.write("".join(f"\r\033[K{i}%" for i in range(300)) + "\n")""")
+
+    shown = [line for line in runner.folder.std_log.read_text().splitlines() if line.endswith("%")]
+    assert shown[-1] == "299%"
+    assert len(shown) <= 3
+
+
+def test_run_takes_the_workers_word_for_its_failure(runner: Runner) -> None:
+    code = runner.run("""
+        report.failed(TrainerError(Reason.CUDA_OUT_OF_MEMORY, "no room for 64 images"))
+        sys.exit(4)
+    """)
+
+    assert code is ExitCode.FAILED
+    assert (runner.message.reason, runner.message.message) == (
+        Reason.CUDA_OUT_OF_MEMORY,
+        "no room for 64 images",
+    )
+    assert runner.message.hint
+
+
+@pytest.mark.parametrize(
+    ("number", "want"),
+    [("SIGKILL", Reason.WORKER_KILLED), ("SIGBUS", Reason.SHARED_MEMORY_EXHAUSTED)],
+)
+def test_run_names_the_signal_that_killed_the_worker(runner: Runner, number: str, want: Reason) -> None:
+    code = runner.run(f"os.kill(os.getpid(), signal.{number})")
+
+    assert code is ExitCode.WORKER_KILLED
+    assert runner.result.reason is want
+
+
+def test_run_forwards_sigterm_and_exits_143(runner: Runner) -> None:
+    code = runner.run("""
+        def leave(*_):
+            report.failed(TrainerError(Reason.INTERRUPTED, "asked to end"))
+            os._exit(143)
+        signal.signal(signal.SIGTERM, leave)
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(60)
+    """)
+
+    assert code is ExitCode.INTERRUPTED
+    assert runner.message.reason is Reason.INTERRUPTED
+
+
+def test_run_kills_a_worker_that_ignores_sigterm_and_still_says_so(runner: Runner) -> None:
+    code = runner.run(
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(60)
+        """,
+        grace_period_seconds=5,
+    )
+
+    assert code is ExitCode.INTERRUPTED
+    assert runner.message.reason is Reason.INTERRUPTED
+
+
+def test_run_ends_a_worker_without_batches_and_keeps_its_stacks(runner: Runner) -> None:
+    code = runner.run(
+        """
+        import faulthandler
+        faulthandler.register(signal.SIGUSR1)
+        report.epoch_started(1, 2, 4)
+        def stuck_in_here():
+            while True:
+                print("still printing", flush=True)
+                time.sleep(0.05)
+        stuck_in_here()
+        """,
+        stall_timeout_seconds=1,
+    )
+
+    assert code is ExitCode.HUNG
+    assert runner.result.reason is Reason.HUNG
+    assert "stuck_in_here" in runner.folder.err_log.read_text()
+
+
+def test_run_takes_output_for_life_outside_of_batches(runner: Runner) -> None:
+    code = runner.run(
+        """
+        report(stage="scan")
+        for _ in range(8):
+            print("scanning", flush=True)
+            time.sleep(0.2)
+        """,
+        stall_timeout_seconds=1,
+    )
+
+    assert code is ExitCode.DONE
+
+
+def test_run_ends_at_its_deadline(runner: Runner) -> None:
+    code = runner.run("time.sleep(60)", active_deadline_seconds=1)
+
+    assert code is ExitCode.FAILED
+    assert runner.result.reason is Reason.DEADLINE_EXCEEDED
+
+
+def test_run_leaves_no_grandchild_behind(runner: Runner, tmp_path: Path) -> None:
+    runner.run(f"""
+        import subprocess
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
+    """)
+
+    stat = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    assert not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+def test_run_stops_when_a_newer_attempt_owns_the_folder(runner: Runner) -> None:
+    runner.folder.train.mkdir(parents=True)
+    runner.folder.owner.write_text(json.dumps({"uid": UID, "run": 1, "attempt": 2}))
+
+    assert runner.run("print('trained')") is ExitCode.FENCED
+    assert not runner.folder.std_log.exists()
+    assert runner.message.reason is Reason.FENCED
+
+
+def test_run_keeps_the_termination_message_short(runner: Runner) -> None:
+    runner.run("""
+        for i in range(60):
+            report.warning(f"warning {i} " + "ü" * 100)
+        report.failed(TrainerError(Reason.TRAINING_FAILED, "x" * 1900))
+        sys.exit(4)
+    """)
+
+    assert len(runner.termination_log.read_bytes()) <= TERMINATION_MESSAGE_MAX_BYTES
+    assert runner.termination_log.read_text().isascii()
+    assert len(runner.result.warnings) == 60
+
+
+def test_run_does_not_make_a_termination_log(runner: Runner) -> None:
+    runner.termination_log.unlink()
+
+    assert runner.run("pass") is ExitCode.DONE
+    assert not runner.termination_log.exists()
+
+
+def test_run_of_both_stages_ends_with_a_failed_prepare(runner: Runner) -> None:
+    code = runner.run(
+        """
+        report.failed(TrainerError(Reason.INVALID_DATA, "no images"))
+        sys.exit(3)
+        """,
+        stage=None,
+    )
+
+    assert code is ExitCode.FAILED  # as the worker's own word said; its reason counts
+    assert runner.result.stage is Stage.PREPARE
+
+
+def test_carry_log_puts_the_earlier_log_in_front_once(tmp_path: Path) -> None:
+    earlier, log = tmp_path / "earlier", tmp_path / "log"
+    earlier.write_text("1\n2\n")
+    log.write_text("3\n")
+
+    carry_log(earlier, log)
+    carry_log(earlier, log)
+
+    assert log.read_text() == "1\n2\n3\n"

@@ -1,0 +1,295 @@
+"""Read data sets in YOLO's own layout: a data.yaml, a folder with images and labels, or class folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from yolo_crds.layout import DataVolume
+from yolo_crds.training import Task
+
+from ...errors import InvalidDataError
+from ...volume import beneath
+from ..images import FORMATS
+from ..source import Sample, Source, check_unique
+from ..text_file import read_lines
+from .data_yaml import (
+    MASKS,
+    MAX_BYTES,
+    class_names,
+    flip_indices,
+    keypoint_shape,
+    mask_ids,
+    masks_folder,
+    read_yaml,
+)
+
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
+YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+CLASSES = "classes.txt"
+"""Label Studio, LabelImg: class names by index, beside a folder of images and one of labels."""
+
+
+def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
+    """The data set of a data.yaml, a .txt list of images, or a folder.
+
+    For semantic segmentation class masks are taken where there are any, else polygons. Raises
+    InvalidDataError when it names no images, or images that are not on the data volume.
+    """
+    if path.is_file():
+        return (
+            _open_yaml(path, volume, task)
+            if path.suffix.lower() in YAML_SUFFIXES
+            else _open_list(path, volume)
+        )
+    for name in YAML_NAMES:
+        if (path / name).is_file():
+            return _open_yaml(path / name, volume, task)
+    train, val = split_folders(path)
+    own_val = list(_samples(val)) if val else None
+    classes = [file for folder in (path, path / "labels") if (file := folder / CLASSES).is_file()][:1]
+    source = Source(
+        kind="yolo",
+        path=path,
+        samples=list(_samples(train or path)),
+        own_val=own_val,
+        names=read_names(classes[0]) if classes else None,
+        files=classes,
+        why="it holds images and no other kind of labels than text files",
+    )
+    has_masks = task == "semantic" and (path / MASKS).is_dir()
+    return _with_masks(source, MASKS) if has_masks else source
+
+
+def _with_masks(source: Source, folder: str) -> Source:
+    """The source with class masks, which lie in `folder` where images lie in `images`, for labels."""
+
+    def masked(samples: Iterable[Sample]) -> list[Sample]:
+        return [
+            replace(s, label_file=None, mask_file=path_beside(s.folder / s.stem, folder, ".png"))
+            for s in samples
+        ]
+
+    own_val = None if source.own_val is None else masked(source.own_val)
+    why = f"{source.why}, and class masks in `{folder}`"
+    return replace(source, samples=masked(source.samples), own_val=own_val, why=why)
+
+
+def read_names(path: Path) -> list[str]:
+    """Class names from a text file, one a line; the line's number is the index."""
+    names = [line.strip() for line in read_lines(path, MAX_BYTES)]
+    while names and not names[-1]:
+        names.pop()
+    if not names or not all(names):
+        raise InvalidDataError(f"{path}: want one class name a line, and no line empty")
+    check_unique(names, path)
+    return names
+
+
+def open_class_folders(path: Path) -> Source:
+    """A classification data set: `train/<class>/…` and `val/<class>/…`, or `<class>/…` alone."""
+    train, val = (_named_folder(path, _SPLITS[split]) for split in ("train", "val"))
+    root = train or path
+    names = _folders(root)
+    if not names:
+        raise InvalidDataError(f"{root} has no folders; classification takes one folder a class")
+    samples = [s for name in names for s in _samples(root / name, name)]
+    own_val = [s for name in names for s in _samples(val / name, name)] if val else None
+    others = [f"{val.name}/{name}" for name in _folders(val) if name not in names] if val else []
+    warnings = [f"{other} is no class of {root.name}; its images are left out" for other in others]
+    why = "for classification a folder stands for a class"
+    return Source("folders", path, samples, own_val, names, warnings=warnings, why=why)
+
+
+def _folders(path: Path) -> list[str]:
+    return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
+    content = read_yaml(path)
+    warnings: list[str] = []
+    root = _dataset_root(path, content, volume, warnings)
+    keys = {split: _first_key(content, split) for split in _SPLITS}
+    if not keys["train"]:
+        raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
+    if content.get("download"):
+        warnings.append(f"{path.name}: `download:` is never followed")
+    samples, own_val = (
+        _entry_samples(content[key], root, f"{path}: `{key}:`", volume) if key else None
+        for key in keys.values()
+    )
+    names = class_names(content, path)
+    check_unique(names or (), path)
+    source = Source(
+        kind="yolo",
+        path=path,
+        samples=samples or [],
+        own_val=own_val,
+        names=names,
+        files=[path],
+        kpt_shape=keypoint_shape(content, path),
+        flip_idx=flip_indices(content, path),
+        warnings=warnings,
+        why=f"{path.name} has `train:`",
+    )
+    masks = masks_folder(content, root, path) if task == "semantic" else None
+    return replace(_with_masks(source, masks), mask_ids=mask_ids(content, path)) if masks else source
+
+
+def _first_key(content: Mapping[str, Any], split: str) -> str | None:
+    """Under which of its names a split has an entry; `test` is no validation set when a YAML has it."""
+    return next((key for key in _SPLITS[split] if key != "test" and content.get(key)), None)
+
+
+def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume, warnings: list[str]) -> Path:
+    """The folder that entries are relative to: `path:`, seen from the file, the volume or `datasets/`."""
+    named = content.get("path")
+    if not named:
+        return path.parent
+    if not isinstance(named, str):
+        raise InvalidDataError(f"{path}: `path:` is no text")
+    is_elsewhere = Path(named).is_absolute() and not Path(named).is_relative_to(volume.root)
+    for base in () if is_elsewhere else (path.parent, volume.root, volume.datasets):
+        if (found := _below(base / named, f"{path}: `path:`", volume)).is_dir():
+            return found
+    # FiftyOne and others write where the export lay on the machine that made it.
+    warnings.append(f"{path.name}: `path: {named}` is not on the data volume; the file's own folder is taken")
+    return path.parent
+
+
+def _below(reference: str | Path, place: str, volume: DataVolume) -> Path:
+    try:
+        return beneath(volume.root, reference)
+    except ValueError as error:
+        raise InvalidDataError(
+            f"{place} {error}", "write paths relative to the file that they stand in, as images/train"
+        ) from error
+
+
+def _entry_samples(entry: object, root: Path, place: str, volume: DataVolume) -> list[Sample]:
+    samples: list[Sample] = []
+    for item in entry if isinstance(entry, list) else [entry]:
+        if not isinstance(item, str):
+            # Its type and not itself: aliases may make it endless.
+            kind = type(item).__name__
+            raise InvalidDataError(f"{place} has an entry that is no path but of type {kind}")
+        found = _entry_path(item, root, place, volume)
+        if found.is_dir():
+            samples += _samples(found)
+        elif found.suffix == ".txt":
+            samples += _list_samples(found, root, volume)
+        else:
+            samples.append(yolo_sample(found))
+    return samples
+
+
+def _entry_path(item: str, root: Path, place: str, volume: DataVolume) -> Path:
+    # Roboflow writes `../train/images` beside the data.yaml and means `train/images`, as Ultralytics knows.
+    plain = item.removeprefix("../") if item.startswith("../") else item
+    found = _below(root / plain, place, volume)
+    if not found.exists():
+        raise InvalidDataError(
+            f"{place} {item!r} is not there; looked for {found}",
+            "put the images onto the data volume; `download:` is never followed",
+        )
+    return found
+
+
+def _open_list(path: Path, volume: DataVolume) -> Source:
+    if path.suffix.lower() != ".txt":
+        raise InvalidDataError(
+            f"{path} is none of: UCD or COCO .json, data.yaml, folder, .zip, .tar(.gz), .txt list of images"
+        )
+    samples = _list_samples(path, path.parent, volume)
+    return Source(kind="yolo", path=path, samples=samples, files=[path], why=f"{path.name} lists images")
+
+
+def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
+    samples = []
+    for line in read_lines(path):
+        if not (name := line.strip()):
+            continue
+        base = path.parent if name.startswith("./") else root
+        _below(base / name, f"{path}:", volume)
+        samples.append(yolo_sample(base / name))
+    return samples
+
+
+def split_folders(path: Path) -> tuple[Path | None, Path | None]:
+    """Folders of the training and validation images: `images/train`, `train/images` or `train`."""
+    images = path / "images"
+    train, val = (
+        _named_folder(images, _SPLITS[split]) or _named_folder(path, _SPLITS[split])
+        for split in ("train", "val")
+    )
+    return train, (val if train else None)
+
+
+def _named_folder(path: Path, names: tuple[str, ...]) -> Path | None:
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def _samples(folder: Path, class_name: str | None = None) -> Iterator[Sample]:
+    """Every image below a folder, in order of the path."""
+    if not folder.is_dir():
+        return
+    for parent, names in _image_names_below(folder):
+        labels = None if class_name else _folder_beside(parent, "labels")
+        for name in names:
+            stem, dot, ending = name.rpartition(".")
+            yield Sample(
+                stem=stem,
+                folder=parent,
+                endings=(sys.intern(dot + ending),),
+                label_file=labels / f"{stem}.txt" if labels else None,
+                class_name=class_name,
+            )
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder with an ending that Ultralytics takes, in order of the path."""
+    return (parent / name for parent, names in _image_names_below(folder) for name in names)
+
+
+def _image_names_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        names = [f for f in sorted(files) if f.rpartition(".")[2].lower() in FORMATS and f[0] != "."]
+        if names:
+            yield Path(parent), names
+
+
+def yolo_sample(image: Path, class_name: str | None = None) -> Sample:
+    """One image, with its label file where YOLO looks for it; of a class folder without one."""
+    label_file = None if class_name else label_path(image)
+    return Sample(
+        stem=image.stem,
+        folder=image.parent,
+        endings=(image.suffix,),
+        label_file=label_file,
+        class_name=class_name,
+    )
+
+
+def label_path(image: Path) -> Path:
+    """Where YOLO keeps an image's labels: the last folder `images` becomes `labels`, the ending `.txt`."""
+    return path_beside(image.with_suffix(""), "labels", ".txt")
+
+
+def path_beside(image: Path, folder: str, ending: str) -> Path:
+    """What belongs to an image (without its ending): the last folder `images` of its path replaced."""
+    return _folder_beside(image.parent, folder) / f"{image.name}{ending}"
+
+
+def _folder_beside(images: Path, folder: str) -> Path:
+    parts = list(images.parts)
+    for i in range(len(parts) - 1, 0, -1):
+        if parts[i] == "images":
+            parts[i] = folder
+            break
+    return Path(*parts)

@@ -1,0 +1,48 @@
+"""Check what the user asked for against the installed Ultralytics, before a GPU is asked for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from yolo_crds.arguments import check_arguments, ignored_hyperparameters
+from yolo_crds.schema import load_schema
+from yolo_crds.trainer import TrainerConfig
+from yolo_crds.training import Template
+
+from ..errors import InvalidArgumentsError
+
+
+def check_template(config: TrainerConfig) -> list[str]:
+    """Warnings about a template that can be trained.
+
+    Raises InvalidArgumentsError that names every wrong field, and the nearest known name of an unknown one.
+    """
+    problems = check_arguments(config.template)
+    if problems:
+        raise InvalidArgumentsError("; ".join(str(problem) for problem in problems))
+    ignored = ignored_hyperparameters(config.template)
+    return [
+        *([f"optimizer auto ignores {' and '.join(ignored)}; name an optimizer"] if ignored else []),
+        *_version_warnings(config.template),
+    ]
+
+
+def _version_warnings(template: Template) -> list[str]:
+    """The schema is of the image's own build; another Ultralytics may know other names, and then it decides.
+
+    Raises InvalidArgumentsError for a name that the installed version does not have.
+    """
+    schema = load_schema()
+    try:
+        installed = importlib.metadata.version("ultralytics")
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    if installed == schema.ultralytics:
+        return []
+    # Here and not above: prepare's pure parts run where Ultralytics is not installed.
+    from ultralytics.cfg import DEFAULT_CFG_DICT
+
+    wanted = [*template.hyperparameters, *template.extra_args]
+    if missing := sorted(set(wanted) - DEFAULT_CFG_DICT.keys()):
+        raise InvalidArgumentsError(f"Ultralytics {installed} has no argument {', '.join(missing)}")
+    return [f"arguments were checked for Ultralytics {schema.ultralytics}; {installed} is installed"]

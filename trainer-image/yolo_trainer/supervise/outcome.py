@@ -1,0 +1,106 @@
+"""Why a worker ended: its own word, its exit status and the kernel's counters, weighed once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.trainer import ExitCode
+
+from ..errors import TrainerError
+
+
+class Ending(Enum):
+    """Why the supervisor itself ended a worker."""
+
+    INTERRUPTED = "interrupted"
+    DEADLINE = "deadline"
+    HUNG = "hung"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended."""
+
+    exit_code: ExitCode
+    reason: Reason | None = None
+    message: str = ""
+    hint: str | None = None
+
+    @classmethod
+    def of(cls, error: TrainerError) -> Outcome:
+        """What an expected failure means."""
+        return cls(error.exit_code, error.reason, error.message, error.hint)
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code is ExitCode.DONE
+
+
+def _outcome(code: ExitCode, reason: Reason, message: str) -> Outcome:
+    return Outcome(code, reason, message, HINTS.get(reason))
+
+
+def decide(
+    returncode: int,
+    failure: Mapping[str, object] | None,
+    ending: Ending | None,
+    ending_message: str,
+    oom_kills: int,
+) -> Outcome:
+    """The outcome of a worker.
+
+    `returncode` as of subprocess (negative: a signal), `failure` the worker's last word, `ending` why the
+    supervisor ended it (and a sentence), `oom_kills` how many processes the kernel killed for memory.
+    """
+    if returncode == 0:
+        return Outcome(ExitCode.DONE)
+    if ending is Ending.HUNG:
+        return _outcome(ExitCode.HUNG, Reason.HUNG, ending_message)
+    if failure is not None and failure.get("reason") != Reason.INTERRUPTED:
+        return _told(failure, oom_kills)
+    if ending is Ending.DEADLINE:
+        return _outcome(ExitCode.FAILED, Reason.DEADLINE_EXCEEDED, ending_message)
+    if ending is Ending.INTERRUPTED or failure is not None:
+        return _outcome(
+            ExitCode.INTERRUPTED, Reason.INTERRUPTED, ending_message or "the worker was interrupted"
+        )
+    return _untold(returncode, oom_kills)
+
+
+def _told(failure: Mapping[str, object], oom_kills: int) -> Outcome:
+    reason = Reason(str(failure["reason"]))
+    message = str(failure["message"])
+    if reason is Reason.WORKER_KILLED and oom_kills:
+        return _outcome(ExitCode.WORKER_KILLED, Reason.OOM_KILLED, f"out of memory (cgroup): {message}")
+    hint = failure.get("hint")
+    code = ExitCode(int(str(failure["exit_code"])))
+    return Outcome(code, reason, message, str(hint) if hint else HINTS.get(reason))
+
+
+def _untold(returncode: int, oom_kills: int) -> Outcome:
+    if oom_kills:
+        return _outcome(
+            ExitCode.WORKER_KILLED,
+            Reason.OOM_KILLED,
+            "the kernel killed the training process: out of memory (cgroup)",
+        )
+    if returncode == -signal.SIGBUS:
+        return _outcome(
+            ExitCode.WORKER_KILLED,
+            Reason.SHARED_MEMORY_EXHAUSTED,
+            "the training process died of a bus error: /dev/shm is full",
+        )
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        return _outcome(
+            ExitCode.WORKER_KILLED, Reason.WORKER_KILLED, f"the training process was killed by {name}"
+        )
+    return _outcome(
+        ExitCode.FAILED,
+        Reason.TRAINING_FAILED,
+        f"the training process ended with status {returncode} and no word why",
+    )

@@ -1,0 +1,213 @@
+"""PID 1 of the trainer: runs the stages as child processes, watches them, and always says how they ended.
+
+Only the standard library and the contracts are imported here, so nothing that a training does to memory, GPU
+or interpreter can keep the supervisor from writing the termination message.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.layout import RunFolder
+from yolo_crds.meta import CONFIG_ENV, Stage, attempt_token
+from yolo_crds.trainer import ExitCode, Result, TrainerConfig, parse_result
+
+from ..cgroup import cpus, oom_kills
+from ..errors import TrainerError, from_os_error
+from ..runfolder.owner import Owner, check_owner
+from ..runfolder.publish import carry_log, publish_logs
+from ..runfolder.records import read_prepared, write_result
+from .child import Child, reap_orphans, worker_command
+from .console import Console
+from .offline import build_environment, fill_runtime
+from .outcome import Ending, Outcome, decide
+from .progress import Progress
+from .results import TERMINATION_LOG, build_result, write_termination_message
+from .watchdog import Watchdog
+
+_TICK_SECONDS = 0.2
+_KILL_BEFORE_GRACE = 5.0
+"""The worker is killed so long before the kubelet would kill all: the message is still to be written."""
+_DUMP_SECONDS = 1.0
+"""A hung worker gets so long to write its stacks: SIGTERM may overtake the signal that asks for them."""
+_HUNG_SECONDS = 10.0
+"""And so long to leave by itself."""
+
+
+class StopSignal:
+    """Remembers that the program was asked to end. As PID 1 it would not even notice SIGTERM by itself."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def install(self) -> None:
+        """Takes over SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.number = self.number or number
+
+
+class Supervisor:
+    """One run of the program: one stage, or both."""
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        stop: StopSignal,
+        command: Callable[[Stage, TrainerConfig], list[str]] = worker_command,
+        termination_log: Path = TERMINATION_LOG,
+    ) -> None:
+        self.config = config
+        self._stop = stop
+        self.folder = RunFolder(config.model_name, Path(config.runs_dir))
+        self.token = attempt_token(config.uid, config.run, config.attempt)
+        self.progress = Progress(time.monotonic())
+        self.console = Console(self.progress, config.time_zone)
+        self._command = command
+        self._termination_log = termination_log
+        self._deadline = time.monotonic() + (config.active_deadline_seconds or float("inf"))
+        self._ending: tuple[Ending, str] | None = None
+        self._terminate_at = self._kill_at = float("inf")
+        self._failure: Mapping[str, object] | None = None
+        self._finished: Result | None = None
+
+    def run(self) -> ExitCode:
+        """Runs the configured stage, or both; the exit code is that of the last one."""
+        os.umask(0o002)  # façade, prepare and train share a group
+        outcome = Outcome(ExitCode.DONE)
+        for stage in [self.config.stage] if self.config.stage else list(Stage):
+            started_at = time.time()
+            outcome = self._guarded(stage)
+            self._conclude(stage, outcome, started_at)
+            if not outcome.ok or self._finished:
+                break
+        self.console.close()
+        return outcome.exit_code
+
+    def _guarded(self, stage: Stage) -> Outcome:
+        """Runs a stage; whatever goes wrong in the supervisor itself is an outcome, too."""
+        try:
+            return self._run_stage(stage)
+        except TrainerError as error:
+            return Outcome.of(error)
+        except OSError as error:
+            return Outcome.of(from_os_error(error, self.folder.train, "write"))
+        except Exception as error:
+            traceback.print_exc()
+            message = f"the supervisor failed: {type(error).__name__}: {error}"
+            return Outcome(ExitCode.FAILED, Reason.INTERNAL_ERROR, message, HINTS[Reason.INTERNAL_ERROR])
+
+    def _run_stage(self, stage: Stage) -> Outcome:
+        check_owner(self.folder, Owner.of(self.config))
+        self._open_logs(stage)
+        kills = oom_kills()
+        with tempfile.TemporaryDirectory(prefix="yolo-trainer-") as name:
+            runtime = Path(name)
+            fill_runtime(runtime)
+            environment = {**os.environ, CONFIG_ENV: self.config.model_dump_json(by_alias=True)}
+            child = Child(
+                self._command(stage, self.config), build_environment(environment, runtime, cpus()), runtime
+            )
+            try:
+                self._watch(child)
+            finally:
+                child.signal_group(signal.SIGKILL)
+                child.close()
+        ending, message = self._ending or (None, "")
+        returncode = child.returncode
+        assert returncode is not None
+        return decide(returncode, self._failure, ending, message, oom_kills() - kills)
+
+    def _watch(self, child: Child) -> None:
+        """Follows a child to its end."""
+        watchdog = Watchdog(self.config.stall_timeout_seconds, time.monotonic())
+        while not child.is_over():
+            for kind, value in child.read(_TICK_SECONDS):
+                now = time.monotonic()
+                if isinstance(value, str):
+                    watchdog.output(now)
+                    self.console.line(kind, value, now)
+                else:
+                    watchdog.event(value, now)
+                    self._take(value, now)
+            now = time.monotonic()
+            self.console.progress_if_due(now)
+            self._end_if_due(child, watchdog, now)
+            if os.getpid() == 1:
+                reap_orphans(child.pid)
+
+    def _take(self, event: Mapping[str, object], now: float) -> None:
+        self.progress.apply(event, now)
+        match event.get("event"):
+            case "epoch_started":
+                self.console.legacy(f"start train {event['epoch']}/{event['epochs']} ", now)
+            case "epoch_finished" | "finished":
+                self.console.progress(now)
+            case "failed":
+                self._failure = self._failure or event  # of several ranks, the first knows why
+            case "already_finished":
+                self._finished = parse_result(str(event["result"]))
+
+    def _end_if_due(self, child: Child, watchdog: Watchdog, now: float) -> None:
+        if self._ending:
+            if now >= self._terminate_at:
+                self._terminate_at = float("inf")
+                child.terminate()
+            if now >= self._kill_at:
+                child.signal_group(signal.SIGKILL)
+            return
+        grace = max(1.0, self.config.grace_period_seconds - _KILL_BEFORE_GRACE)
+        if self._stop.number:
+            name = signal.Signals(self._stop.number).name
+            self._end(Ending.INTERRUPTED, f"ended by {name}", now, now + grace)
+        elif now >= self._deadline:
+            limit = self.config.active_deadline_seconds
+            message = f"not finished within {limit} s (activeDeadlineSeconds)"
+            self._end(Ending.DEADLINE, message, now, now + grace)
+        elif (silence := watchdog.silent_for(now)) is not None:
+            child.dump_stacks()
+            message = f"no sign of progress for {silence:.0f} s in stage {watchdog.stage}"
+            self._end(Ending.HUNG, message, now + _DUMP_SECONDS, now + _HUNG_SECONDS)
+
+    def _end(self, ending: Ending, message: str, terminate_at: float, kill_at: float) -> None:
+        self._ending = ending, message
+        self._terminate_at, self._kill_at = terminate_at, kill_at
+        self.console.line("err", f"WARNING {message}", time.monotonic())
+
+    def _open_logs(self, stage: Stage) -> None:
+        logs = self.folder.attempt(self.token) / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        prepared = read_prepared(self.folder, self.token)
+        if stage is Stage.TRAIN and prepared and prepared.resume_from:
+            self.console.close()
+            carry_log(Path(prepared.resume_from) / "logs" / "train_std.log", logs / "train_std.log")
+        self.console.open_logs(logs)
+        publish_logs(self.folder, self.token)
+
+    def _conclude(self, stage: Stage, outcome: Outcome, started_at: float) -> None:
+        """Says how a stage ended, wherever somebody may look; none of it keeps the others from being said."""
+        now = time.monotonic()
+        result = build_result(
+            self.config, stage, outcome, self.progress, self.folder, self.token, started_at, self._finished
+        )
+        write_termination_message(result, self._termination_log)
+        try:
+            write_result(result, self.folder.result(self.token))
+        except (TrainerError, OSError) as error:
+            self.console.line("err", f"WARNING result.json cannot be written: {error}", now)
+        if not outcome.ok:
+            self.console.line("err", f"ERROR {outcome.reason}: {outcome.message}", now)
+        elif stage is Stage.TRAIN:
+            self.console.legacy("train finished", now)
+        self.console.progress(now)

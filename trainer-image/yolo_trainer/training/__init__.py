@@ -1,0 +1,1 @@
+"""The train stage: the only room with torch and ultralytics."""

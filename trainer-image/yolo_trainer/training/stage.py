@@ -1,0 +1,90 @@
+"""The train stage in the worker: builds Ultralytics' trainer from the configuration and lets it run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from yolo_crds.layout import DataVolume, RunFolder
+from yolo_crds.meta import attempt_token
+from yolo_crds.trainer import Prepared, TrainerConfig
+
+from ..cgroup import cpus
+from ..data.manifest import first_changed, read_manifest
+from ..errors import InvalidArgumentsError, InvalidDataError
+from ..process.interrupts import Interrupts
+from ..process.report import Report
+from ..runfolder.owner import Owner, claim, guard_folder
+from ..runfolder.publish import publish_files
+from ..runfolder.records import read_prepared
+from ..runfolder.start import find_start, read_results
+from .accelerator import choose_amp, choose_device
+from .overrides import build_overrides
+from .trackers import switch_off_trackers
+
+
+def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None:
+    """Trains to the end and publishes; raises TrainerError, Interrupted, or whatever torch raises."""
+    report(stage="import")
+    folder = RunFolder(config.model_name, Path(config.runs_dir))
+    token = attempt_token(config.uid, config.run, config.attempt)
+    prepared = read_prepared(folder, token)
+    if prepared is None:
+        raise InvalidArgumentsError(f"{folder.prepared(token)} is missing: the prepare stage comes first")
+    me = Owner.of(config)
+    guard_folder(folder, me)
+    claim(folder, me)
+    attempt = folder.attempt(token)
+    check_images(prepared, DataVolume(Path(config.data_dir)))
+    device = choose_device(config.template.resources.gpus)
+    overrides = build_overrides(config, prepared, attempt, device, cpus())
+    overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
+    switch_off_trackers()
+
+    from .callbacks import Callbacks
+    from .supervised import Session
+
+    start = find_start(attempt, prepared)
+    session = Session(
+        report=report,
+        interrupts=interrupts,
+        callbacks=Callbacks(report, interrupts),
+        guard=lambda: guard_folder(folder, me),
+        publish=lambda: publish_files(folder, token),
+        resume=start,
+        results=read_results(start),
+    )
+    trainer = build_trainer(session, overrides)
+    trainer.train()
+    guard_folder(folder, me)
+    publish_files(folder, token, plots=True)
+    report.finished(metrics=trainer.metrics)
+
+
+def check_images(prepared: Prepared, volume: DataVolume) -> None:
+    """Raises InvalidDataError with the first image that is no longer as it was verified."""
+    manifest = read_manifest(volume.prepared / prepared.dataset.hash)
+    changed = first_changed(manifest, volume.root) if manifest else None
+    if changed:
+        raise InvalidDataError(
+            f"{changed} changed after it was verified", "raise spec.run: the data set is then prepared anew"
+        )
+
+
+def build_trainer(session: Any, overrides: dict[str, object]) -> Any:
+    """The task's trainer of Ultralytics under our mixin, with the model loaded that `overrides` names."""
+    import torch
+    from ultralytics import YOLO
+    from ultralytics.utils import torch_utils
+
+    from .supervised import SupervisedTrainer
+
+    torch_utils.NUM_THREADS = cpus()  # one less by default
+    torch.set_num_threads(cpus())
+    model = YOLO(str(overrides["model"]), task=str(overrides["task"]))
+    base = model.task_map[overrides["task"]]["trainer"]
+    trainer = type(f"Supervised{base.__name__}", (SupervisedTrainer, base), {})(session, overrides)
+    if model.ckpt:
+        weights = None if trainer.args.pretrained is False else model.model
+        trainer.model = trainer.get_model(weights=weights, cfg=model.model.yaml)
+    return trainer

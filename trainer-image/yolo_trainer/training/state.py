@@ -1,0 +1,141 @@
+"""The training's whole state at the end of an epoch, and back: what `last.pt` lacks for an exact resume.
+
+`last.pt` holds the EMA in half precision and neither the model nor random state. Here all is kept as it is,
+in plain containers and tensors, so that loading needs no unpickling of classes.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
+
+from yolo_crds.conditions import Reason
+
+from ..errors import TrainerError
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+_RUNTIME_KEYS = frozenset({"params", "fused", "foreach", "capturable", "differentiable"})
+"""Of an optimizer's parameter group: what the machine decides and not the training."""
+
+State = dict[str, Any]
+
+
+def built_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """The settings of an optimizer's groups, without the parameters."""
+    return [_plain({k: v for k, v in g.items() if k not in _RUNTIME_KEYS}) for g in optimizer.param_groups]
+
+
+def capture(
+    trainer: Any, built: list[dict[str, Any]], best: Mapping[str, object] | None, seconds: float
+) -> State:
+    """The state after `trainer.epoch`, `seconds` of training; `built`: the optimizer's groups when new."""
+    optimizer = trainer.optimizer
+    return {
+        "v": VERSION,
+        "epochs_done": trainer.epoch + 1,
+        "seconds": float(seconds),
+        "model": unwrap_model(trainer.model).state_dict(),
+        "ema": trainer.ema.ema.state_dict(),
+        "ema_updates": trainer.ema.updates,
+        "optimizer": {
+            "kind": type(optimizer).__name__,
+            "state": optimizer.state_dict()["state"],
+            "groups": built_groups(optimizer),
+            "built": built,
+        },
+        "scaler": trainer.scaler.state_dict(),
+        "metrics": {k: float(v) for k, v in trainer.metrics.items()},
+        "fitness": _plain(trainer.fitness),
+        "best_fitness": _plain(trainer.best_fitness),
+        "stopper": _plain(
+            {k: getattr(trainer.stopper, k) for k in ("best_fitness", "best_epoch", "possible_stop")}
+        ),
+        "best": _plain(dict(best)) if best else None,
+        "names": {int(k): str(v) for k, v in trainer.data["names"].items()},
+    }
+
+
+def load(path: Path) -> State:
+    """A state that `checkpoint.write_state` wrote; raises on more than containers and tensors."""
+    state: State = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def restore(trainer: Any, state: State) -> list[str]:
+    """Puts a state into a trainer that is set up for new arguments; warnings about what could not be kept.
+
+    The new arguments win: learning rates, momentum and decay are those of the new optimizer wherever the
+    arguments that they come from changed. Raises TrainerError when the model is another one.
+    """
+    model = unwrap_model(trainer.model)
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        was, now = len(state["names"]), len(trainer.data["names"])
+        detail = f"it has {was} classes, the data has {now}" if was != now else "its layers are others"
+        raise TrainerError(
+            Reason.INVALID_ARGUMENTS,
+            f"the checkpoint does not fit the model: {detail}; raise spec.run without resume to start afresh",
+        ) from error
+    # A new EMA: the one of setup shares its cached tensor pairs with what was replaced.
+    trainer.ema = ModelEMA(trainer.model, updates=state["ema_updates"])
+    trainer.ema.ema.load_state_dict(state["ema"])
+    warnings = _restore_optimizer(trainer.optimizer, state["optimizer"])
+    if state["scaler"]:
+        trainer.scaler.load_state_dict(state["scaler"])
+    trainer.best_fitness = state["best_fitness"]
+    trainer.stopper.__dict__.update(state["stopper"])
+    _restore_criterion(model, state["epochs_done"])
+    trainer.start_epoch = state["epochs_done"]
+    return warnings
+
+
+def seed_epoch(seed: int, epoch: int) -> int:
+    """Makes an epoch's randomness a function of seed and epoch (from 0); returns the epoch's own seed."""
+    mixed: int = (seed * 1_000_003 + epoch * 7_919 + max(RANK, 0)) % 2**31
+    random.seed(mixed)
+    np.random.seed(mixed)
+    torch.manual_seed(mixed)
+    return mixed
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> list[str]:
+    fresh = built_groups(optimizer)
+    target = optimizer.state_dict()
+    if saved["kind"] != type(optimizer).__name__ or len(saved["groups"]) != len(fresh):
+        return [f"the optimizer changed from {saved['kind']} to {type(optimizer).__name__}; it starts afresh"]
+    for group, now, before, at_end in zip(
+        target["param_groups"], fresh, saved["built"], saved["groups"], strict=True
+    ):
+        group.update({k: at_end[k] for k, v in now.items() if k in at_end and before.get(k) == v})
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": target["param_groups"]})
+    return []
+
+
+def _restore_criterion(model: Any, epochs_done: int) -> None:
+    """The loss of end-to-end heads is blended by epoch; as Ultralytics' own resume does it."""
+    if getattr(model.model[-1], "one2one_cv2", None) is not None:
+        model.criterion = model.init_criterion()
+        model.criterion.updates = epochs_done - 1
+        model.criterion.update()
+
+
+def _plain(value: Any) -> Any:
+    """Containers and numbers of Python instead of numpy's."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
