@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster bench-data images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-cluster test-cluster-soak test-e2e test bench-cluster bench-data images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -61,6 +61,11 @@ test-chart: $(STAMP) ## Chart tests (helm, no cluster)
 	@$(PYTEST) tests/chart
 test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image
 	@$(PY) -m cluster.images test-trainer -q
+test-runfolder: $(STAMP) ## The run folder under deaths, faults and overtakings: a seeded sample, one at every step
+	@$(PY) -m runfolder_harness
+faults-runfolder: $(STAMP) ## The same at every pair of steps, and 39 seeded faults that it must find (half an hour)
+	@$(PY) -m runfolder_mutants
+	@$(PY) -m runfolder_harness --level 2
 test-integration: programs ## Tests on a real API server without nodes
 	@$(PYTEST) tests/integration
 test-cluster: programs ## Tests of the local Kubernetes itself: starting, breaking, policies, nothing left behind
@@ -81,4 +86,4 @@ test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wai
 	@$(MAKE) -j2 test-e2e test-cluster
 	@$(PY) tests/slowest.py .local/reports/*.xml
 .PHONY: test-light
-test-light: test-chart test-integration
+test-light: test-chart test-runfolder test-integration

@@ -10,10 +10,13 @@ import pytest
 
 from dataset_writers import pack_zip
 from yolo_crds.meta import Stage
+from yolo_crds.trainer import Prepared, TrainerConfig
 from yolo_crds.training import Data
 from yolo_trainer.data.dataset import prepare_dataset
+from yolo_trainer.data.parallel import Report
 from yolo_trainer.keeping import command
-from yolo_trainer.prepare.stage import prepare as prepare_stage
+from yolo_trainer.prepare.stage import prepare
+from yolo_trainer.runfolder.attempt import claim
 
 DAY = 86_400.0
 
@@ -33,12 +36,17 @@ def make(world: Any, train: str = "many", **data: object) -> Path:
     return prepare_dataset(world.volume, given, "detect", world.report).folder
 
 
+def prepare_stage(config: TrainerConfig, report: Report) -> Prepared:
+    """The prepare stage as the supervisor has it run: the folder is taken before."""
+    claim(config)
+    return prepare(config, report)
+
+
 def train(world: Any, model: str = "demo", **config: Any) -> Path:
     """A prepared set that the model's newest attempt holds."""
     data = {"train": "many", "labels": ["a"], **config.pop("data", {})}
     given = world.config(data=data, **config).model_copy(update={"model_name": model, "uid": f"{model}-uid"})
     prepared = prepare_stage(given, world.report)
-    assert prepared.dataset is not None
     folder: Path = world.volume.prepared / prepared.dataset.hash
     return folder
 

@@ -6,9 +6,10 @@
 <data>/prepared/.index/ .unpacked/ .fetched/  remembered, unpacked, fetched; losing it costs time
 <dataset>/                                    the image volume of `data.image`, read-only, prepare alone
 <runs>/train/<m>/.attempts/<token>/           what one attempt writes, and nobody else
-<runs>/train/<m>/.owner.json                  the attempt that may publish (the fence)
+<runs>/train/<m>/.claims/                     whose the folder is: the newest entry's
+<runs>/train/<m>/.publish/<claim>-<token>-*/  what an attempt publishes through; gone once it is overtaken
 <runs>/train/<m>/{args.yaml,results.csv,weights/*.pt}, <runs>/train_info/<m>/logs/*.log
-                                              published by rename or relative symlink, never read back
+                                              published by rename, real files, never read back
 """
 
 from dataclasses import dataclass
@@ -103,12 +104,17 @@ class RunFolder:
         return self.train / "weights"
 
     @property
-    def owner(self) -> Path:
-        return self.train / ".owner.json"
+    def claims(self) -> Path:
+        """Who took the folder, in this order."""
+        return self.train / ".claims"
+
+    @property
+    def attempts(self) -> Path:
+        return self.train / ".attempts"
 
     def attempt(self, token: str) -> Path:
         """The folder of the attempt `meta.attempt_token(...)`."""
-        return self.train / ".attempts" / token
+        return self.attempts / token
 
     def result(self, token: str) -> Path:
         """The full truth of one attempt's end, a `trainer.Result`."""

@@ -97,6 +97,8 @@ class TrainerConfig(Model):
     """Object name of the training."""
     uid: str
     """Of the object: tells the runs of objects apart that reuse a model name."""
+    created: float | None = None
+    """When the object was created, in Unix seconds: of two objects of one model name the later one counts."""
     model_name: str
     run: int = Field(default=1, ge=1)
     attempt: int = Field(default=1, ge=1)
@@ -224,5 +226,5 @@ class Prepared(Lenient):
     weights: str | None = None
     """Absolute path of the checkpoint or .yaml that `model` means; None: an architecture of the package."""
     resume_from: str | None = None
-    """Absolute path of the attempt folder whose state is resumed; None: from the start."""
+    """Absolute path of the file that prepare found to go on from; None: from the start. Train looks again."""
     warnings: list[str] = Field(default_factory=list)

@@ -10,6 +10,7 @@ from yolo_crds.training import Toleration, YoloTraining
 
 from .remedies import Overrides
 from .settings import Settings
+from .snapshot import parse_time
 
 Manifest = dict[str, Any]
 
@@ -106,6 +107,7 @@ def build_config(
         stage=stage,
         name=training.name,
         uid=training.uid,
+        created=_created(training),
         model_name=training.model_name,
         run=training.spec.run,
         attempt=attempt,
@@ -119,6 +121,12 @@ def build_config(
         time_zone=settings.time_zone,
         fetch=settings.fetch if stage == Stage.PREPARE else None,
     )
+
+
+def _created(training: YoloTraining) -> float | None:
+    """Unix seconds."""
+    created = training.metadata.get("creationTimestamp")
+    return parse_time(str(created)).timestamp() if created else None
 
 
 def _job(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import json
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ from typing import NoReturn
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import CONFIG_ENV, Stage
-from yolo_crds.trainer import ExitCode, Result
+from yolo_crds.trainer import ExitCode
 
 from .cgroup import cpus
 from .config import parse_config
@@ -61,9 +60,7 @@ def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
         from .prepare.stage import prepare
 
         report(stage="verify")
-        found = prepare(config, report)
-        if isinstance(found, Result):
-            report.already_finished(json.dumps(found.to_wire()))
+        prepare(config, report)
         return
     # Here and not above: torch takes seconds, and a stop must be heard meanwhile.
     from .training.stage import train

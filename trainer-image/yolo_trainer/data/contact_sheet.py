@@ -9,7 +9,6 @@ from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
-from ..volume import write_atomic
 from .manifest import Details, read_manifest
 from .readers.data_yaml import MASKS, read_yaml
 
@@ -27,10 +26,10 @@ _COLOURS = ("#ff3838", "#48f90a", "#00c2ff", "#ffb21d", "#cb38ff", "#00d4bb", "#
 Row = tuple[int, list[float]]
 
 
-def write_contact_sheet(folder: Path, details: Details, target: Path) -> None:
-    """Writes a JPEG of up to `IMAGES` images of the prepared set in `folder`, spread over its training part.
+def draw_contact_sheet(folder: Path, details: Details) -> bytes:
+    """A JPEG of up to `IMAGES` images of the prepared set in `folder`, spread over its training part.
 
-    An image that cannot be drawn leaves its cell empty; raises a TrainerError when `target` is not writable.
+    An image that cannot be drawn leaves its cell empty.
     """
     names = list(details.dataset.classes)
     # The numbers after a pose label's box are keypoints, not corners.
@@ -48,7 +47,7 @@ def write_contact_sheet(folder: Path, details: Details, target: Path) -> None:
         sheet.paste(cell, (i % COLUMNS * CELL, i // COLUMNS * CELL))
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=85)
-    write_atomic(target, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _choose(folder: Path) -> list[str]:

@@ -12,7 +12,8 @@ from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode, Prepared, Result, parse_result
 
 from ..errors import InvalidArgumentsError, VolumeFailedError, volume_errors
-from ..runfolder.owner import Owner, read_owner
+from ..runfolder import claims
+from ..runfolder.claims import Claim
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read_uses(runs: Path) -> dict[str, list[Use]]:
     uses: dict[str, list[Use]] = {}
     with volume_errors(runs, "read"):
         for folder in _run_folders(runs):
-            owner = read_owner(folder)
+            owner = claims.newest(folder)
             for path in sorted(folder.train.glob(".attempts/*/prepare.json")):
                 if found := _read_use(folder, path, owner):
                     uses.setdefault(found[0], []).append(found[1])
@@ -62,7 +63,7 @@ def _run_folders(runs: Path) -> Iterator[RunFolder]:
             yield RunFolder(entry.name, runs)
 
 
-def _read_use(folder: RunFolder, path: Path, owner: Owner | None) -> tuple[str, Use] | None:
+def _read_use(folder: RunFolder, path: Path, owner: Claim | None) -> tuple[str, Use] | None:
     """The set's hash and its use; None when the run folder is just being removed."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -81,8 +82,8 @@ def _read_use(folder: RunFolder, path: Path, owner: Owner | None) -> tuple[str, 
         last = max(last, result_path.stat().st_mtime)
     except FileNotFoundError:
         result = None
-    me = Owner(prepared.uid, prepared.run, prepared.attempt)
-    holds = not _has_ended(result) and owner in (None, me)
+    me = Claim(prepared.uid, prepared.run, prepared.attempt)
+    holds = not _has_ended(result) and (owner is None or owner.is_of(me))
     use = Use(folder.model_name, prepared.run, prepared.attempt, holds, last)
     return prepared.dataset.hash, use
 

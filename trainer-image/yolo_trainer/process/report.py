@@ -90,10 +90,6 @@ class Report:
         if self._rank == 0:
             self._send("finished", fields)
 
-    def already_finished(self, result: str) -> None:
-        """This run was trained to its end before; `result` is that `trainer.Result` as JSON."""
-        self._send("already_finished", {"result": result})
-
     def warning(self, message: str) -> None:
         """Something that the user should know and that does not stop the training."""
         if self._rank == 0:

@@ -1,1 +1,1 @@
-"""The only code that touches `train/<m>`. No torch."""
+"""The only code that touches `train/<m>`: see `attempt`. No torch."""

@@ -1,86 +1,108 @@
-"""Show an attempt's files at the old paths: relative symbolic links, swapped by rename, never read back."""
+"""Show an attempt's files at the old paths, as real files, and never those of an attempt that was overtaken.
+
+Publishing means: the file is put into the attempt's own *licence*, a folder `.publish/<claim>-<token>` beside
+the old paths, and renamed to its place from there. A newer claim removes the licences of all older ones. A
+rename out of a folder that is gone fails, so whatever an overtaken attempt still had in mind, from the moment
+that the newer one is through with its claim on it cannot change what is published. Nor can it get a new
+licence: it makes the folder first and looks whose claim is the newest then, while the newer one claims first
+and removes licences then; one of the two sees the other.
+
+Weights are hard links (they are replaced, never written into), all else copies: results.csv grows in place.
+Published files are never read back.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import secrets
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from yolo_crds.layout import RunFolder
-from yolo_crds.status import Weight, Weights
 
-from ..errors import volume_errors
-from ..volume import TEMPORARY_PREFIX
-from .checkpoint import read_digest
+from . import files
 
-ADOPTED = "adopted"
-"""Folder below `.attempts/` that keeps the real files of an older server which stood at a published path."""
-_PLOTS = ("*.png", "*.jpg", "events.out.tfevents.*")
+_GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
+"""What a licence that was taken away answers, on NFS too."""
 
 
-def link(place: Path, target: Path, adopted: Path) -> None:
-    """Makes `place` a relative link to `target`; a file of an older server there is moved below `adopted`."""
-    with volume_errors(place, "publish"):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        relative = os.path.relpath(target, place.parent)
-        if place.is_symlink():
-            if str(place.readlink()) == relative:
-                return
-        elif place.exists():
-            adopted.mkdir(parents=True, exist_ok=True)
-            place.replace(adopted / place.name)
-        temporary = place.with_name(f"{TEMPORARY_PREFIX}{place.name}.{secrets.token_hex(4)}")
-        temporary.symlink_to(relative)
-        temporary.replace(place)
+class Licence:
+    """What one process of an attempt publishes through. `check` raises when the attempt was overtaken."""
+
+    def __init__(self, folder: RunFolder, token: str, claim: int, check: Callable[[], object]) -> None:
+        self._bases = (folder.train, folder.info)
+        self._name = f"{claim:08}-{token}-{secrets.token_hex(4)}"
+        self._claim = claim
+        self._check = check
+        self._granted: set[Path] = set()
+
+    def revoke_older(self) -> None:
+        """Takes away what older claims would publish through."""
+        for base in self._bases:
+            for name in files.names(base / PUBLISHING):
+                number = name.partition("-")[0]
+                if not number.isdigit() or int(number) < self._claim:
+                    files.remove_folder(base / PUBLISHING / name)
+
+    def publish(self, source: Path, place: Path, *, link: bool = False) -> None:
+        """Shows `source` at `place`: as a hard link where it is never written into, else as a copy."""
+        if link and _is_same(source, place):
+            return
+        put = files.link_or_copy if link else files.copy
+        self.put(place, lambda aside: put(source, aside))
+
+    def put(self, place: Path, make: Callable[[Path], object]) -> None:
+        """Lets `make` make a file aside, and moves it to `place`; raises FencedError when overtaken."""
+        base = next(base for base in self._bases if place.is_relative_to(base))
+        files.make_folder(place.parent)
+        if base not in self._granted:
+            self._grant(base)
+        aside = base / PUBLISHING / self._name / f"{place.name}.{secrets.token_hex(4)}"
+        try:
+            _move(make, aside, place)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            self._grant(base)  # says by whom it was taken away; else somebody cleaned up, and may we again
+            _move(make, aside, place)
+
+    def end(self) -> None:
+        """Gives the licence back."""
+        for base in self._granted:
+            files.remove_folder(base / PUBLISHING / self._name)
+        self._granted.clear()
+
+    def _grant(self, base: Path) -> None:
+        """Makes the licence; raises what `check` raises, and then there is none."""
+        files.make_folder(base / PUBLISHING / self._name)
+        try:
+            self._check()
+        except Exception:
+            files.remove_folder(base / PUBLISHING / self._name)
+            raise
+        self._granted.add(base)
 
 
-def publish_files(folder: RunFolder, token: str, *, plots: bool = False) -> None:
-    """Publishes weights, results.csv and args.yaml as far as the attempt has them; plots at its end."""
-    attempt = folder.attempt(token)
-    adopted = folder.attempt(ADOPTED)
-    for name in ("results.csv", "args.yaml"):
-        if (attempt / name).exists():
-            link(folder.train / name, attempt / name, adopted)
-    for file in sorted(attempt.glob("weights/*.pt")):
-        link(folder.weights / file.name, file, adopted / "weights")
-    for pattern in _PLOTS if plots else ():
-        for file in sorted(attempt.glob(pattern)):
-            link(folder.train / file.name, file, adopted)
+def _move(make: Callable[[Path], object], aside: Path, place: Path) -> None:
+    try:
+        make(aside)
+        files.rename(aside, place)
+    except OSError as error:
+        if error.errno not in _GONE:
+            files.remove(aside)  # on a full disk others need the room
+        raise
 
 
-def publish_logs(folder: RunFolder, token: str) -> None:
-    """Publishes the attempt's logs below `train_info/`."""
-    for place in (folder.std_log, folder.err_log):
-        link(place, folder.attempt(token) / "logs" / place.name, folder.attempt(ADOPTED) / "logs")
+PUBLISHING = ".publish"
+"""Folder of the licences, in `train/<m>` and in `train_info/<m>`: these may be two mounts."""
 
 
-def published_weights(folder: RunFolder, token: str) -> Weights | None:
-    """Size and sha256 of the attempt's checkpoints, under their published paths; None without any."""
-    found: dict[str, Weight] = {}
-    for name in ("best", "last"):
-        file = folder.attempt(token) / "weights" / f"{name}.pt"
-        digest = read_digest(file)
-        with contextlib.suppress(OSError):
-            size = file.stat().st_size
-            if digest:
-                path = (folder.weights / file.name).relative_to(folder.root)
-                found[name] = Weight(path=str(path), size=size, sha256=digest)
-    return Weights(best=found.get("best"), last=found.get("last")) if found else None
-
-
-def carry_log(earlier: Path, log: Path) -> None:
-    """Puts an earlier attempt's log in front of this one's, once: readers see one training."""
-    if earlier == log or not earlier.is_file():
-        return
-    own = log.read_bytes() if log.exists() else b""
-    before = earlier.read_bytes()
-    if own.startswith(before):
-        return
-    temporary = log.with_name(f"{log.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(before)
-        file.write(own)
-    shutil.copymode(earlier, temporary)
-    temporary.replace(log)
+def _is_same(source: Path, place: Path) -> bool:
+    """Whether `place` shows this very file; a copy has its size and time of change."""
+    have, want = files.status(place), files.status(source)
+    if have is None or want is None:
+        return False
+    if os.path.samestat(have, want):
+        return True
+    return (have.st_size, have.st_mtime_ns) == (want.st_size, want.st_mtime_ns)

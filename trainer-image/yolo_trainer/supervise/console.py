@@ -7,18 +7,19 @@ import datetime
 import sys
 import time
 import zoneinfo
-from pathlib import Path
-from typing import IO, TextIO
+from collections.abc import Mapping
+from typing import TextIO
 
 from yolo_crds.trainer import PROGRESS_EVERY_LINES
 
+from ..runfolder.logs import Log
 from .progress import Progress
 
 PROGRESS_SECONDS = 10.0
 
 
 class Console:
-    """Standard streams of the supervisor and, once opened, the attempt's two log files.
+    """Standard streams of the supervisor and, once opened, the attempt's two logs.
 
     A log file that cannot be written (disk full) is given up; what was printed still reaches the streams.
     """
@@ -26,40 +27,29 @@ class Console:
     def __init__(self, progress: Progress, time_zone: str) -> None:
         self._progress = progress
         self._streams: dict[str, TextIO] = {"out": sys.stdout, "err": sys.stderr}
-        self._logs: dict[str, IO[str]] = {}
+        self._logs: dict[str, Log] = {}
         self._zone = _zone(time_zone)
         self._seq = 0
         self._lines = 0
         self._last_progress = float("-inf")
 
-    def open_logs(self, folder: Path) -> None:
-        """From now on lines also go to train_std.log and train_err.log in `folder`, behind what they hold."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for stream, name in (("out", "train_std.log"), ("err", "train_err.log")):
-            self._logs[stream] = (folder / name).open("a", encoding="utf-8", buffering=1)
-
-    @property
-    def err_log(self) -> Path | None:
-        """The open train_err.log."""
-        log = self._logs.get("err")
-        return Path(log.name) if log else None
+    def use_logs(self, logs: Mapping[str, Log]) -> None:
+        """From now on lines also go to these logs, by stream."""
+        self.close()
+        self._logs.update(logs)
 
     def close(self) -> None:
-        """Closes the log files."""
+        """Closes the logs."""
         for log in self._logs.values():
-            with contextlib.suppress(OSError):
-                log.close()
+            log.close()
         self._logs.clear()
 
     def line(self, stream: str, text: str, now: float) -> None:
         """One line of the worker, of stream `out` or `err`."""
         self._print(stream, text)
         if log := self._logs.get(stream):
-            try:
-                log.write(f"{text}\n")
-            except OSError as error:
-                del self._logs[stream]
-                self._print("err", f"WARNING {log.name} is given up: {error}")
+            for lost in log.write(f"{text}\n"):
+                self._print("err", f"WARNING {lost}")
         if self._lines >= PROGRESS_EVERY_LINES - 10:  # what else is printed must fit into the hundred, too
             self.progress(now)
 

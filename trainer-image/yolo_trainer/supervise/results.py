@@ -7,12 +7,10 @@ import os
 import time
 from pathlib import Path
 
-from yolo_crds.layout import RunFolder
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import Result, TrainerConfig
 
-from ..runfolder.publish import published_weights
-from ..runfolder.records import read_prepared
+from ..runfolder.attempt import Attempt
 from .outcome import Outcome
 from .progress import Progress
 
@@ -25,13 +23,11 @@ def build_result(
     stage: Stage,
     outcome: Outcome,
     progress: Progress,
-    folder: RunFolder,
-    token: str,
+    attempt: Attempt | None,
     started_at: float,
-    finished: Result | None = None,
 ) -> Result:
-    """The full truth of one stage; times in Unix seconds."""
-    prepared = read_prepared(folder, token)
+    """The full truth of one stage; times in Unix seconds. Without an `attempt` the folder is another's."""
+    prepared = attempt.prepared if attempt else None
     message = outcome.message
     if stage is Stage.TRAIN and outcome.ok:
         message = f"{progress.epochs_done} of {progress.epochs} epochs trained"
@@ -48,11 +44,31 @@ def build_result(
         epochs=progress.epochs,
         metrics=progress.metrics,
         best=progress.best,
-        weights=published_weights(folder, token) if stage is Stage.TRAIN else None,
+        weights=attempt.weights() if attempt and stage is Stage.TRAIN else None,
         dataset=prepared.dataset if prepared else None,
         warnings=_distinct([*(prepared.warnings if prepared else []), *progress.warnings]),
         started_at=started_at,
         finished_at=time.time(),
+    )
+
+
+def build_finished(config: TrainerConfig, stage: Stage, finished: Result) -> Result:
+    """The result of a stage that found its run to have come to an end before, as `finished` tells.
+
+    Train says the same once more, prepare hands it on: there is nothing to train.
+    """
+    if stage is Stage.TRAIN:
+        return finished.model_copy(update={"attempt": config.attempt})
+    now = time.time()
+    return Result(
+        stage=stage,
+        uid=config.uid,
+        run=config.run,
+        attempt=config.attempt,
+        exit_code=0,
+        message=f"attempt {finished.attempt} trained this run to its end",
+        started_at=now,
+        finished_at=now,
         finished=finished,
     )
 

@@ -17,20 +17,18 @@ from types import FrameType
 
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.layout import RunFolder
-from yolo_crds.meta import CONFIG_ENV, Stage, attempt_token
-from yolo_crds.trainer import ExitCode, Result, TrainerConfig, parse_result
+from yolo_crds.meta import CONFIG_ENV, Stage
+from yolo_crds.trainer import ExitCode, Result, TrainerConfig
 
 from ..cgroup import cpus, oom_kills
 from ..errors import TrainerError, from_os_error
-from ..runfolder.owner import Owner, check_owner
-from ..runfolder.publish import carry_log, publish_logs
-from ..runfolder.records import read_prepared, write_result
+from ..runfolder.attempt import Attempt, claim, join
 from .child import Child, reap_orphans, worker_command
 from .console import Console
 from .offline import build_environment, fill_runtime
 from .outcome import Ending, Outcome, decide
 from .progress import Progress
-from .results import TERMINATION_LOG, build_result, write_termination_message
+from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
 from .watchdog import Watchdog
 
 _TICK_SECONDS = 0.2
@@ -71,7 +69,7 @@ class Supervisor:
         self.config = config
         self._stop = stop
         self.folder = RunFolder(config.model_name, Path(config.runs_dir))
-        self.token = attempt_token(config.uid, config.run, config.attempt)
+        self.attempt: Attempt | None = None
         self.progress = Progress(time.monotonic())
         self.console = Console(self.progress, config.time_zone)
         self._command = command
@@ -109,8 +107,12 @@ class Supervisor:
             return Outcome(ExitCode.FAILED, Reason.INTERNAL_ERROR, message, HINTS[Reason.INTERNAL_ERROR])
 
     def _run_stage(self, stage: Stage) -> Outcome:
-        check_owner(self.folder, Owner.of(self.config))
-        self._open_logs(stage)
+        self.attempt = None
+        self.attempt = claim(self.config) if stage is Stage.PREPARE else join(self.config)
+        self._finished = self.attempt.finished
+        if self._finished:
+            return Outcome(ExitCode.DONE)
+        self.console.use_logs(self.attempt.open_logs())
         kills = oom_kills()
         with tempfile.TemporaryDirectory(prefix="yolo-trainer-") as name:
             runtime = Path(name)
@@ -156,8 +158,6 @@ class Supervisor:
                 self.console.progress(now)
             case "failed":
                 self._failure = self._failure or event  # of several ranks, the first knows why
-            case "already_finished":
-                self._finished = parse_result(str(event["result"]))
 
     def _end_if_due(self, child: Child, watchdog: Watchdog, now: float) -> None:
         if self._ending:
@@ -185,29 +185,30 @@ class Supervisor:
         self._terminate_at, self._kill_at = terminate_at, kill_at
         self.console.line("err", f"WARNING {message}", time.monotonic())
 
-    def _open_logs(self, stage: Stage) -> None:
-        logs = self.folder.attempt(self.token) / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        prepared = read_prepared(self.folder, self.token)
-        if stage is Stage.TRAIN and prepared and prepared.resume_from:
-            self.console.close()
-            carry_log(Path(prepared.resume_from) / "logs" / "train_std.log", logs / "train_std.log")
-        self.console.open_logs(logs)
-        publish_logs(self.folder, self.token)
-
     def _conclude(self, stage: Stage, outcome: Outcome, started_at: float) -> None:
         """Says how a stage ended, wherever somebody may look; none of it keeps the others from being said."""
         now = time.monotonic()
-        result = build_result(
-            self.config, stage, outcome, self.progress, self.folder, self.token, started_at, self._finished
-        )
+        result = self._result(stage, outcome, started_at)
         write_termination_message(result, self._termination_log)
         try:
-            write_result(result, self.folder.result(self.token))
-        except (TrainerError, OSError) as error:
+            if self.attempt:  # else the folder is not ours to write into
+                self.attempt.finish(result)
+        except TrainerError as error:
             self.console.line("err", f"WARNING result.json cannot be written: {error}", now)
         if not outcome.ok:
             self.console.line("err", f"ERROR {outcome.reason}: {outcome.message}", now)
+        elif self._finished:
+            self.console.line(
+                "out", f"nothing to do: attempt {self._finished.attempt} has finished this run", now
+            )
         elif stage is Stage.TRAIN:
             self.console.legacy("train finished", now)
         self.console.progress(now)
+
+    def _result(self, stage: Stage, outcome: Outcome, started_at: float) -> Result:
+        if self._finished:
+            return build_finished(self.config, stage, self._finished)
+        try:
+            return build_result(self.config, stage, outcome, self.progress, self.attempt, started_at)
+        except TrainerError:  # the volume is what failed, perhaps
+            return build_result(self.config, stage, outcome, self.progress, None, started_at)

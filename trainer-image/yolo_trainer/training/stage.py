@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from yolo_crds.layout import DataVolume, RunFolder
-from yolo_crds.meta import attempt_token
+from yolo_crds.layout import DataVolume
 from yolo_crds.trainer import Prepared, TrainerConfig
 
 from ..cgroup import cpus
@@ -14,10 +14,7 @@ from ..data.manifest import first_changed, read_manifest
 from ..errors import InvalidArgumentsError, InvalidDataError
 from ..process.interrupts import Interrupts
 from ..process.report import Report
-from ..runfolder.owner import Owner, claim, guard_folder
-from ..runfolder.publish import publish_files
-from ..runfolder.records import read_prepared
-from ..runfolder.start import find_start, read_results
+from ..runfolder.attempt import join
 from .accelerator import choose_amp, choose_device
 from .overrides import build_overrides
 from .trackers import switch_off_trackers
@@ -26,39 +23,39 @@ from .trackers import switch_off_trackers
 def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None:
     """Trains to the end and publishes; raises TrainerError, Interrupted, or whatever torch raises."""
     report(stage="import")
-    folder = RunFolder(config.model_name, Path(config.runs_dir))
-    token = attempt_token(config.uid, config.run, config.attempt)
-    prepared = read_prepared(folder, token)
+    attempt = join(config)
+    prepared = attempt.prepared
     if prepared is None:
-        raise InvalidArgumentsError(f"{folder.prepared(token)} is missing: the prepare stage comes first")
-    me = Owner.of(config)
-    guard_folder(folder, me)
-    claim(folder, me)
-    attempt = folder.attempt(token)
-    check_images(prepared, DataVolume(Path(config.data_dir)))
+        raise InvalidArgumentsError(f"{attempt.path} has no prepare.json: the prepare stage comes first")
+    if is_first_rank():
+        check_images(prepared, DataVolume(Path(config.data_dir)))
     device = choose_device(config.template.resources.gpus)
-    overrides = build_overrides(config, prepared, attempt, device, cpus())
+    overrides = build_overrides(config, prepared, attempt.path, device, cpus())
     overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
     switch_off_trackers()
 
     from .callbacks import Callbacks
     from .supervised import Session
 
-    start = find_start(attempt, prepared)
-    session = Session(
-        report=report,
-        interrupts=interrupts,
-        callbacks=Callbacks(report, interrupts),
-        guard=lambda: guard_folder(folder, me),
-        publish=lambda: publish_files(folder, token),
-        resume=start,
-        results=read_results(start),
-    )
-    trainer = build_trainer(session, overrides)
-    trainer.train()
-    guard_folder(folder, me)
-    publish_files(folder, token, plots=True)
+    with attempt.start() as start:
+        session = Session(
+            report=report,
+            interrupts=interrupts,
+            callbacks=Callbacks(report, interrupts),
+            attempt=attempt,
+            start=start,
+        )
+        trainer = build_trainer(session, overrides)
+        trainer.train()
+    if is_first_rank():
+        attempt.publish(plots=True)
+        attempt.leave()
     report.finished(metrics=trainer.metrics)
+
+
+def is_first_rank() -> bool:
+    """Whether this process speaks for the training: its only one, or rank 0 of several."""
+    return int(os.environ.get("RANK", "0")) <= 0
 
 
 def check_images(prepared: Prepared, volume: DataVolume) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -65,9 +64,9 @@ def capture(
     }
 
 
-def load(path: Path) -> State:
-    """A state that `checkpoint.write_state` wrote; raises on more than containers and tensors."""
-    state: State = torch.load(path, map_location="cpu", weights_only=True)
+def load(stream: IO[bytes]) -> State:
+    """A state that `Attempt.save_state` wrote; raises on more than containers and tensors."""
+    state: State = torch.load(stream, map_location="cpu", weights_only=True)
     return state
 
 

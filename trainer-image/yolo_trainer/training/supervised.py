@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,12 @@ from yolo_crds.trainer import ExitCode
 from ..errors import TrainerError
 from ..process.interrupts import Interrupts
 from ..process.report import Report
-from ..runfolder import checkpoint
+from ..runfolder.attempt import Attempt
+from ..runfolder.attempts import Start
+from ..runfolder.retire import STAGING
 from . import state
 from .cadence import Cadence
 from .callbacks import Callbacks
-
-_STAGING = ".staging"
 
 
 @dataclass
@@ -37,14 +37,10 @@ class Session:
     report: Report
     interrupts: Interrupts
     callbacks: Callbacks
-    guard: Callable[[], None]
-    """Raises when another attempt owns the run folder."""
-    publish: Callable[[], None]
-    """Shows what was saved at the published paths."""
-    resume: Path | None = None
-    """File to go on from: a state, or a last.pt."""
-    results: str = ""
-    """The results.csv that belongs to it. Ultralytics deletes the one in its own folder."""
+    attempt: Attempt
+    """What may be done with the run folder."""
+    start: Start
+    """What to go on from; its results are kept, since Ultralytics deletes those in its own folder."""
     seconds: float = 0.0
     """Training time of earlier attempts."""
     best: dict[str, object] | None = None
@@ -87,11 +83,11 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         del ckpt
         session = self.session
         session.built = state.built_groups(self.optimizer)
-        file = session.resume
-        if file is None:
+        start = session.start
+        if start.stream is None:
             return
-        if file.name in {checkpoint.STATE, checkpoint.PREVIOUS_STATE}:
-            saved = state.load(file)
+        if start.exact:
+            saved = state.load(start.stream)
             for warning in state.restore(self, saved):
                 session.report.warning(warning)
             self._cadence.restore(self, saved["cadence"], self.start_epoch)
@@ -99,12 +95,11 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
             session.best = saved["best"]
             self.metrics, self.fitness = saved["metrics"], saved["fitness"]
             if RANK in {-1, 0}:
-                if session.results:
-                    self.csv.write_text(cut_results(session.results, self.start_epoch), encoding="utf-8")
-                if file.parent != self.save_dir:
-                    checkpoint.carry_over(file.parent / "weights" / "best.pt", self.best)
+                if start.results:
+                    self.csv.write_text(cut_results(start.results, self.start_epoch), encoding="utf-8")
+                session.attempt.carry_best(start)
         else:
-            self._start_warm(file)
+            self._start_warm(start)
         session.report.resumed(self.start_epoch, self.epochs, session.best)
         if self._is_complete():
             raise _NothingLeft
@@ -128,10 +123,8 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
     def save_model(self) -> bool:
         """Ultralytics' checkpoints, made aside and moved to their places whole, then the state."""
         session = self.session
-        session.guard()
-        with session.interrupts.shielded():
-            with self._staged():
-                saved = bool(super().save_model())
+        with session.interrupts.shielded(), self._staged() as staging:
+            saved = bool(super().save_model())
             if self.fitness is not None and self.fitness == self.best_fitness:
                 session.best = {
                     "epoch": self.epoch + 1,
@@ -140,18 +133,17 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
                 }
             content = state.capture(self, session.built, session.best, time.time() - self.train_time_start)
             content["cadence"] = self._cadence.capture(self)
-            checkpoint.write_state(self.save_dir, lambda file: torch.save(content, file))
-            keep = {self.save_dir} | ({session.resume.parent} if session.resume else set())
-            checkpoint.drop_states(self.save_dir.parent, keep)
-            session.publish()
+            session.attempt.save(lambda file: torch.save(content, file), staging)
         return saved
 
     def final_eval(self) -> None:
         """Strips and validates copies: the checkpoints stay whole until the smaller ones replace them."""
         self.session.callbacks.final = True
-        self.session.guard()
-        with self._staged(copies=True):
+        with self._staged(copies=True) as staging:
             super().final_eval()
+            if RANK in {-1, 0}:
+                with self.session.interrupts.shielded():
+                    self.session.attempt.save(None, staging)
         self.session.report(stage="export")
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
@@ -173,7 +165,8 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         """The end of a training whose attempt was ended between its last epoch and here."""
         self.epoch = self.start_epoch - 1
         self.train_time_start = time.time() - self.session.seconds
-        self.save_model()
+        if RANK in {-1, 0}:
+            self.save_model()
         self.final_eval()
         if self.args.plots and RANK in {-1, 0}:
             self.plot_metrics()
@@ -194,10 +187,10 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self.start_epoch = 0
 
     @contextmanager
-    def _staged(self, copies: bool = False) -> Iterator[None]:
-        """Lets Ultralytics write its checkpoints into a folder aside; they are moved out on success."""
+    def _staged(self, copies: bool = False) -> Iterator[Path]:
+        """Lets Ultralytics write its checkpoints into a folder aside, which ends with the block."""
         places = self.wdir, self.last, self.best
-        staging = places[0] / _STAGING
+        staging = places[0] / STAGING
         if RANK in {-1, 0}:
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir(parents=True)
@@ -208,21 +201,17 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
             distributed.barrier()  # all ranks look for best.pt
         self.wdir, self.last, self.best = staging, staging / places[1].name, staging / places[2].name
         try:
-            yield
-            if RANK in {-1, 0}:
-                with self.session.interrupts.shielded():
-                    for file in sorted(staging.glob("*.pt")):
-                        checkpoint.promote(file, places[0] / file.name)
+            yield staging
         finally:
             self.wdir, self.last, self.best = places
             if RANK in {-1, 0}:
                 shutil.rmtree(staging, ignore_errors=True)  # on a full disk the result needs the room
 
-    def _start_warm(self, file: Path) -> None:
+    def _start_warm(self, start: Start) -> None:
         """Weights alone, from a checkpoint of Ultralytics: epochs count from the start."""
         from ultralytics.nn.tasks import load_checkpoint
 
-        weights, _ = load_checkpoint(file)
+        weights, _ = load_checkpoint(start.path)
         self.model.load(weights)
         self.ema = type(self.ema)(self.model)
         self.session.report.warning(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dataset_writers import NAMES, WRITERS, Truth, make_truth, pack_tar, pack_zip, write_images
+from prepared_sets import prepare_stage
 from yolo_crds.training import Data
 from yolo_trainer.data import inspection
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
@@ -16,7 +17,6 @@ from yolo_trainer.data.images import ImageFacts, verify_image
 from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.data.tree import UNTOLD, Tree
 from yolo_trainer.errors import InvalidDataError
-from yolo_trainer.prepare.stage import prepare as prepare_stage
 
 TAG = "registry.example.org/sets/helmets:v1"
 DIGEST = f"registry.example.org/sets/helmets@sha256:{'a' * 64}"

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from prepared_sets import prepare_stage
 from yolo_crds.training import Data
 from yolo_trainer.data import copies, prepared_set
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
@@ -17,7 +18,6 @@ from yolo_trainer.data.images import ImageFacts
 from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.data.tree import Tree
 from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeFailedError
-from yolo_trainer.prepare.stage import prepare as prepare_stage
 from yolo_trainer.training.stage import check_images
 
 
@@ -68,7 +68,7 @@ def test_train_takes_copies_whatever_became_of_the_sources(world: Any) -> None:
     config = world.config(data={"train": "many", "labels": ["a"], "copyImages": True})
     prepared = prepare_stage(config, world.report)
     shutil.rmtree(world.data / "img_cache")
-    check_images(prepared, world.volume)  # type: ignore[arg-type]
+    check_images(prepared, world.volume)
 
 
 def test_hash_is_that_of_links(world: Any) -> None:

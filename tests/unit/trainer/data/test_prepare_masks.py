@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from yolo_crds.training import Data
-from yolo_trainer.data.contact_sheet import write_contact_sheet
+from yolo_trainer.data.contact_sheet import draw_contact_sheet
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.masks import IGNORED, mask_png
 from yolo_trainer.errors import InvalidDataError
@@ -229,7 +229,7 @@ def test_contact_sheet_shows_masks(world: Any, caplog: pytest.LogCaptureFixture)
     demo(world, ids(0, 1))
     found = prepare(world)
     target = world.runs / "prepare.jpg"
-    write_contact_sheet(found.folder, found.details, target)
+    target.write_bytes(draw_contact_sheet(found.folder, found.details))
     assert caplog.records == []
     with Image.open(target) as sheet:
         left, right = (sheet.getpixel((x, 20)) for x in (20, 300))

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from dataset_writers import make_truth, write_images, write_voc
+from prepared_sets import prepare_stage as prepare
 from yolo_crds.trainer import ExitCode
 from yolo_trainer.data import contact_sheet
-from yolo_trainer.data.contact_sheet import CELL, write_contact_sheet
+from yolo_trainer.data.contact_sheet import CELL, draw_contact_sheet
 from yolo_trainer.data.dataset import prepare_dataset
 from yolo_trainer.errors import TrainerError
-from yolo_trainer.prepare.stage import prepare
 
 
 def demo(world: Any, tmp_path: Path, count: int = 24) -> dict[str, object]:
@@ -212,7 +212,7 @@ def test_contact_sheet_of_every_task(
     data = world.config(data={"train": "demo"}).template.data
     found = prepare_dataset(world.volume, data, task, world.report)
     target = world.runs / "prepare.jpg"
-    write_contact_sheet(found.folder, found.details, target)
+    target.write_bytes(draw_contact_sheet(found.folder, found.details))
     with Image.open(target) as sheet:
         assert sheet.size == (4 * CELL, CELL)
     assert caplog.records == []

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from prepared_sets import prepare_stage as prepare
 from scripted_server import Reply, Request, ScriptedServer, ranged
 from ucd_server import UcdServer, serving
 from yolo_crds.conditions import RETRYABLE, Reason
@@ -24,7 +25,6 @@ from yolo_trainer.data.usage import stamp_of
 from yolo_trainer.errors import DiskFullError, FetchFailedError, InvalidDataError, VolumeFailedError
 from yolo_trainer.fetch.client import Patience
 from yolo_trainer.fetch.fetcher import Fetcher
-from yolo_trainer.prepare.stage import prepare
 
 PATIENCE = Patience(connect=5, read=5, attempts=3, backoff=0.01)
 

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from prepared_sets import prepare_stage as prepare
 from yolo_crds.conditions import Reason
-from yolo_crds.meta import Stage
-from yolo_crds.trainer import ExitCode, Prepared, Result
+from yolo_crds.trainer import ExitCode, Prepared
 from yolo_trainer.errors import (
-    FencedError,
     InvalidArgumentsError,
     InvalidDataError,
     LegacyCheckpointError,
@@ -23,9 +22,8 @@ from yolo_trainer.errors import (
     WeightsMissingError,
 )
 from yolo_trainer.prepare.models import resolve_model
-from yolo_trainer.prepare.stage import prepare
-from yolo_trainer.runfolder import owner as fence
-from yolo_trainer.runfolder.start import find_resume
+from yolo_trainer.runfolder import claims
+from yolo_trainer.runfolder.attempt import claim
 
 
 def checkpoint(path: Path, pickled: bytes = pickle.dumps({"model": None}, protocol=2)) -> Path:
@@ -54,7 +52,9 @@ def test_prepare_leaves_what_train_needs(world: Any) -> None:
     assert Path(found.data_yaml) == world.volume.prepared / found.dataset.hash / "data.yaml"
     stored = world.folder.prepared("12345678-r1a1")
     assert Prepared.model_validate_json(stored.read_text()) == found
-    assert json.loads(world.folder.owner.read_text()) == {"uid": "1234567890", "run": 1, "attempt": 1}
+    owner = claims.newest(world.folder)
+    assert owner is not None
+    assert owner.uid == "1234567890"
     assert world.folder.logs.is_dir()
     assert any("vest" in warning for warning in found.warnings)
 
@@ -78,67 +78,6 @@ def test_prepare_keeps_the_files_of_the_older_server(world: Any) -> None:
 def test_prepare_again_gives_the_same(world: Any) -> None:
     world.example()
     assert run(world) == run(world)
-
-
-def test_older_attempt_is_fenced(world: Any) -> None:
-    world.example()
-    run(world, attempt=2)
-    with pytest.raises(FencedError) as error:
-        run(world, attempt=1)
-    assert error.value.exit_code is ExitCode.FENCED
-    run(world, run=2)
-    with pytest.raises(FencedError):
-        run(world, attempt=3)
-
-
-def test_attempt_of_another_object_takes_the_folder(world: Any) -> None:
-    world.folder.train.mkdir(parents=True)
-    fence.claim(world.folder, fence.Owner("other-uid", 9, 9))
-    world.example()
-    run(world)
-    assert fence.read_owner(world.folder) == fence.Owner("1234567890", 1, 1)
-    with pytest.raises(FencedError, match="of another training"):
-        fence.check_owner(world.folder, fence.Owner("other-uid", 9, 9))
-
-
-def test_late_claim_of_an_older_attempt_is_set_right(world: Any) -> None:
-    world.folder.train.mkdir(parents=True)
-    older, newer = fence.Owner("u", 1, 1), fence.Owner("u", 1, 2)
-    fence.claim(world.folder, newer)
-    world.folder.owner.write_text(json.dumps({"uid": "u", "run": 1, "attempt": 1}))  # it had read before
-    fence.check_owner(world.folder, newer)
-    with pytest.raises(FencedError, match="attempt 2 owns"):
-        fence.check_owner(world.folder, older)
-
-
-@pytest.mark.parametrize("torn", ["", "{", "[]", '{"uid": "x"}'])
-def test_torn_owner_file_is_nobodys(world: Any, torn: str) -> None:
-    world.folder.train.mkdir(parents=True)
-    world.folder.owner.write_text(torn)
-    assert fence.read_owner(world.folder) is None
-
-
-def finish(world: Any, token: str, **fields: Any) -> Result:
-    given = {"stage": Stage.TRAIN, "uid": "1234567890", "run": 1, "attempt": 1, "exit_code": 0, **fields}
-    result = Result.model_validate(given)
-    path = world.folder.result(token)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result.to_wire()))
-    return result
-
-
-def test_finished_run_is_recognised(world: Any) -> None:
-    want = finish(world, "12345678-r1a1", epochs_done=3)
-    assert prepare(world.config(attempt=2), world.report) == want  # without any data set
-
-
-@pytest.mark.parametrize(
-    "fields", [{"exit_code": 143}, {"stage": Stage.PREPARE}, {"run": 2}, {"uid": "other"}]
-)
-def test_other_results_do_not_finish_a_run(world: Any, fields: dict[str, Any]) -> None:
-    world.example()
-    finish(world, "x-r1a1", **fields)
-    assert isinstance(prepare(world.config(attempt=2), world.report), Prepared)
 
 
 def test_wrong_arguments_are_named_all_at_once(world: Any) -> None:
@@ -258,27 +197,16 @@ def test_unknown_architecture_names_the_nearest(world: Any) -> None:
         resolve_model("yolo11q.yaml", world.volume.weights)
 
 
-def attempts(world: Any) -> Path:
-    return world.folder.train / ".attempts"  # type: ignore[no-any-return]
-
-
-def test_find_resume_takes_the_highest_whole_attempt(world: Any) -> None:
-    first = checkpoint(attempts(world) / "12345678-r1a2/state.pt")
-    checkpoint(attempts(world) / "12345678-r1a9/state.pt").write_bytes(b"torn")
-    checkpoint(attempts(world) / "12345678-r1a10/weights/last.pt").with_name("last.pt.sha256").unlink()
-    checkpoint(attempts(world) / "other000-r7a1/state.pt")
-    assert find_resume(world.folder, "1234567890") == first.parent
-    newest = checkpoint(attempts(world) / "12345678-r1a11/weights/last.pt")
-    assert find_resume(world.folder, "1234567890") == newest.parents[1]
-
-
-def test_find_resume_takes_an_earlier_objects_attempt(world: Any) -> None:
-    want = checkpoint(attempts(world) / "other000-r7a1/state.pt")
-    assert find_resume(world.folder, "1234567890") == want.parent
+def trained(world: Any, **config: Any) -> Path:
+    """The state that an attempt left."""
+    attempt = claim(world.config(**config))
+    attempt.save_state(lambda file: file.write(b"state"))
+    return world.folder.attempt(attempt.token) / "state.pt"  # type: ignore[no-any-return]
 
 
 def test_fault_2_resume_never_looks_into_other_models(world: Any) -> None:
-    checkpoint(world.runs / "train/other/.attempts/12345678-r1a1/state.pt")
+    other = world.config().model_copy(update={"model_name": "other"})
+    claim(other).save_state(lambda file: file.write(b"state"))
     world.example()
     found = run(world, resume=True)
     assert found.resume_from is None
@@ -287,16 +215,16 @@ def test_fault_2_resume_never_looks_into_other_models(world: Any) -> None:
 
 def test_resume_names_the_attempt(world: Any) -> None:
     world.example()
-    state = checkpoint(attempts(world) / "12345678-r1a1/state.pt")
-    assert run(world, attempt=2, resume=True).resume_from == str(state.parent)
+    state = trained(world)
+    assert run(world, attempt=2, resume=True).resume_from == str(state)
 
 
 def test_restart_goes_on_within_its_own_run_only(world: Any) -> None:
     world.example()
-    checkpoint(attempts(world) / "12345678-r1a1/state.pt")
+    trained(world)
     assert run(world, run=2, attempt=2).resume_from is None
-    own = checkpoint(attempts(world) / "12345678-r2a1/state.pt")
-    assert run(world, run=2, attempt=3).resume_from == str(own.parent)
+    own = trained(world, run=2, attempt=3)
+    assert run(world, run=2, attempt=4).resume_from == str(own)
 
 
 def test_run_folder_of_the_older_server_is_not_resumable(world: Any) -> None:
@@ -309,7 +237,7 @@ def test_run_folder_of_the_older_server_is_not_resumable(world: Any) -> None:
 
 def test_adopted_folder_without_attempts_is_a_warm_start(world: Any) -> None:
     world.example()
-    last = checkpoint(world.folder.weights / "last.pt")
+    checkpoint(world.folder.weights / "last.pt")
     found = run(world, resume=True)
-    assert found.weights == str(last)
+    assert found.weights == str(world.folder.attempts / "adopted/weights/last.pt")
     assert any("last.pt" in warning for warning in found.warnings)

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any point, and what is published of them."""
+"""Checkpoints that survive a kill at any point."""
 
 from __future__ import annotations
 
@@ -9,23 +9,15 @@ from typing import Any
 
 import pytest
 
-from yolo_crds.layout import RunFolder
-from yolo_trainer.errors import DiskFullError
 from yolo_trainer.runfolder.checkpoint import (
     STATE,
     carry_over,
     digest_path,
-    drop_states,
-    holds,
+    is_whole,
+    open_whole,
     promote,
-    resumable,
     write_state,
 )
-from yolo_trainer.runfolder.publish import publish_files, published_weights
-
-
-class KilledError(Exception):
-    pass
 
 
 def writes(content: bytes) -> Callable[[Any], object]:
@@ -39,44 +31,40 @@ def test_write_state_keeps_the_previous(tmp_path: Path) -> None:
 
     assert (tmp_path / STATE).read_bytes() == b"three"
     assert (tmp_path / "state.prev.pt").read_bytes() == b"two"
-    assert resumable(tmp_path) == tmp_path / STATE
+    assert is_whole(tmp_path / STATE)
+    assert is_whole(tmp_path / "state.prev.pt")
 
 
-def test_resumable_takes_the_previous_of_a_torn_state(tmp_path: Path) -> None:
+def test_torn_state_is_not_opened(tmp_path: Path) -> None:
+    write_state(tmp_path, writes(b"two"))
+    (tmp_path / STATE).write_bytes(b"tw")
+
+    assert open_whole(tmp_path / STATE) is None
+
+
+def test_torn_state_does_not_push_the_whole_one_out(tmp_path: Path) -> None:
     for content in (b"one", b"two"):
         write_state(tmp_path, writes(content))
     (tmp_path / STATE).write_bytes(b"tw")
 
-    assert resumable(tmp_path) == tmp_path / "state.prev.pt"
+    def fail(file: Any) -> None:
+        raise OSError(errno.EIO, "killed here")
+
+    with pytest.raises(OSError, match="killed here"):
+        write_state(tmp_path, fail, keep=False)
+    assert is_whole(tmp_path / "state.prev.pt")
+    write_state(tmp_path, writes(b"three"), keep=False)
+    assert (tmp_path / "state.prev.pt").read_bytes() == b"one"
 
 
-@pytest.mark.parametrize("step", range(1, 6))
-def test_write_state_killed_at_any_rename_leaves_a_whole_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    for content in (b"one", b"two"):
-        write_state(tmp_path, writes(content))
-    rename, calls = Path.replace, 0
+def test_opened_state_stays_what_it_was_whatever_takes_its_name(tmp_path: Path) -> None:
+    write_state(tmp_path, writes(b"one"))
+    stream = open_whole(tmp_path / STATE)
+    assert stream is not None
+    write_state(tmp_path, writes(b"two"))
 
-    def replace(self: Path, target: Path) -> Path:
-        nonlocal calls
-        calls += 1
-        if calls == step:
-            raise KilledError
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    killed = False
-    try:
-        write_state(tmp_path, writes(b"three"))
-    except KilledError:
-        killed = True
-    monkeypatch.undo()
-
-    assert killed == (step <= 4)  # two digests, the previous state, the new one
-    found = resumable(tmp_path)
-    assert found is not None
-    assert found.read_bytes() in {b"two", b"three"}
+    with stream:
+        assert stream.read() == b"one"
 
 
 def test_write_state_that_fails_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -85,11 +73,11 @@ def test_write_state_that_fails_leaves_nothing_half_written(tmp_path: Path) -> N
         raise OSError(errno.ENOSPC, "No space left on device")
 
     write_state(tmp_path, writes(b"one"))
-    with pytest.raises(DiskFullError):
+    with pytest.raises(OSError, match="No space"):
         write_state(tmp_path, fail)
 
     assert {path.name for path in tmp_path.iterdir()} == {STATE, f"{STATE}.sha256"}
-    assert resumable(tmp_path) == tmp_path / STATE
+    assert is_whole(tmp_path / STATE)
 
 
 def test_promote_notes_the_digest(tmp_path: Path) -> None:
@@ -97,7 +85,7 @@ def test_promote_notes_the_digest(tmp_path: Path) -> None:
 
     promote(tmp_path / "new.pt", tmp_path / "weights" / "last.pt")
 
-    assert holds(tmp_path / "weights" / "last.pt")
+    assert is_whole(tmp_path / "weights" / "last.pt")
     assert not (tmp_path / "new.pt").exists()
 
 
@@ -105,41 +93,8 @@ def test_carry_over_leaves_a_damaged_checkpoint_behind(tmp_path: Path) -> None:
     (tmp_path / "new.pt").write_bytes(b"weights")
     promote(tmp_path / "new.pt", tmp_path / "a" / "best.pt")
     carry_over(tmp_path / "a" / "best.pt", tmp_path / "b" / "best.pt")
-    assert holds(tmp_path / "b" / "best.pt")
+    assert is_whole(tmp_path / "b" / "best.pt")
 
     digest_path(tmp_path / "a" / "best.pt").write_text("0" * 64)
     carry_over(tmp_path / "a" / "best.pt", tmp_path / "c" / "best.pt")
     assert not (tmp_path / "c").exists()
-
-
-def test_drop_states_frees_all_but_the_kept(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        write_state(tmp_path / name, writes(b"state"))
-
-    drop_states(tmp_path, {tmp_path / "b"})
-
-    assert resumable(tmp_path / "a") is None
-    assert resumable(tmp_path / "b") is not None
-
-
-def test_publish_files_sets_an_older_servers_file_aside(tmp_path: Path) -> None:
-    folder = RunFolder("toy", tmp_path)
-    folder.weights.mkdir(parents=True)
-    (folder.weights / "last.pt").write_bytes(b"yolov5")
-    attempt = folder.attempt("t")
-    attempt.mkdir(parents=True)
-    (attempt / "new.pt").write_bytes(b"ours")
-    promote(attempt / "new.pt", attempt / "weights" / "last.pt")
-
-    publish_files(folder, "t")
-    publish_files(folder, "t")
-
-    published = folder.weights / "last.pt"
-    assert published.read_bytes() == b"ours"
-    assert str(published.readlink()) == "../.attempts/t/weights/last.pt"
-    assert (folder.attempt("adopted") / "weights" / "last.pt").read_bytes() == b"yolov5"
-    weights = published_weights(folder, "t")
-    assert weights is not None
-    assert weights.last is not None
-    assert (weights.last.path, weights.last.size) == ("train/toy/weights/last.pt", 4)

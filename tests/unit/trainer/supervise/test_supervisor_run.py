@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import textwrap
@@ -24,7 +23,7 @@ from yolo_crds.trainer import (
     parse_progress,
     parse_result,
 )
-from yolo_trainer.runfolder.publish import carry_log
+from yolo_trainer.runfolder.attempt import claim
 from yolo_trainer.supervise.supervisor import StopSignal, Supervisor
 
 UID = "0123456789abcdef"
@@ -61,8 +60,11 @@ class Runner:
         self._stop = stop
         self._capsys = capsys
 
-    def run(self, worker: str, **fields: object) -> ExitCode:
-        """The exit code; limits in `fields` may be below those that the contract allows, to be quick."""
+    def run(self, worker: str, *, claimed: bool = True, **fields: object) -> ExitCode:
+        """The exit code; limits in `fields` may be below those that the contract allows, to be quick.
+
+        For a train stage the folder is taken before, as its prepare stage would have done (`claimed`).
+        """
         template = {"model": "yolo11n.yaml", "data": {"train": "d"}, "resources": {"gpus": 0}}
         wire = {
             "name": "toy",
@@ -72,6 +74,8 @@ class Runner:
             "template": template,
         }
         config = TrainerConfig.model_validate({"stage": "train", **wire}).model_copy(update=fields)
+        if claimed and config.stage is Stage.TRAIN:
+            claim(config)
         text = PRELUDE + textwrap.dedent(worker)
         supervisor = Supervisor(
             config, self._stop, lambda stage, config: [sys.executable, "-c", text], self.termination_log
@@ -116,8 +120,7 @@ def test_run_of_a_good_worker_leaves_logs_and_result(runner: Runner) -> None:
     assert [line.partition(" ,")[0] for line in lines[:2]] == ["* start train 1/2", "* start train 2/2"]
     assert lines[-1].startswith("* train finished, ")
     assert runner.folder.err_log.read_text() == "bye\n"
-    assert runner.folder.std_log.is_symlink()
-    assert not Path(runner.folder.std_log.readlink()).is_absolute()
+    assert not runner.folder.std_log.is_symlink()
     result = runner.result
     assert (result.exit_code, result.epochs_done, result.epochs, result.metrics) == (0, 2, 2, {"m": 1.0})
     assert result.best is not None
@@ -252,11 +255,10 @@ def test_run_leaves_no_grandchild_behind(runner: Runner, tmp_path: Path) -> None
 
 
 def test_run_stops_when_a_newer_attempt_owns_the_folder(runner: Runner) -> None:
-    runner.folder.train.mkdir(parents=True)
-    runner.folder.owner.write_text(json.dumps({"uid": UID, "run": 1, "attempt": 2}))
+    runner.run("pass", attempt=2)
 
-    assert runner.run("print('trained')") is ExitCode.FENCED
-    assert not runner.folder.std_log.exists()
+    assert runner.run("print('trained')", claimed=False) is ExitCode.FENCED
+    assert "trained" not in runner.folder.std_log.read_text()
     assert runner.message.reason is Reason.FENCED
 
 
@@ -293,12 +295,27 @@ def test_run_of_both_stages_ends_with_a_failed_prepare(runner: Runner) -> None:
     assert runner.result.stage is Stage.PREPARE
 
 
-def test_carry_log_puts_the_earlier_log_in_front_once(tmp_path: Path) -> None:
-    earlier, log = tmp_path / "earlier", tmp_path / "log"
-    earlier.write_text("1\n2\n")
-    log.write_text("3\n")
+def test_run_of_train_that_had_finished_says_so_without_a_worker(runner: Runner) -> None:
+    assert runner.run(TRAINING) is ExitCode.DONE
 
-    carry_log(earlier, log)
-    carry_log(earlier, log)
+    assert runner.run("raise SystemExit('trained twice')") is ExitCode.DONE
 
-    assert log.read_text() == "1\n2\n3\n"
+    assert (runner.message.stage, runner.message.epochs_done) == (Stage.TRAIN, 2)
+    assert "trained twice" not in runner.folder.err_log.read_text()
+
+
+def test_run_of_prepare_that_had_finished_hands_that_on(runner: Runner) -> None:
+    assert runner.run(TRAINING) is ExitCode.DONE
+
+    assert runner.run("raise SystemExit('prepared')", stage=Stage.PREPARE, attempt=2) is ExitCode.DONE
+
+    finished = runner.message.finished
+    assert finished is not None
+    assert (finished.attempt, finished.epochs_done) == (1, 2)
+
+
+def test_run_of_a_new_object_on_an_old_folder_is_not_fenced(runner: Runner) -> None:
+    runner.run("pass", run=9)
+
+    assert runner.run(TRAINING, stage=None, uid="fedcba9876543210") is ExitCode.DONE
+    assert runner.message.uid == "fedcba9876543210"

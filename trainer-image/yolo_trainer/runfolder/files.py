@@ -1,0 +1,300 @@
+"""Every operation on a file of the run folder, and nothing else: each is one step that a test can watch.
+
+`point` is called before each step takes effect; a test puts there what stops, kills, fails or overtakes the
+program (`tests/unit/trainer/runfolder`). Reads of a network volume that fails for a moment are tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from ..volume import TEMPORARY_PREFIX
+
+T = TypeVar("T")
+
+TRANSIENT = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.EAGAIN}
+)
+"""What NFS and FUSE mounts answer while a server or a network is away (errno(3))."""
+WAITS = (0.1, 0.4, 1.5, 4.0)
+"""Seconds between the tries of a read: 6 s in all, well below the 25 s that a stop may take."""
+_NO_LINKS = frozenset(
+    {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+)
+"""What link(2) answers across mounts, and on volumes without hard links (SMB, object stores)."""
+_CHUNK = 1 << 20
+
+sleep = time.sleep
+
+
+def _nothing(step: str, path: Path) -> None:
+    del step, path
+
+
+point: Callable[[str, Path], None] = _nothing
+
+
+def patient(read: Callable[[], T]) -> T:
+    """What `read` returns; tried again while it raises one of `TRANSIENT`, then that is raised."""
+    for wait in WAITS:
+        try:
+            return read()
+        except OSError as error:
+            if error.errno not in TRANSIENT:
+                raise
+        sleep(wait)
+    return read()
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder, sorted; nothing when there is none."""
+
+    def read() -> list[str]:
+        point("list", folder)
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - names and no paths
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    return patient(read)
+
+
+def read(path: Path) -> bytes | None:
+    """The content of a small file; None when there is none."""
+
+    def read() -> bytes | None:
+        point("read", path)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    return patient(read)
+
+
+def status(path: Path) -> os.stat_result | None:
+    """Size, times and inode; None when there is no such file."""
+
+    def read() -> os.stat_result | None:
+        point("stat", path)
+        try:
+            return path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    return patient(read)
+
+
+def open_to_read(path: Path) -> BufferedReader | None:
+    """An open file, which stays what it is when another one takes its name; None when there is none."""
+
+    def read() -> BufferedReader | None:
+        point("open", path)
+        try:
+            return path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    return patient(read)
+
+
+def digest(stream: BufferedReader) -> str:
+    """The sha256 of an open file from its beginning; it is at its beginning again afterwards."""
+
+    def read() -> str:
+        stream.seek(0)
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        return found
+
+    return patient(read)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are missing."""
+    point("mkdir", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def make_one_folder(folder: Path) -> None:
+    """Makes a folder in one that must be there; raises FileNotFoundError."""
+    point("mkdir", folder)
+    folder.mkdir(exist_ok=True)
+
+
+def create(path: Path, content: bytes) -> bool:
+    """Makes a file that must not be there; False when it is.
+
+    The name is taken first and filled then: killed between the two, the file is empty.
+    """
+    point("create", path)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o664)
+    except FileExistsError:
+        return False
+    try:
+        point("fill", path)
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a small file whole: aside, fsynced, renamed. A reader sees the old or the new one."""
+    temporary = _aside(path)
+    try:
+        with writing(temporary) as sink:
+            sink.write(content)
+        rename(temporary, path)
+    except OSError:
+        remove(temporary)
+        raise
+
+
+def fill(path: Path, content: bytes) -> None:
+    """Writes a small file in its place, which nobody reads yet."""
+    with writing(path) as sink:
+        sink.write(content)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}")
+
+
+class Sink:
+    """A file to write into that knows the sha256 of what was written."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._hash = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        """As of a binary file; `data` is any buffer."""
+        point("write", self._path)
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """As of a binary file."""
+        self._file.flush()
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Sink]:
+    """A file to write, on disk when the block ends; what fails leaves none: a full disk needs the room."""
+    try:
+        point("open", path)
+        with path.open("wb") as file:
+            sink = Sink(file, path)
+            yield sink
+            point("fsync", path)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove(path)
+        raise
+
+
+def flush(stream: BufferedReader) -> None:
+    """Makes what another program wrote into a file durable."""
+    point("fsync", Path(str(stream.name)))
+    os.fsync(stream.fileno())
+
+
+def append_to(path: Path) -> IO[str]:
+    """A text file to append lines to."""
+    point("open", path)
+    return path.open("a", encoding="utf-8", buffering=1)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Moves a file to its place, over what is there; both in one file system."""
+    point("rename", target)
+    source.replace(target)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under another name that is not there: a hard link, or a copy with its times."""
+    point("link", target)
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary = _aside(target)
+        copy(source, temporary)
+        rename(temporary, target)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies a file and its time of change, a piece at a time."""
+    with source.open("rb") as reader, writing(target) as sink:
+        while piece := reader.read(_CHUNK):
+            sink.write(piece)
+    with contextlib.suppress(OSError):
+        shutil.copystat(source, target)
+
+
+def join(parts: Iterable[Path], target: Path) -> None:
+    """Writes files one behind the other, a piece at a time; those that are not there are left out."""
+    with writing(target) as sink:
+        for part in parts:
+            stream = open_to_read(part)
+            if stream is None:
+                continue
+            with stream:
+                while piece := stream.read(_CHUNK):
+                    sink.write(piece)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, if it is there."""
+    point("remove", path)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Deletes a folder of files, though somebody may still put files into it."""
+    for _ in range(1000):
+        for name in names(folder):
+            remove(folder / name)
+        point("rmdir", folder)
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        else:
+            return
+    raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
+
+
+def sync(folder: Path) -> None:
+    """Makes renames within a folder durable."""
+    point("sync", folder)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
