@@ -73,6 +73,7 @@ class Reason(StrEnum):
     GPU_FAULT = "GpuFault"
     NO_ACCELERATOR = "NoAccelerator"
     DISK_FULL = "DiskFull"
+    VOLUME_UNAVAILABLE = "VolumeUnavailable"
     FETCH_FAILED = "FetchFailed"
     DIVERGED = "Diverged"
     TRAINING_FAILED = "TrainingFailed"
@@ -114,7 +115,9 @@ HINTS: dict[Reason, str] = {
     Reason.CUDA_OUT_OF_MEMORY: "lower batch or imgsz, or ask for a larger GPU",
     Reason.GPU_FAULT: "look at the node's GPU (Xid in the kernel log); another attempt avoids the node",
     Reason.NO_ACCELERATOR: "the pod saw no GPU; check the driver, runtimeClassName and gpuResource",
-    Reason.DISK_FULL: "free space on the named volume",
+    Reason.DISK_FULL: "free space on the named volume; another attempt goes on from what is saved",
+    Reason.VOLUME_UNAVAILABLE: "is the volume's server up, and can the node reach it? Another attempt goes "
+    "on from what is saved",
     Reason.FETCH_FAILED: "is the named server up, and may prepare pods reach it? What has come is kept, "
     "and another attempt goes on from there",
     Reason.DIVERGED: "lower lr0, switch amp off, or check the labels",
@@ -127,7 +130,8 @@ HINTS: dict[Reason, str] = {
     Reason.PREEMPTED: "a pod of higher priority took the place; the next attempt resumes",
     Reason.NODE_LOST: "the node is gone; the next attempt resumes elsewhere",
     Reason.POD_DELETED: "somebody deleted the pod or Job; the next attempt resumes",
-    Reason.FENCED: "a newer attempt owns the run folder; this one stopped",
+    Reason.FENCED: "a newer attempt, or a newer object of the same model name, owns the run folder: this one "
+    "has nothing left to do; a new object of that name always gets in",
     Reason.INTERNAL_ERROR: "this is a fault of the trainer or operator; please report it with the logs",
 }
 """What a person can do about a reason; shown in `status.failure.hint`."""
@@ -137,6 +141,8 @@ RETRYABLE: frozenset[Reason] = frozenset(
         Reason.ADMISSION_REFUSED,
         Reason.OOM_KILLED,
         Reason.SHARED_MEMORY_EXHAUSTED,
+        Reason.DISK_FULL,
+        Reason.VOLUME_UNAVAILABLE,
         Reason.FETCH_FAILED,
         Reason.GPU_FAULT,
         Reason.WORKER_KILLED,
@@ -148,7 +154,8 @@ RETRYABLE: frozenset[Reason] = frozenset(
         Reason.POD_DELETED,
     }
 )
-"""Reasons after which another attempt can end otherwise."""
+"""Reasons after which another attempt can end otherwise (ADR 13). A full disk is one: others free their room,
+a new attempt retires the files of older ones, and prepare, which needs it first, holds no GPU."""
 
 REMEDIABLE: frozenset[Reason] = frozenset({Reason.CUDA_OUT_OF_MEMORY, Reason.DIVERGED})
 """Reasons after which one can only with a changed argument (a remedy); all others are final for the run."""

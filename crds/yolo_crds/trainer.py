@@ -38,6 +38,7 @@ class ExitCode(IntEnum):
     FENCED = 9
     GPU_FAULT = 10
     FETCH_FAILED = 11
+    VOLUME_UNAVAILABLE = 12
     INTERRUPTED = 143
 
 
@@ -52,6 +53,7 @@ EXIT_REASONS: dict[ExitCode, Reason] = {
     ExitCode.FENCED: Reason.FENCED,
     ExitCode.GPU_FAULT: Reason.GPU_FAULT,
     ExitCode.FETCH_FAILED: Reason.FETCH_FAILED,
+    ExitCode.VOLUME_UNAVAILABLE: Reason.VOLUME_UNAVAILABLE,
     ExitCode.INTERRUPTED: Reason.INTERRUPTED,
 }
 """The reason that an exit code means when no termination message says more."""

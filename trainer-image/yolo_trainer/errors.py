@@ -12,13 +12,42 @@ from yolo_crds.trainer import ExitCode
 
 SPEC_HINT = HINTS[Reason.INVALID_SPEC]
 """For an InvalidDataError where the data may be right and what the training says of them is not."""
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""A volume has no room left, or its user no quota."""
+VOLUME_UNAVAILABLE = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+        errno.ESHUTDOWN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EREMOTEIO,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ENOLINK,
+        errno.ECOMM,
+    }
+)
+"""A volume does not answer for the moment: its server, or the way there, is down or was changed over. NFS
+mounted `soft` gives EIO or ETIMEDOUT, with a new export ESTALE; FUSE without its server ENOTCONN; SMB
+EHOSTDOWN."""
 _MEANINGS = {
     errno.EACCES: "permission denied; uid, gid and mode of the volume must let the trainer in",
     errno.EPERM: "permission denied; uid, gid and mode of the volume must let the trainer in",
     errno.EROFS: "the volume is mounted read-only",
     errno.EIO: "the volume reports an input/output error",
     errno.ESTALE: "the network volume lost the file (stale handle)",
+    errno.ETIMEDOUT: "the volume's server did not answer in time",
+    errno.ENOTCONN: "the volume is mounted, but its server is gone",
+    errno.EHOSTDOWN: "the volume's server is down",
+    errno.EHOSTUNREACH: "the volume's server cannot be reached",
+    errno.EREMOTEIO: "the volume's server reports an input/output error",
+    errno.ECONNRESET: "the volume's server broke the connection",
     errno.ENOENT: "there is no such file",
     errno.ENAMETOOLONG: "the name is too long",
 }
@@ -27,7 +56,8 @@ _MEANINGS = {
 class TrainerError(Exception):
     """An expected failure: why in one word, a sentence for a person, and what can be done about it.
 
-    `hint` defaults to the hint of the reason.
+    `hint` defaults to the hint of the reason. `secondhand`: it tells of the end of another process, whose own
+    word, if it left one, says more.
     """
 
     def __init__(
@@ -36,12 +66,15 @@ class TrainerError(Exception):
         message: str,
         hint: str | None = None,
         exit_code: ExitCode = ExitCode.FAILED,
+        *,
+        secondhand: bool = False,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.hint = hint or HINTS.get(reason)
         self.exit_code = exit_code
+        self.secondhand = secondhand
 
 
 class InvalidArgumentsError(TrainerError):
@@ -93,6 +126,13 @@ class VolumeFailedError(TrainerError):
         super().__init__(Reason.VOLUME_FAILED, message, hint, ExitCode.FAILED)
 
 
+class VolumeUnavailableError(TrainerError):
+    """A volume does not answer for the moment; another attempt may find it again."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(Reason.VOLUME_UNAVAILABLE, message, hint, ExitCode.VOLUME_UNAVAILABLE)
+
+
 class FetchFailedError(TrainerError):
     """A server did not answer, or not with a whole file, however often it was asked."""
 
@@ -103,9 +143,11 @@ class FetchFailedError(TrainerError):
 def from_os_error(error: OSError, path: Path | str, doing: str) -> TrainerError:
     """The domain error for a failed system call: which path, what was tried, what the number means."""
     where = error.filename or path
-    if error.errno in _DISK_FULL:
+    if error.errno in DISK_FULL:
         return DiskFullError(f"cannot {doing} {where}: no space or quota left on the volume")
     meaning = _MEANINGS.get(error.errno or 0) or error.strerror or str(error)
+    if error.errno in VOLUME_UNAVAILABLE:
+        return VolumeUnavailableError(f"cannot {doing} {where}: {meaning}")
     return VolumeFailedError(f"cannot {doing} {where}: {meaning}")
 
 

@@ -49,6 +49,7 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
     "exit 8": (end(POD, 8), Reason.WORKER_KILLED, "exit code 8"),
     "exit 9": (end(POD, 9), Reason.FENCED, "exit code 9"),
     "exit 10": (end(POD, 10), Reason.GPU_FAULT, "exit code 10"),
+    "exit 12": (end(POD, 12), Reason.VOLUME_UNAVAILABLE, "exit code 12"),
     "exit 143": (end(POD, 143), Reason.INTERRUPTED, "exit code 143"),
     "SIGKILL": (end(POD, 137), Reason.WORKER_KILLED, "SIGKILL"),
     "exit 1": (end(POD, 1, message="Traceback: boom"), Reason.INTERNAL_ERROR, "boom"),

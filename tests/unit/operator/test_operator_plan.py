@@ -164,10 +164,16 @@ def test_decide_gives_up_after_max_restarts() -> None:
     assert (decision.status.phase, decision.verdict.state) == (Phase.FAILED, State.FAILED)
 
 
-@pytest.mark.parametrize("code", [2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("code", [2, 3, 4, 5, 9])
 def test_decide_does_not_retry_what_would_fail_again(code: int) -> None:
     decision = _decide(make_training(), [PREPARE, TRAIN], [PREPARED, end(TRAIN_POD, code)])
     assert decision.status.phase == Phase.FAILED
+
+
+@pytest.mark.parametrize("code", [6, 7, 8, 10, 11, 12])
+def test_decide_counts_what_another_attempt_can_mend(code: int) -> None:
+    decision = _decide(make_training(), [PREPARE, TRAIN], [PREPARED, end(TRAIN_POD, code)])
+    assert (decision.verdict.state, decision.status.attempt, decision.status.restarts) == (State.AGAIN, 2, 1)
 
 
 def test_decide_does_not_count_what_the_training_is_not_to_blame_for() -> None:

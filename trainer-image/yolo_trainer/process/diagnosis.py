@@ -1,70 +1,76 @@
-"""What an exception of torch or Ultralytics means, by type and text: a reason, a sentence, an exit code."""
+"""What an exception of torch, Ultralytics or the kernel means: a reason, a sentence, an exit code."""
 
 from __future__ import annotations
 
 import errno
-import re
+import traceback
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
 
-from ..errors import TrainerError, from_os_error
+from ..errors import DISK_FULL, VOLUME_UNAVAILABLE, TrainerError, from_os_error
+from .gpu_texts import GPU_CAUSES
+from .host_texts import HOST_CAUSES
 
-_MEANINGS: tuple[tuple[str, Reason, ExitCode], ...] = (
-    (
-        r"No space left on device|PytorchStreamWriter failed writing|Disk quota exceeded",
-        Reason.DISK_FULL,
-        ExitCode.DISK_FULL,
-    ),
-    (
-        r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED",
-        Reason.CUDA_OUT_OF_MEMORY,
-        ExitCode.FAILED,
-    ),
-    (
-        r"bus error|out of shared memory|insufficient shared memory|unable to (?:mmap|allocate).*shm",
-        Reason.SHARED_MEMORY_EXHAUSTED,
-        ExitCode.WORKER_KILLED,
-    ),
-    (
-        r"DataLoader worker .* (?:is killed by signal: Killed|exited unexpectedly)|BrokenProcessPool",
-        Reason.WORKER_KILLED,
-        ExitCode.WORKER_KILLED,
-    ),
-    (
-        r"uncorrectable ECC|GPU has fallen off|unspecified launch failure|illegal memory access"
-        r"|hardware stack error|device-side assert|CUDA error: (?:unknown error|an illegal instruction)"
-        r"|NCCL.*(?:unhandled cuda error|Xid)",
-        Reason.GPU_FAULT,
-        ExitCode.GPU_FAULT,
-    ),
-    (
-        r"No CUDA GPUs are available|no NVIDIA driver|Invalid CUDA 'device=",
-        Reason.NO_ACCELERATOR,
-        ExitCode.NO_ACCELERATOR,
-    ),
-    (
-        r"Dataset '.*' (?:error|images not found)|No valid images found|No labels found",
-        Reason.INVALID_DATA,
-        ExitCode.DATA,
-    ),
+CAUSES = GPU_CAUSES + HOST_CAUSES
+"""The first that knows a text decides."""
+_MESSAGE_MAX = 500
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - named, not used
+# Python's own users of /dev/shm do not name the file that found no room there.
+_SHARED_MEMORY_MODULES = tuple(
+    f"multiprocessing/{name}.py" for name in ("synchronize", "heap", "shared_memory")
 )
-"""Texts of torch 2.x, CUDA, NCCL and Ultralytics 8.4; the first that is found decides."""
 
 
 def diagnose(error: BaseException, otherwise: Reason = Reason.TRAINING_FAILED) -> TrainerError:
     """The domain error that stands for any exception of a worker; `otherwise` when nothing is known of it."""
     if isinstance(error, TrainerError):
         return error
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return from_os_error(error, error.filename or "the run volume", "write")
+    if isinstance(error, OSError) and (known := _diagnose_call(error)) is not None:
+        return known
     text = f"{type(error).__name__}: {error}"
-    short = " ".join(text.split())[:500]
-    for pattern, reason, code in _MEANINGS:
-        if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
-            return TrainerError(reason, short, exit_code=code)
+    short = " ".join(text.split())[:_MESSAGE_MAX]
+    for cause in CAUSES:
+        if cause.knows(text):
+            return TrainerError(
+                cause.reason,
+                cause.prefix + short,
+                cause.hint,
+                exit_code=cause.exit_code,
+                secondhand=cause.secondhand,
+            )
     if isinstance(error, MemoryError):
         return TrainerError(
             Reason.OOM_KILLED, "the training process ran out of memory", exit_code=ExitCode.WORKER_KILLED
         )
     return TrainerError(otherwise, short, exit_code=ExitCode.FAILED)
+
+
+def _diagnose_call(error: OSError) -> TrainerError | None:
+    """What the number of a failed system call means; None where its text may say more."""
+    if error.errno in DISK_FULL and _in_shared_memory(error):
+        where = error.filename or _SHARED_MEMORY
+        return TrainerError(
+            Reason.SHARED_MEMORY_EXHAUSTED, f"no space left for {where}", exit_code=ExitCode.WORKER_KILLED
+        )
+    if error.errno in DISK_FULL:
+        return from_os_error(error, error.filename or "the run volume", "write")
+    if error.errno in VOLUME_UNAVAILABLE and error.filename:
+        return from_os_error(error, error.filename, "use")
+    if isinstance(error, ConnectionError):
+        # No file: the other end of a pipe between processes of the training.
+        message = f"a process of the training is gone: {error.strerror or error}"
+        return TrainerError(Reason.WORKER_KILLED, message, exit_code=ExitCode.WORKER_KILLED, secondhand=True)
+    if error.errno == errno.ENOMEM:
+        return TrainerError(
+            Reason.OOM_KILLED, "the training process ran out of memory", exit_code=ExitCode.WORKER_KILLED
+        )
+    return None
+
+
+def _in_shared_memory(error: OSError) -> bool:
+    if error.filename:
+        name = str(error.filename)
+        return name.startswith((f"{_SHARED_MEMORY}/", "/torch_")) or name == _SHARED_MEMORY
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.filename.endswith(_SHARED_MEMORY_MODULES) for frame in frames)

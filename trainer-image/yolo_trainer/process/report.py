@@ -105,6 +105,7 @@ class Report:
                 "message": error.message[:2000],
                 "hint": error.hint,
                 "exit_code": int(error.exit_code),
+                "secondhand": error.secondhand,
             },
         )
 

@@ -44,17 +44,33 @@ def _outcome(code: ExitCode, reason: Reason, message: str) -> Outcome:
     return Outcome(code, reason, message, HINTS.get(reason))
 
 
+def more_telling(known: Mapping[str, object] | None, told: Mapping[str, object]) -> Mapping[str, object]:
+    """Which of two last words of a worker's processes says why it ended; the first one, as a rule.
+
+    A process that lost another one speaks first and of the connection alone, and the launcher then asks the
+    rest to end: neither knows why.
+    """
+    return told if known is None or (_is_hearsay(known) and not _is_hearsay(told)) else known
+
+
+def _is_hearsay(failure: Mapping[str, object]) -> bool:
+    return failure.get("secondhand") is True or failure.get("reason") == Reason.INTERRUPTED
+
+
 def decide(
     returncode: int,
     failure: Mapping[str, object] | None,
     ending: Ending | None,
     ending_message: str,
     oom_kills: int,
+    *,
+    ranks: int = 1,
 ) -> Outcome:
     """The outcome of a worker.
 
     `returncode` as of subprocess (negative: a signal), `failure` the worker's last word, `ending` why the
-    supervisor ended it (and a sentence), `oom_kills` how many processes the kernel killed for memory.
+    supervisor ended it (and a sentence), `oom_kills` how many processes the kernel killed for memory, `ranks`
+    how many processes train: their launcher ends with 1 when one of them was killed.
     """
     if returncode == 0:
         return Outcome(ExitCode.DONE)
@@ -64,11 +80,11 @@ def decide(
         return _told(failure, oom_kills)
     if ending is Ending.DEADLINE:
         return _outcome(ExitCode.FAILED, Reason.DEADLINE_EXCEEDED, ending_message)
-    if ending is Ending.INTERRUPTED or failure is not None:
+    if ending is Ending.INTERRUPTED:
         return _outcome(
             ExitCode.INTERRUPTED, Reason.INTERRUPTED, ending_message or "the worker was interrupted"
         )
-    return _untold(returncode, oom_kills)
+    return _untold(returncode, oom_kills, killed=failure is not None or ranks > 1)
 
 
 def _told(failure: Mapping[str, object], oom_kills: int) -> Outcome:
@@ -81,7 +97,8 @@ def _told(failure: Mapping[str, object], oom_kills: int) -> Outcome:
     return Outcome(code, reason, message, str(hint) if hint else HINTS.get(reason))
 
 
-def _untold(returncode: int, oom_kills: int) -> Outcome:
+def _untold(returncode: int, oom_kills: int, *, killed: bool) -> Outcome:
+    """Of a worker that left no word; `killed` when, all the same, it did not end by itself."""
     if oom_kills:
         return _outcome(
             ExitCode.WORKER_KILLED,
@@ -98,6 +115,12 @@ def _untold(returncode: int, oom_kills: int) -> Outcome:
         name = signal.Signals(-returncode).name
         return _outcome(
             ExitCode.WORKER_KILLED, Reason.WORKER_KILLED, f"the training process was killed by {name}"
+        )
+    if killed:
+        return _outcome(
+            ExitCode.WORKER_KILLED,
+            Reason.WORKER_KILLED,
+            "one of the training's processes was killed, and none of them says why",
         )
     return _outcome(
         ExitCode.FAILED,

@@ -17,7 +17,7 @@ from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.images import ImageFacts
 from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.data.tree import Tree
-from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeFailedError
+from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeUnavailableError
 from yolo_trainer.training.stage import check_images
 
 
@@ -143,7 +143,7 @@ def test_room_is_looked_at_before_anything_is_copied(world: Any, monkeypatch: py
 
 @pytest.mark.parametrize(
     ("number", "want"),
-    [(errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError), (errno.EIO, VolumeFailedError)],
+    [(errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError), (errno.EIO, VolumeUnavailableError)],
 )
 @pytest.mark.parametrize("linked", [True, False])
 def test_disk_full_in_the_middle_leaves_all_as_it_was(

@@ -16,7 +16,7 @@ from yolo_trainer.data import prepared_set
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.images import ImageFacts, verify_image
 from yolo_trainer.data.manifest import first_changed, read_manifest
-from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeFailedError
+from yolo_trainer.errors import DiskFullError, InvalidDataError, VolumeUnavailableError
 
 
 def prepare(world: Any, train: str = "many", **data: object) -> PreparedSet:
@@ -187,7 +187,7 @@ def test_torn_index_costs_only_time(world: Any) -> None:
 
 @pytest.mark.parametrize(
     ("number", "want"),
-    [(errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError), (errno.EIO, VolumeFailedError)],
+    [(errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError), (errno.EIO, VolumeUnavailableError)],
 )
 def test_full_disk_is_told_and_leaves_nothing(
     world: Any, monkeypatch: pytest.MonkeyPatch, number: int, want: type[Exception]

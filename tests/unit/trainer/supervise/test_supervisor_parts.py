@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from yolo_crds.trainer import PROGRESS_MAX_BYTES, ExitCode, Prepared, TrainerCon
 from yolo_trainer.cgroup import cpus, oom_kills
 from yolo_trainer.config import parse_config
 from yolo_trainer.errors import InvalidArgumentsError
-from yolo_trainer.process.diagnosis import diagnose
 from yolo_trainer.process.report import finite
 from yolo_trainer.supervise.child import worker_command
-from yolo_trainer.supervise.outcome import Ending, decide
+from yolo_trainer.supervise.outcome import Ending, decide, more_telling
 from yolo_trainer.supervise.output import Lines
 from yolo_trainer.supervise.progress import Progress
 from yolo_trainer.supervise.watchdog import Watchdog
@@ -161,23 +159,32 @@ def test_decide_weighs_all_that_is_known(
     assert (outcome.exit_code, outcome.reason) == want
 
 
-@pytest.mark.parametrize(
-    ("error", "want"),
-    [
-        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), Reason.CUDA_OUT_OF_MEMORY),
-        (
-            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. out of shared memory"),
-            Reason.SHARED_MEMORY_EXHAUSTED,
-        ),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), Reason.WORKER_KILLED),
-        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), Reason.GPU_FAULT),
-        (OSError(errno.ENOSPC, "No space left on device", "/runs/x"), Reason.DISK_FULL),
-        (RuntimeError("PytorchStreamWriter failed writing file data/1"), Reason.DISK_FULL),
-        (ValueError("anything else"), Reason.TRAINING_FAILED),
-    ],
-)
-def test_diagnose_knows_what_torch_says(error: Exception, want: Reason) -> None:
-    assert diagnose(error).reason is want
+WITNESS = {
+    "reason": "WorkerKilled",
+    "message": "Connection reset by peer",
+    "exit_code": 8,
+    "secondhand": True,
+}
+ASKED = {"reason": "Interrupted", "message": "asked to end", "exit_code": 143, "secondhand": False}
+CAUSE = {"reason": "CudaOutOfMemory", "message": "CUDA out of memory", "exit_code": 4, "secondhand": False}
+
+
+@pytest.mark.parametrize("hearsay", [WITNESS, ASKED])
+def test_more_telling_is_the_rank_that_knows_why(hearsay: dict[str, object]) -> None:
+    assert more_telling(None, hearsay) is hearsay
+    assert more_telling(hearsay, CAUSE) is CAUSE
+    assert more_telling(CAUSE, hearsay) is CAUSE
+    assert more_telling(WITNESS, ASKED) is WITNESS
+
+
+@pytest.mark.parametrize("failure", [None, WITNESS, ASKED])
+@pytest.mark.parametrize(("kills", "want"), [(0, Reason.WORKER_KILLED), (1, Reason.OOM_KILLED)])
+def test_decide_takes_a_lost_rank_for_killed(
+    failure: dict[str, object] | None, kills: int, want: Reason
+) -> None:
+    outcome = decide(1, failure, None, "", kills, ranks=2)
+
+    assert (outcome.exit_code, outcome.reason) == (ExitCode.WORKER_KILLED, want)
 
 
 def test_cpus_are_those_of_the_cgroup(tmp_path: Path) -> None:
