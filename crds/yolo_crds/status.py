@@ -143,6 +143,10 @@ class Status(Lenient):
     node_name: str | None = None
     start_time: str | None = None
     completion_time: str | None = None
+    active_seconds: int | None = None
+    """Training time of those attempts of the run that are over, in seconds; a retry counts anew."""
+    attempt_start_time: str | None = None
+    """Since when the training container of the newest attempt runs, or ran."""
     progress: Progress | None = None
     printed: Printed | None = None
     best: Best | None = None

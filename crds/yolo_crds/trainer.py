@@ -118,6 +118,7 @@ class TrainerConfig(Model):
     """Where the files of `template.data.image` are mounted."""
     stall_timeout_seconds: int = Field(default=1800, ge=10)
     active_deadline_seconds: int | None = None
+    """How long this attempt may train; what earlier attempts of the run have used is taken off."""
     grace_period_seconds: int = Field(default=60, ge=5)
     time_zone: str = "UTC"
     """IANA name; of the time stamps in the old log lines."""
@@ -188,23 +189,65 @@ class Result(Lenient):
     finished_at: float | None = None
     """Unix seconds."""
     finished: "Result | None" = None
-    """Set by prepare when this run's training had already ended: its result; nothing is trained twice."""
+    """Set by the stage that finds that this run's training had already ended: its result. Prepare does, and
+    train where it was started all the same; nothing is trained twice."""
 
     def to_termination_message(self) -> str:
-        """ASCII JSON of at most `TERMINATION_MESSAGE_MAX_BYTES`; what does not fit is dropped."""
+        """ASCII JSON of at most `TERMINATION_MESSAGE_MAX_BYTES`: what can best be spared is left out first.
+
+        What always stays is whose result it is, how it ended, and the weights; of `finished` the epochs too,
+        since nobody else would tell that the run has ended.
+        """
         wire = self.to_wire()
-        for drop in (
-            [],
-            ["warnings"],
-            ["warnings", "metrics"],
-            ["warnings", "metrics", "dataset", "hint", "best"],
-        ):
-            text = json.dumps({k: v for k, v in wire.items() if k not in drop}, separators=(",", ":"))
-            if len(text) <= TERMINATION_MESSAGE_MAX_BYTES:
+        for path in _SPARED_OF_TRAIN if self.stage is Stage.TRAIN else _SPARED:
+            if len(text := json.dumps(wire, separators=(",", ":"))) <= TERMINATION_MESSAGE_MAX_BYTES:
                 return text
-        short = self.model_copy(update={"message": self.message[:500], "finished": None})
-        keep = ("v", "stage", "uid", "run", "attempt", "exitCode", "reason", "message")
-        return json.dumps({k: v for k, v in short.to_wire().items() if k in keep}, separators=(",", ":"))
+            _leave_out(wire, path)
+        return json.dumps(wire, separators=(",", ":"))
+
+
+_MESSAGE_BYTES, _FINISHED_MESSAGE_BYTES = 500, 200
+"""Of a message in a termination message that is too long, as JSON."""
+_SPARED = (
+    ("finished", "finished"),
+    ("finished", "warnings"),
+    ("warnings",),
+    ("finished", "dataset"),
+    ("finished", "hint"),
+    ("finished", "best", "metrics"),
+    ("metrics",),
+    ("best", "metrics"),
+    ("finished", "message"),
+    ("finished", "metrics"),
+    ("dataset",),
+    ("hint",),
+    ("message",),
+    ("best",),
+    ("finished", "best"),
+)
+_SPARED_OF_TRAIN = (("dataset",), *_SPARED)
+"""What can best be spared of a result, first to last; what the data set is, prepare has told before."""
+
+
+def _leave_out(wire: dict[str, object], path: tuple[str, ...]) -> None:
+    """Takes a part out of a result on the wire; of a message, which is wanted, only its end."""
+    inner: object = wire
+    for name in path[:-1]:
+        inner = inner.get(name) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict):
+        return
+    if path[-1] == "message":
+        most = _FINISHED_MESSAGE_BYTES if len(path) > 1 else _MESSAGE_BYTES
+        inner["message"] = _cut(str(inner.get("message", "")), most)
+    else:
+        inner.pop(path[-1], None)
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning of a text that takes at most so many bytes as JSON, its quotes left aside."""
+    while (size := len(json.dumps(text)) - 2) > most:
+        text = text[: min(len(text) - 1, len(text) * most // size)]
+    return text
 
 
 def parse_result(text: str) -> Result | None:

@@ -148,13 +148,25 @@ class Lifecycle(Model):
     pending_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
     """Longest wait for a pod to start, in seconds; then the run fails. Unset: for ever."""
     active_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
-    """Longest training time of one attempt, in seconds; then the run fails and can be resumed."""
+    """Longest training time, in seconds; then the run fails and can be resumed."""
+    active_deadline_scope: Literal["Run", "Attempt"] = "Run"
+    """Whose training time `activeDeadlineSeconds` bounds: that of all attempts of the run together, or that
+    of each attempt anew. Waiting and preparing data count in neither."""
     stall_timeout_seconds: int = Field(default=1800, ge=10, le=_SECONDS_MAX)
     """Longest time without a finished batch, in seconds; then the attempt ends as hung."""
     ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=_SECONDS_MAX)
     """Delete this object so many seconds after its end; the run folder stays. Unset: never."""
     termination_grace_period_seconds: int = Field(default=60, ge=5, le=3600)
     """Time that a pod has to save and leave when it is asked to end."""
+
+    def active_seconds_left(self, trained: int) -> int | None:
+        """How long an attempt may train when earlier attempts of its run have trained for `trained` seconds.
+
+        None: without a limit. 0 or less: the run has used it up.
+        """
+        if self.active_deadline_seconds is None or self.active_deadline_scope == "Attempt":
+            return self.active_deadline_seconds
+        return self.active_deadline_seconds - trained
 
 
 class Spec(Model):

@@ -54,6 +54,9 @@ def newest_attempt(view: Snapshot, training: YoloTraining, before: Status) -> At
             return _finished_before(attempt, prepared.finished)
     if train is not None:
         attempt = _attempt_at(view, number, train, prepared)
+        if attempt.result is not None and attempt.result.finished is not None:
+            # Prepare had found it, but its message was lost.
+            return _finished_before(attempt, attempt.result.finished)
         return replace(attempt, done=attempt.ended_well)
     return Attempt(number, Stage.PREPARE if prepare is None else Stage.TRAIN, None, None, prepared)
 
@@ -85,14 +88,15 @@ def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | No
 
 
 def _finished_before(attempt: Attempt, result: Result) -> Attempt:
-    """Prepare found the result of a training that had ended without anybody storing it."""
+    """A stage found the result of a training that had ended without anybody storing it."""
     told = None
     if result.exit_code != 0:
         reason = result.reason or Reason.TRAINING_FAILED
         told = failure(
             reason, result.message, hint=result.hint, exit_code=result.exit_code, attempt=result.attempt
         )
-    return replace(attempt, prepared=attempt.result, result=result, failure=told, done=True)
+    prepared = attempt.prepared or attempt.result
+    return replace(attempt, prepared=prepared, result=result, failure=told, done=True)
 
 
 def newest_pod(pods: Iterable[PodView]) -> PodView | None:

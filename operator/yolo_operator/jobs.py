@@ -58,12 +58,14 @@ def build_train_job(
     *,
     avoid_node: str | None = None,
     overrides: Overrides | None = None,
+    trained_seconds: int = 0,
 ) -> Manifest:
     """The Job that trains. It sees the data read-only and of the run volume its own folders alone.
 
-    `avoid_node` is the name of a node that it must not run on again, `overrides` are the remedies' arguments.
+    `avoid_node` is the name of a node that it must not run on again, `overrides` are the remedies' arguments,
+    `trained_seconds` what earlier attempts of the run have trained.
     """
-    config = build_config(training, Stage.TRAIN, attempt, settings, overrides)
+    config = build_config(training, Stage.TRAIN, attempt, settings, overrides, trained_seconds)
     wanted, scheduling = training.spec.template.resources, training.spec.template.scheduling
     mounts: list[Manifest] = [
         {"name": "data", "mountPath": str(DATA_DIR), "readOnly": True},
@@ -100,9 +102,12 @@ def build_config(
     attempt: int,
     settings: Settings,
     overrides: Overrides | None = None,
+    trained_seconds: int = 0,
 ) -> TrainerConfig:
     """What the trainer is told."""
     lifecycle = training.spec.lifecycle
+    # The limit is one of training: a large data set may take its time to be checked.
+    left = lifecycle.active_seconds_left(trained_seconds) if stage == Stage.TRAIN else None
     return TrainerConfig(
         stage=stage,
         name=training.name,
@@ -115,8 +120,7 @@ def build_config(
         template=training.spec.template,
         overrides=overrides or {},
         stall_timeout_seconds=lifecycle.stall_timeout_seconds,
-        # The limit is one of training: a large data set may take its time to be checked.
-        active_deadline_seconds=lifecycle.active_deadline_seconds if stage == Stage.TRAIN else None,
+        active_deadline_seconds=None if left is None else max(1, left),
         grace_period_seconds=lifecycle.termination_grace_period_seconds,
         time_zone=settings.time_zone,
         fetch=settings.fetch if stage == Stage.PREPARE else None,

@@ -112,4 +112,11 @@ def _build(training: YoloTraining, verdict: Verdict, settings: Settings) -> Mani
     last = verdict.before.failure
     avoid = last.node if last is not None and last.reason == Reason.GPU_FAULT else None
     overrides = build_overrides(verdict.before.remedies)
-    return build_train_job(training, verdict.attempt, settings, avoid_node=avoid, overrides=overrides)
+    return build_train_job(
+        training,
+        verdict.attempt,
+        settings,
+        avoid_node=avoid,
+        overrides=overrides,
+        trained_seconds=verdict.before.active_seconds or 0,
+    )

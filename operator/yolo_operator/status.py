@@ -15,7 +15,7 @@ from yolo_crds.training import YoloTraining
 
 from .conditions import derive_conditions, derive_phase, derive_reason
 from .snapshot import Snapshot, Wire, print_time
-from .verdict import State, Verdict, parse_status, retry_nonce
+from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
 
 RUNS_KEPT = 10
 WARNINGS_KEPT = 20
@@ -48,6 +48,8 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         node_name=pod.node if pod else None if verdict.state == State.UNDER_WAY else before.node_name,
         start_time=before.start_time or _started(verdict),
         completion_time=verdict.ended_at if verdict.terminal else None,
+        active_seconds=_active_seconds(verdict),
+        attempt_start_time=None if again else verdict.attempt_start_time,
         progress=progress,
         printed=_printed(verdict, progress),
         best=_best(verdict, line) or before.best,
@@ -117,6 +119,13 @@ def _only_time(patch: object) -> bool:
 def _started(verdict: Verdict) -> str | None:
     pod = verdict.pod
     return pod.started_at if pod is not None and pod.stage == meta.Stage.TRAIN else None
+
+
+def _active_seconds(verdict: Verdict) -> int | None:
+    """Training time of the attempts that are over: each is added once, in the patch that ends it."""
+    over = verdict.state == State.AGAIN or verdict.state in ENDED
+    before = verdict.before.active_seconds or 0
+    return before + (verdict.trained_seconds if over else 0) or None
 
 
 def _data_ready(verdict: Verdict) -> bool:

@@ -1,4 +1,4 @@
-"""Back-off and deadlines, counted from times in the objects: a restart of the operator starts none anew."""
+"""Back-off, deadlines, training time: all from times in the objects, so that no restart changes them."""
 
 from datetime import datetime, timedelta
 
@@ -43,7 +43,35 @@ def next_job_due(view: Snapshot, before: Status, attempt: Attempt) -> datetime |
     return due if due > view.now else None
 
 
-def deadlines(training: YoloTraining, attempt: Attempt) -> list[datetime]:
+def trained_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
+    """How long the newest attempt has trained, so far or until its end; 0 where its training never began.
+
+    Where its pod is gone without a trace, until the last progress that was stored.
+    """
+    pod = attempt.pod if attempt.pod is not None and attempt.pod.stage == Stage.TRAIN else None
+    started = (pod and pod.started_at) or attempt_start_time(attempt, before)
+    if started is None:
+        return 0
+    if pod is not None and pod.finished_at is not None:
+        ended = parse_time(pod.finished_at)
+    elif pod is not None or attempt.job is not None:
+        ends = (pod and pod.gone_by, attempt.ended_at)
+        ended = min([view.now, *(parse_time(end) for end in ends if end)])
+    else:
+        told = before.progress.updated_at if before.progress else None
+        ended = min(view.now, parse_time(told or started))
+    return max(0, round((ended - parse_time(started)).total_seconds()))
+
+
+def attempt_start_time(attempt: Attempt, before: Status) -> str | None:
+    """Since when the newest attempt trains or trained, also once its pod is gone; None before that."""
+    pod = attempt.pod
+    if pod is not None and pod.stage == Stage.TRAIN and pod.started_at is not None:
+        return pod.started_at
+    return before.attempt_start_time if before.attempt == attempt.number else None
+
+
+def deadlines(training: YoloTraining, attempt: Attempt, before: Status) -> list[datetime]:
     """When the newest Job's waiting or training is over at the latest."""
     lifecycle = training.spec.lifecycle
     if attempt.job is None or attempt.job.finished:
@@ -52,19 +80,26 @@ def deadlines(training: YoloTraining, attempt: Attempt) -> list[datetime]:
     if started_at is None:
         pending = lifecycle.pending_deadline_seconds
         return [parse_time(attempt.job.created) + timedelta(seconds=pending)] if pending else []
-    active = lifecycle.active_deadline_seconds
-    if active is None or attempt.stage != Stage.TRAIN:
+    left = lifecycle.active_seconds_left(before.active_seconds or 0)
+    if left is None or attempt.stage != Stage.TRAIN:
         return []
     grace = timedelta(seconds=lifecycle.termination_grace_period_seconds)
-    return [parse_time(started_at) + timedelta(seconds=active) + grace + DEADLINE_SLACK]
+    return [parse_time(started_at) + timedelta(seconds=max(1, left)) + grace + DEADLINE_SLACK]
 
 
-def deadline_passed(view: Snapshot, training: YoloTraining, attempt: Attempt) -> Failure | None:
-    if not any(view.now >= deadline for deadline in deadlines(training, attempt)):
-        return None
+def deadline_passed(
+    view: Snapshot, training: YoloTraining, attempt: Attempt, before: Status
+) -> Failure | None:
+    """Why the run ends now; None while it may go on waiting, or training."""
     lifecycle = training.spec.lifecycle
-    if attempt.pod is not None and attempt.pod.started_at is not None:
-        message = f"the training ran longer than {lifecycle.active_deadline_seconds} s"
+    left = lifecycle.active_seconds_left(before.active_seconds or 0)
+    # Not before prepare has looked whether the run had ended well: that needs no GPU.
+    used_up = attempt.job is None and attempt.stage == Stage.TRAIN and left is not None and left <= 0
+    if not used_up and not any(view.now >= deadline for deadline in deadlines(training, attempt, before)):
+        return None
+    if used_up or (attempt.pod is not None and attempt.pod.started_at is not None):
+        whose = "the run's attempts" if lifecycle.active_deadline_scope == "Run" else "the attempt"
+        message = f"{whose} trained for {lifecycle.active_deadline_seconds} s, which is the limit"
         reason = Reason.DEADLINE_EXCEEDED
     else:
         why = diagnose_waiting(attempt.pod, view.events)

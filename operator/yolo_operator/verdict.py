@@ -21,7 +21,14 @@ from .attempt import newest_attempt
 from .diagnosis import diagnose_waiting, failure
 from .remedies import choose_remedy
 from .snapshot import JobView, PodView, Snapshot, Wire, print_time
-from .timing import deadline_passed, deadlines, next_job_due, ttl_over_at
+from .timing import (
+    attempt_start_time,
+    deadline_passed,
+    deadlines,
+    next_job_due,
+    trained_seconds,
+    ttl_over_at,
+)
 
 NOT_COUNTED = frozenset(
     {
@@ -86,6 +93,10 @@ class Verdict:
     remedy: Remedy | None = None
     """What the next attempt does otherwise."""
     ended_at: str | None = None
+    trained_seconds: int = 0
+    """How long the newest attempt has trained, so far or until its end."""
+    attempt_start_time: str | None = None
+    """Since when it trains, or trained."""
     wakes: tuple[datetime, ...] = field(default=())
     """Moments at which the clock alone can change the verdict."""
 
@@ -134,6 +145,8 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         result=attempt.result,
         failure=attempt.failure,
         ended_at=attempt.ended_at,
+        trained_seconds=trained_seconds(view, attempt, before),
+        attempt_start_time=attempt_start_time(attempt, before),
         wakes=leaving,
     )
     alive = bool(busy) or any(not job.finished for job in view.jobs)
@@ -149,7 +162,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         if attempt.job is not None or before.job_name:
             return replace(base, state=State.AGAIN)
         return replace(base, state=State.LEAVING if alive else State.SUSPENDED)
-    if late := deadline_passed(view, training, attempt):
+    if late := deadline_passed(view, training, attempt, before):
         return replace(base, state=State.FAILED, failure=late, ended_at=print_time(view.now))
     if attempt.job is None:
         if view.refusal is not None and view.refusal.reason == Reason.INVALID_SPEC:
@@ -158,7 +171,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
     blocked = diagnose_waiting(attempt.pod, view.events)
-    wakes = (*deadlines(training, attempt), *leaving)
+    wakes = (*deadlines(training, attempt, before), *leaving)
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
 
 

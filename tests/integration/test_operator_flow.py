@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,8 +185,8 @@ class Hand:
 
         return until(f"pod {stage} of attempt {attempt}", look)
 
-    def start(self, stage: Stage, attempt: int = 1) -> str:
-        """The scheduler finds a node, the kubelet starts the container."""
+    def start(self, stage: Stage, attempt: int = 1, ago: int = 0) -> str:
+        """The scheduler finds a node, the kubelet starts the container (so many seconds ago)."""
         pod = self.wait_pod(stage, attempt)
         target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
         binding = {
@@ -197,16 +197,18 @@ class Hand:
         }
         path = f"/api/v1/namespaces/{self.system.namespace}/pods/{pod}/binding"
         self.system.run_kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
-        self._set_status(pod, "Running", {"running": {"startedAt": _now()}})
+        self._set_status(pod, "Running", {"running": {"startedAt": _now(ago)}})
         return pod
 
-    def end(self, pod: str, code: int = 0, message: str = "", reason: str = "Completed") -> None:
-        """The container ends."""
+    def end(
+        self, pod: str, code: int = 0, message: str = "", reason: str = "Completed", ago: int = 0
+    ) -> None:
+        """The container, which started so many seconds ago, ends."""
         state = {
             "exitCode": code,
             "reason": reason,
             "message": message,
-            "startedAt": _now(),
+            "startedAt": _now(ago),
             "finishedAt": _now(),
         }
         self._set_status(pod, "Succeeded" if code == 0 else "Failed", {"terminated": state})
@@ -248,8 +250,8 @@ class Hand:
         self.system.run_kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _now(ago: int = 0) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_operator_prepares_trains_and_succeeds(system: System, operator: Operator) -> None:
@@ -379,6 +381,36 @@ def test_job_deleted_by_hand_is_replaced_once_its_pod_is_gone(system: System, op
     assert (status["failure"]["reason"], status["restarts"]) == ("PodDeleted", 0)
     hand.leave(pod)
     hand.wait_pod(Stage.PREPARE, 2)
+
+
+def test_active_deadline_counts_all_attempts_though_the_operator_is_killed(
+    system: System, operator: Operator
+) -> None:
+    hand = Hand(system, "flow-active")
+    hand.create(lifecycle={"activeDeadlineSeconds": 3600})
+    assert hand.training()["spec"]["lifecycle"]["activeDeadlineScope"] == "Run"
+    hand.run_to_end(Stage.PREPARE)
+    pod = hand.start(Stage.TRAIN, ago=1000)
+    hand.wait_phase("Running")
+    operator.kill()
+    hand.end(pod, 143, reason="Error", ago=1000)
+    operator.start()
+    used = hand.wait_attempt(2)["activeSeconds"]
+    assert 1000 <= used < 1100
+    operator.kill()
+    operator.start()
+    hand.run_to_end(Stage.PREPARE, attempt=2)
+    name = hand.start(Stage.TRAIN, 2, ago=500)
+    (env,) = (p["spec"]["containers"][0]["env"] for p in hand.pods() if p["metadata"]["name"] == name)
+    config = TrainerConfig.model_validate_json(env[0]["value"])
+    assert config.active_deadline_seconds == 3600 - used
+    started = until("start stored", lambda: hand.status().get("attemptStartTime"))
+    assert started < _now(400)
+    system.kubectl("delete", "job", "flow-active-r1a2-train", "--wait=false")
+    again = hand.wait_attempt(3)
+    assert 500 <= again["activeSeconds"] - used < 600
+    assert "attemptStartTime" not in again
+    hand.leave(name)
 
 
 def test_name_mismatch_is_refused_with_the_right_name(system: System, operator: Operator) -> None:

@@ -1,11 +1,13 @@
 """Progress lines and termination messages can be read and stay within their bounds; settings are checked."""
 
+import random
+
 import pytest
 from pydantic import ValidationError
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
-from yolo_crds.status import Best, Dataset
+from yolo_crds.status import Best, Dataset, Weight, Weights
 from yolo_crds.trainer import (
     PROGRESS_MAX_BYTES,
     TERMINATION_MESSAGE_MAX_BYTES,
@@ -76,6 +78,75 @@ def test_to_termination_message_is_bounded_and_still_says_why(changes: dict[str,
     got = parse_result(text)
     assert got is not None
     assert (got.reason, got.exit_code) == (Reason.INVALID_DATA, 3)
+
+
+def _words(dice: random.Random, most: int) -> str:
+    """Any text: ASCII, quotes and line breaks, or letters that take 6 and 12 bytes as JSON."""
+    alphabet = dice.choice(["abc 123", 'a"\\\n\t', "äöü", "训练", "🚀"])
+    return "".join(dice.choices(alphabet, k=dice.randrange(most + 1)))
+
+
+def _any_result(dice: random.Random, stage: Stage, finished: Result | None = None) -> Result:
+    metrics = {f"metrics/{_words(dice, 12)}{i}": dice.random() for i in range(dice.choice([0, 8, 80]))}
+    name = "".join(dice.choices(dice.choice(["m", "ü", "模"]), k=dice.choice([2, 66])))
+    weight = Weight(path=f"train/{name}/weights/last.pt", size=dice.randrange(10**12), sha256="f" * 64)
+    return Result(
+        stage=stage,
+        uid=f"{dice.randrange(16**12):036x}",
+        run=dice.randrange(1, 99_999),
+        attempt=dice.randrange(1, 1000),
+        exit_code=dice.choice([0, 4]),
+        reason=dice.choice([None, Reason.DIVERGED]),
+        message=_words(dice, dice.choice([0, 40, 4000])),
+        hint=_words(dice, dice.choice([0, 40, 4000])),
+        epochs_done=dice.randrange(100_000),
+        epochs=100_000,
+        metrics=metrics,
+        best=Best(epoch=dice.randrange(100), fitness=0.5, metrics=metrics),
+        weights=dice.choice([None, Weights(best=weight, last=weight)]),
+        dataset=Dataset(
+            hash="h", classes={f"{_words(dice, 30)}{i}": i for i in range(dice.choice([0, 150]))}
+        ),
+        warnings=[_words(dice, 250) for _ in range(dice.choice([0, 3, 20]))],
+        started_at=dice.random() * 1e10,
+        finished_at=dice.random() * 1e10,
+        finished=finished,
+    )
+
+
+_ALWAYS = ("stage", "uid", "run", "attempt", "exit_code", "reason", "epochs_done", "epochs", "weights")
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_to_termination_message_never_loses_a_finished_run(seed: int) -> None:
+    dice = random.Random(seed)
+    finished = _any_result(dice, Stage.TRAIN)
+    want = _any_result(dice, dice.choice(list(Stage)), finished)
+    text = want.to_termination_message()
+
+    assert text.isascii()
+    assert len(text) <= TERMINATION_MESSAGE_MAX_BYTES
+    got = parse_result(text)
+    assert got is not None
+    assert got.finished is not None
+    for name in _ALWAYS:
+        assert getattr(got, name) == getattr(want, name)
+        assert getattr(got.finished, name) == getattr(finished, name)
+
+
+def test_to_termination_message_of_a_large_data_set_keeps_the_metrics_of_a_finished_run() -> None:
+    classes = {f"a class with number {i}": i for i in range(150)}
+    finished = _result(
+        exit_code=0,
+        reason=None,
+        metrics={"metrics/mAP50-95(B)": 0.61},
+        dataset=Dataset(hash="h", classes=classes),
+    )
+    told = _result(stage=Stage.PREPARE, warnings=["w" * 250] * 20, finished=finished)
+    got = parse_result(told.to_termination_message())
+    assert got is not None
+    assert got.finished is not None
+    assert got.finished.metrics == finished.metrics
 
 
 @pytest.mark.parametrize("text", ["", "Killed", "{}", '{"v":1,"stage":"fly"}'])

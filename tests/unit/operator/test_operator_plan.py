@@ -24,6 +24,7 @@ from operator_objects import (
 )
 from yolo_crds.conditions import Phase, Reason
 from yolo_crds.meta import ANNOTATION_RETRY, CONFIG_ENV, Stage
+from yolo_crds.status import Best, Weight, Weights
 from yolo_crds.trainer import TrainerConfig
 from yolo_operator.plan import CreateJob, DeleteJob, DeleteTraining
 from yolo_operator.reconcile import Decision, decide
@@ -191,6 +192,24 @@ def test_decide_recognises_a_training_that_had_finished() -> None:
     assert decision.status.printed is not None
     assert decision.status.printed.epoch == "100/100"
     assert _created(decision) == []
+
+
+def test_decide_recognises_it_by_the_train_job_where_the_message_of_prepare_is_lost() -> None:
+    best = Best(epoch=60, fitness=0.7, metrics={"metrics/mAP50-95(B)": 0.7})
+    weights = Weights(best=Weight(path="train/cats/weights/best.pt", size=1, sha256="f" * 64))
+    finished = make_result(
+        Stage.TRAIN, epochs_done=100, epochs=100, metrics=best.metrics, best=best, weights=weights
+    )
+    told = make_result(Stage.TRAIN, attempt=2, finished=finished, warnings=["looked twice"])
+    prepare, train = (make_job(make_training(), stage, attempt=2) for stage in Stage)
+    silent = end(make_pod(prepare))
+    waiting = _decide(make_training(), [prepare], [silent])
+    assert _created(waiting) == ["cats-r1a2-train"]
+    status = _decide(make_training(), [prepare, train], [silent, end(make_pod(train), result=told)]).status
+    assert (status.phase, status.best, status.weights) == (Phase.SUCCEEDED, best, weights)
+    assert status.progress is not None
+    assert (status.progress.epoch, status.progress.metrics) == (100, best.metrics)
+    assert status.warnings == ["looked twice"]
 
 
 def test_decide_recognises_a_training_that_had_failed() -> None:
