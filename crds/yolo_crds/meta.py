@@ -32,6 +32,10 @@ ANNOTATION_RETRY = f"{GROUP}/retry"
 TRAINER_CONTAINER = "trainer"
 CONFIG_ENV = "YOLO_TRAINER_CONFIG"
 """Environment variable that holds the trainer's JSON configuration."""
+CPU_REQUEST_ENV = "YOLO_TRAINER_CPU_REQUEST"
+"""Environment variable with the container's CPU request in whole CPUs, rounded up; 0 or unset: none."""
+MEMORY_LIMIT_ENV = "YOLO_TRAINER_MEMORY_LIMIT"
+"""Environment variable with the container's memory limit in bytes; unset: none is known."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _NAME_MAX = 40

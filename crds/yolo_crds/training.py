@@ -65,7 +65,7 @@ class Resources(Model):
     gpu_resource: ResourceName = "nvidia.com/gpu"
     """Extended resource that stands for a GPU: `nvidia.com/gpu`, a MIG profile, another vendor's."""
     cpu: Quantity = "2"
-    """CPU request of the training pod."""
+    """CPU request of the training pod; its threads and data-loader processes are as many, rounded up."""
     memory: Quantity = "16Gi"
     """Memory request and limit of the training pod; `sharedMemory` counts in it."""
     shared_memory: Quantity = "8Gi"

@@ -222,6 +222,9 @@ def _container(
             {"name": meta.CONFIG_ENV, "value": config.model_dump_json(by_alias=True, exclude_none=True)},
             _env_from_field("POD_NAME", "metadata.name"),
             _env_from_field("NODE_NAME", "spec.nodeName"),
+            # Not limits.cpu: without a limit the kubelet would give the node's CPUs. The cgroup knows it.
+            _env_from_resource(meta.CPU_REQUEST_ENV, "requests.cpu"),
+            _env_from_resource(meta.MEMORY_LIMIT_ENV, "limits.memory"),
         ],
         "resources": resources,
         "terminationMessagePolicy": "File",
@@ -244,6 +247,12 @@ def _image_volume(reference: str) -> Manifest:
 
 def _env_from_field(name: str, path: str) -> Manifest:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _env_from_resource(name: str, resource: str) -> Manifest:
+    """Of the container itself, in whole units, rounded up."""
+    source = {"containerName": meta.TRAINER_CONTAINER, "resource": resource, "divisor": "1"}
+    return {"name": name, "valueFrom": {"resourceFieldRef": source}}
 
 
 def _tolerations(*groups: list[Toleration]) -> list[Manifest]:

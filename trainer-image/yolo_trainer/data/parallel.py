@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -15,13 +16,17 @@ from itertools import islice
 from multiprocessing.connection import wait
 from typing import Protocol, TypeVar
 
-from ..cgroup import cpus
+from ..cgroup import cpus, memory_limit
 
 REPORT_SECONDS = 2.0
 PROCESSES_FROM = 512
 """Items from which on starting processes (0.2 s) is worth it."""
 SLOW_SECONDS = 0.0005
 """An item, from which on a volume counts as slow: a local one takes 20 to 100 microseconds."""
+PROCESS_BYTES = 64 << 20
+"""What a process takes at most while it checks images (measured: 11 to 60 MiB)."""
+OWN_BYTES = 512 << 20
+"""What the stage itself takes: the descriptions of 100,000 images and their labels."""
 _CHUNK = 32  # items that go to a process at a time: passing them costs little, and progress stays smooth
 _AHEAD = 3  # chunks a worker that are under way
 
@@ -47,9 +52,15 @@ class Workers:
     @classmethod
     def computing(cls, total: int) -> Workers:
         """For work on `total` items that needs CPUs; few of them are not worth a start of processes."""
-        if total >= PROCESSES_FROM and cpus() > 1:
-            return cls(cpus(), in_processes=True)
+        count = min(cpus(), _processes_that_fit(memory_limit()))
+        if total >= PROCESSES_FROM and count > 1:
+            return cls(count, in_processes=True)
         return cls(cpus(), chunk=1)
+
+
+def _processes_that_fit(limit: int | None) -> int:
+    """How many processes there is room for within so many bytes."""
+    return sys.maxsize if limit is None else max(1, (limit - OWN_BYTES) // PROCESS_BYTES)
 
 
 def map_chunks(

@@ -9,7 +9,7 @@ from typing import Any
 from yolo_crds.layout import DataVolume
 from yolo_crds.trainer import Prepared, TrainerConfig
 
-from ..cgroup import cpus
+from ..cgroup import cpus, threads
 from ..data.manifest import first_changed, read_manifest
 from ..errors import InvalidArgumentsError, InvalidDataError
 from ..process.interrupts import Interrupts
@@ -76,8 +76,8 @@ def build_trainer(session: Any, overrides: dict[str, object]) -> Any:
 
     from .supervised import SupervisedTrainer
 
-    torch_utils.NUM_THREADS = cpus()  # one less by default
-    torch.set_num_threads(cpus())
+    torch_utils.NUM_THREADS = threads()  # one less by default
+    torch.set_num_threads(threads())
     model = YOLO(str(overrides["model"]), task=str(overrides["task"]))
     base = model.task_map[overrides["task"]]["trainer"]
     trainer = type(f"Supervised{base.__name__}", (SupervisedTrainer, base), {})(session, overrides)

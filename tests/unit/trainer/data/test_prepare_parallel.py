@@ -90,10 +90,22 @@ def test_a_killed_process_is_told() -> None:
 
 def test_workers_are_processes_only_for_many_items_and_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "cpus", lambda: 4)
+    monkeypatch.setattr(parallel, "memory_limit", lambda: None)
     assert Workers.computing(100_000) == Workers(4, in_processes=True)
     assert not Workers.computing(10).in_processes
     monkeypatch.setattr(parallel, "cpus", lambda: 1)
     assert not Workers.computing(100_000).in_processes
+
+
+@pytest.mark.parametrize(("mebibytes", "want"), [(600, 1), (768, 4), (2048, 24), (1 << 20, 32)])
+def test_processes_fit_into_the_memory_limit(
+    monkeypatch: pytest.MonkeyPatch, mebibytes: int, want: int
+) -> None:
+    monkeypatch.setattr(parallel, "cpus", lambda: 32)
+    monkeypatch.setattr(parallel, "memory_limit", lambda: mebibytes << 20)
+    assert Workers.computing(100_000).in_processes == (want > 1)
+    if want > 1:
+        assert Workers.computing(100_000).count == want
 
 
 def wait_for_ever(numbers: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The pure parts of the supervisor: lines, progress, watchdog, outcome, diagnosis, cgroup, configuration."""
+"""The pure parts of the supervisor: lines, progress, watchdog, outcome, configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
 from yolo_crds.status import Dataset
 from yolo_crds.trainer import PROGRESS_MAX_BYTES, ExitCode, Prepared, TrainerConfig
-from yolo_trainer.cgroup import cpus, oom_kills
 from yolo_trainer.config import parse_config
 from yolo_trainer.errors import InvalidArgumentsError
 from yolo_trainer.process.report import finite
@@ -185,22 +184,6 @@ def test_decide_takes_a_lost_rank_for_killed(
     outcome = decide(1, failure, None, "", kills, ranks=2)
 
     assert (outcome.exit_code, outcome.reason) == (ExitCode.WORKER_KILLED, want)
-
-
-def test_cpus_are_those_of_the_cgroup(tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert cpus(tmp_path) == 1
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cpus(tmp_path) >= 1
-
-
-def test_oom_kills_reads_either_version(tmp_path: Path) -> None:
-    assert oom_kills(tmp_path) == 0
-    (tmp_path / "memory").mkdir()
-    (tmp_path / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
-    assert oom_kills(tmp_path) == 2
-    (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 3\n")
-    assert oom_kills(tmp_path) == 3
 
 
 def test_parse_config_names_the_wrong_field() -> None:
