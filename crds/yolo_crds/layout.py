@@ -19,6 +19,8 @@ DATA_DIR = Path("/data")
 RUNS_DIR = Path("/runs")
 ARTIFACT_DIR = Path("/dataset")
 """Where the files of `template.data.image` are mounted."""
+CACHE_DIR = Path("/cache")
+"""Where a training pod keeps decoded images (`template.cache`): the node's disk, gone with the pod."""
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,8 @@ class TrainerConfig(Model):
     runs_dir: str = "/runs"
     artifact_dir: str = "/dataset"
     """Where the files of `template.data.image` are mounted."""
+    cache_dir: str = "/cache"
+    """Where decoded images may be kept (`template.cache`); where there is no such folder, they are not."""
     stall_timeout_seconds: int = Field(default=1800, ge=10)
     active_deadline_seconds: int | None = None
     """How long this attempt may train; what earlier attempts of the run have used is taken off."""

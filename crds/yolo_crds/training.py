@@ -1,5 +1,7 @@
 """The YoloTraining custom resource, and what a user asks for in its spec."""
 
+import math
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
@@ -21,6 +23,20 @@ ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-
 ImageReference = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]*$", min_length=1, max_length=512)
 ]
+
+_UNITS = {unit: 1000**i for i, unit in enumerate("kMGT", 1)} | {
+    f"{u}i": 1024**i for i, u in enumerate("KMGT", 1)
+}
+
+
+def parse_quantity(text: str) -> int:
+    """The number that a `Quantity` means, rounded up. Raises ValueError for anything else."""
+    found = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text)
+    if found is None:
+        raise ValueError(f"{text!r} is no quantity")
+    number, unit = float(found[1]), found[2]
+    return math.ceil(number / 1000) if unit == "m" else math.ceil(number * (_UNITS[unit] if unit else 1))
+
 
 # The API server fills in the defaults below a field only where the field itself is there.
 _DEFAULTED: dict[str, JsonValue] = {"default": {}}
@@ -70,6 +86,8 @@ class Resources(Model):
     """Memory request and limit of the training pod; `sharedMemory` counts in it."""
     shared_memory: Quantity = "8Gi"
     """Size of /dev/shm, which data-loader workers fill."""
+    cache_storage: Quantity = "20Gi"
+    """Most that `cache: disk` may take of the node's disk; a pod that takes more is evicted."""
 
 
 class Toleration(Model):
@@ -119,7 +137,8 @@ class Template(Model):
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Seed of the training."""
     cache: Literal["none", "ram", "disk"] = "none"
-    """Where decoded images are kept between epochs."""
+    """Where decoded images are kept between epochs: in memory, on the node's disk (`resources.cacheStorage`),
+    or nowhere. What does not fit into memory goes to the disk, or else nowhere, with a warning."""
     amp: bool = True
     """Automatic mixed precision."""
     time: float | None = Field(default=None, ge=0.001, le=10_000)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from yolo_crds import meta
-from yolo_crds.layout import ARTIFACT_DIR, DATA_DIR, RUNS_DIR
+from yolo_crds.layout import ARTIFACT_DIR, CACHE_DIR, DATA_DIR, RUNS_DIR
 from yolo_crds.meta import Egress, Stage
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
@@ -74,6 +74,9 @@ def build_train_job(
             for folder in (f"train/{training.model_name}", f"train_info/{training.model_name}")
         ),
     ]
+    caches = training.spec.template.cache != "none"
+    if caches:
+        mounts.append({"name": "cache", "mountPath": str(CACHE_DIR)})
     gpus = {wanted.gpu_resource: str(wanted.gpus)} if wanted.gpus else {}
     resources = {
         "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **gpus},
@@ -89,6 +92,8 @@ def build_train_job(
             scheduling.tolerations,
         ),
     }
+    if caches:
+        pod["volumes"].append({"name": "cache", "emptyDir": {"sizeLimit": wanted.cache_storage}})
     if scheduling.runtime_class_name:
         pod["runtimeClassName"] = scheduling.runtime_class_name
     if avoid_node:

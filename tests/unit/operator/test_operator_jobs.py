@@ -172,3 +172,19 @@ def _egress(job: dict[str, Any]) -> str:
 def _container(job: dict[str, Any]) -> dict[str, Any]:
     container: dict[str, Any] = job["spec"]["template"]["spec"]["containers"][0]
     return container
+
+
+@pytest.mark.parametrize(("cache", "want"), [("none", []), ("disk", ["50Gi"]), ("ram", ["50Gi"])])
+def test_build_train_job_has_a_place_for_decoded_images(cache: str, want: list[str]) -> None:
+    template = {
+        "model": "m.yaml",
+        "data": {"train": "a"},
+        "cache": cache,
+        "resources": {"cacheStorage": "50Gi"},
+    }
+    job = build_train_job(YoloTraining.model_validate(make_training(template=template)), 1, SETTINGS)
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    assert [v["emptyDir"]["sizeLimit"] for v in volumes if v["name"] == "cache"] == want
+    mounts = [m["mountPath"] for m in _container(job)["volumeMounts"] if m["name"] == "cache"]
+    assert mounts == [_config(job).cache_dir] * len(want)
+    kubernetes_validate.validate(job, "1.36", strict=True)

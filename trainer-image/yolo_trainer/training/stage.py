@@ -16,6 +16,7 @@ from ..process.interrupts import Interrupts
 from ..process.report import Report
 from ..runfolder.attempt import join
 from .accelerator import choose_amp, choose_device
+from .cache_plan import choose_cache
 from .overrides import build_overrides
 from .trackers import switch_off_trackers
 
@@ -32,6 +33,7 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
     device = choose_device(config.template.resources.gpus)
     overrides = build_overrides(config, prepared, attempt.path, device, cpus())
     overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
+    overrides["cache"] = choose_cache(overrides, config, prepared, report)
     switch_off_trackers()
 
     from .callbacks import Callbacks
