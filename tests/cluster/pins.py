@@ -18,15 +18,18 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from .paths import REPOSITORY
+from .paths import REPOSITORY, ClusterError
 
 PYTHON_VERSION = "3.13"  # Debian 13's and the default base image's
 # Wheels for glibc 2.28 and older, the newest that Debian 13, Ubuntu 22.04 and RHEL 8 bases all load.
-PLATFORMS = ["manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux_2_5"]
+# Each glibc by name: NVIDIA's wheels are for 2.18, 2.25 and others, and pip derives none from `--platform`.
+PLATFORMS = [*(f"manylinux_2_{minor}" for minor in range(28, 4, -1)), "manylinux2014"]
 
-# torch comes from the base or by the Dockerfile's TORCH argument. ultralytics-platform is Ultralytics' cloud
-# client: required by metadata, not imported by a training, and it would call out.
-NOT_IN_TRAINER = {"torch", "torchvision", "ultralytics-platform"}
+# A layer of their own in the trainer's image, by the Dockerfile's argument TORCH: Debian's, or these pins.
+TORCH = {"torch", "torchvision"}
+# ultralytics-platform is Ultralytics' cloud client: required by metadata, not imported by a training, and it
+# would call out.
+NOT_IN_TRAINER = TORCH | {"ultralytics-platform"}
 # opencv-python needs libGL, which no server image has; the headless build is the same module without windows.
 INSTEAD = {"opencv-python": "opencv-python-headless"}
 # Their metadata asks for torch, so they are resolved alone.
@@ -39,8 +42,10 @@ FILES = {
     "operator": "operator/requirements.txt",
     "api": "api/requirements.txt",
     "trainer": "trainer-image/requirements.txt",
+    "torch": "trainer-image/requirements-torch.txt",
     "test": "trainer-image/requirements-test.txt",
 }
+"""By component, each after those whose pins it takes over (`torch` has numpy and others of `trainer`)."""
 
 
 def declared(component: str) -> list[Requirement]:
@@ -49,6 +54,8 @@ def declared(component: str) -> list[Requirement]:
     if component == "test":
         extra = [Requirement(r) for r in project["optional-dependencies"]["dev"]]
         return [r for r in extra if r.name in TEST_PACKAGES]
+    if component == "torch":
+        return [r for r in declared("trainer") if r.name in TORCH]
     wanted = project["dependencies"] + project["optional-dependencies"][component]
     return [Requirement(r) for r in wanted]
 
@@ -75,6 +82,8 @@ def unsatisfied(component: str) -> list[str]:
 def resolve(component: str) -> dict[str, str]:
     """Ask the package index for the newest versions that fit, without installing anything."""
     wanted = declared(component)
+    if component == "torch":
+        return _resolve_torch(map(str, wanted))
     if component != "trainer":
         return _versions(_pip(map(str, wanted)))
     alone = [str(r) for r in wanted if r.name in WITHOUT_DEPS]
@@ -82,6 +91,29 @@ def resolve(component: str) -> dict[str, str]:
     needs = [str(r) for r in wanted if r.name not in WITHOUT_DEPS | NOT_IN_TRAINER]
     needs += TRAINER_EXTRAS + _requirements_of(report)
     return _versions(report) | _versions(_pip(needs))
+
+
+def _resolve_torch(wanted: Iterable[str]) -> dict[str, str]:
+    """torch and torchvision that fit each other, and what they need beyond the pins of `trainer`.
+
+    Raises ClusterError when the newest of both in pyproject's ranges do not fit each other.
+    """
+    report = _pip(wanted, "--no-deps")
+    versions = _versions(report)
+    if apart := apart_from_torch(versions["torch"], report):
+        raise ClusterError(f"torchvision {versions['torchvision']} wants {apart}: narrow pyproject's ranges")
+    there = pinned("trainer")
+    needs = _pip(_requirements_of(report), "--constraint", str(REPOSITORY / FILES["trainer"]))
+    return {name: v for name, v in (versions | _versions(needs)).items() if name not in there}
+
+
+def apart_from_torch(torch: str, report: Iterable[Mapping[str, Any]]) -> str | None:
+    """What a reported package asks of torch and this version is not; None if all are content."""
+    for entry in report:
+        for requirement in map(Requirement, entry["metadata"].get("requires_dist", [])):
+            if requirement.name == "torch" and not requirement.specifier.contains(torch):
+                return str(requirement)
+    return None
 
 
 def _requirements_of(report: list[Mapping[str, Any]]) -> list[str]:

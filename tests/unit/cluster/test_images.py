@@ -1,6 +1,8 @@
 """What goes into the images, without building any."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +37,22 @@ def test_refs_of_deps_depend_on_no_code() -> None:
     deps = images.IMAGES["api"].deps
     assert deps
     assert deps.files() == [Path("api/Dockerfile"), Path("api/requirements.txt")]
+
+
+def test_versions_of_torch_stand_in_its_pins_alone() -> None:
+    assert pins.pinned("torch").keys() >= pins.TORCH
+    dockerfile = (REPOSITORY / "trainer-image/Dockerfile").read_text()
+    assert not re.search(r"[\w\]]\s*(==|~=|>=)\s*\d", dockerfile)
+
+
+def test_torch_pins_leave_out_what_the_trainer_has() -> None:
+    # Twice in the image, /opt/venv's would win and the other be dead weight.
+    assert pins.pinned("torch").keys().isdisjoint(pins.pinned("trainer"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "want"), [("torch (==2.10.0)", "torch==2.10.0"), ("torch (>=2.14.0)", None)]
+)
+def test_apart_from_torch_tells_what_does_not_fit(asked: str, want: str | None) -> None:
+    report: list[dict[str, Any]] = [{"metadata": {"requires_dist": ["numpy", asked]}}, {"metadata": {}}]
+    assert pins.apart_from_torch("2.14.1", report) == want
