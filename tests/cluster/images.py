@@ -63,16 +63,17 @@ class Image:
         return sorted(found)
 
 
-def _deps(name: str, folder: str, **arguments: str) -> Image:
+def _deps(name: str, folder: str, *more: str, **arguments: str) -> Image:
     """All but our own code, so that a changed Python line need not even look at it."""
-    return Image(f"{name}-deps", f"{folder}/Dockerfile", (f"{folder}/requirements.txt",), "deps", arguments)
+    sources = tuple(f"{folder}/{file}" for file in ("requirements.txt", *more))
+    return Image(f"{name}-deps", f"{folder}/Dockerfile", sources, "deps", arguments)
 
 
 def _app(deps: Image, *sources: str) -> Image:
     return Image(deps.name.removesuffix("-deps"), deps.dockerfile, (CRDS, *sources), deps=deps)
 
 
-TRAINER_DEPS = _deps("trainer", "trainer-image", TORCH="debian")
+TRAINER_DEPS = _deps("trainer", "trainer-image", "requirements-torch.txt", "merge_fonts.py", TORCH="debian")
 IMAGES = {
     image.name: image
     for image in (

@@ -32,13 +32,13 @@ def build_environment(outer: Mapping[str, str], runtime: Path, cpus: int) -> dic
 
 
 def fill_runtime(runtime: Path) -> None:
-    """Copies the image's seed into the runtime folder, and its fonts to where Ultralytics looks for them."""
+    """Copies the image's seed into the runtime folder; links its fonts where Ultralytics looks for them."""
     for name in ("yolo", "matplotlib"):
         if (SEED_FOLDER / name).is_dir():
-            shutil.copytree(SEED_FOLDER / name, runtime / name, dirs_exist_ok=True)
+            shutil.copytree(SEED_FOLDER / name, runtime / name, symlinks=True, dirs_exist_ok=True)
     settings = runtime / "yolo" / "Ultralytics"
     settings.mkdir(parents=True, exist_ok=True)
     (runtime / "matplotlib").mkdir(exist_ok=True)
     for font in sorted(FONT_FOLDER.glob("*.ttf")):
         if not (settings / font.name).exists():
-            shutil.copyfile(font, settings / font.name)
+            (settings / font.name).symlink_to(font)
