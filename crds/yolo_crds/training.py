@@ -113,6 +113,15 @@ class Scheduling(Model):
     """Name of a RuntimeClass, such as `nvidia`."""
 
 
+class SaveInterval(Model):
+    """How often the whole state is saved, from which a training goes on. A stop saves it in any case."""
+
+    epochs: int = Field(default=1, ge=1, le=100_000)
+    """At the end of every so many epochs, of the last one, and of each that is the best so far."""
+    minutes: float = Field(default=10, ge=0, le=100_000)
+    """Within an epoch, when so many minutes have passed since the last time; 0 never."""
+
+
 class Template(Model):
     """What is trained. Changes only together with a higher `spec.run`; names are Ultralytics' arguments."""
 
@@ -145,6 +154,8 @@ class Template(Model):
     """Hours after which training ends; overrides `epochs` when set."""
     save_period: int = Field(default=-1, ge=-1, le=100_000)
     """Every how many epochs a numbered checkpoint is kept; -1 never."""
+    save_interval: SaveInterval = Field(default_factory=SaveInterval, json_schema_extra=_DEFAULTED)
+    """How often the state is saved that a training goes on from after a stop or a failure."""
     hyperparameters: dict[ArgumentName, float] = Field(default_factory=dict, max_length=128)
     """Ultralytics' numeric hyperparameters by name, such as `lr0: 0.01`."""
     extra_args: dict[ArgumentName, ShortText] = Field(default_factory=dict, max_length=64)
