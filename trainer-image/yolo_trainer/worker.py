@@ -18,7 +18,7 @@ from .cgroup import cpus
 from .config import parse_config
 from .errors import TrainerError
 from .process.diagnosis import diagnose
-from .process.interrupts import Interrupted, Interrupts
+from .process.interrupts import Interrupted, Interrupts, seconds_to_leave
 from .process.limits import limit_cpus
 from .process.report import Report
 
@@ -55,6 +55,7 @@ def main() -> NoReturn:
 def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     config = parse_config(os.environ[CONFIG_ENV])
+    interrupts.seconds = seconds_to_leave(config.grace_period_seconds)
     limit_cpus(cpus())
     if stage is Stage.PREPARE:
         from .prepare.stage import prepare

@@ -4,7 +4,7 @@
     join(config)       supervisor and train: the attempt that has it; never takes over
     attempt.finished   this run had come to its end before; nothing is trained twice
     attempt.start()    the newest whole state of any attempt, else a last.pt, else nothing
-    attempt.save(...)  guard, state, checkpoints, guard again, publish, retire older attempts
+    attempt.save(...)  guard, state, guard again, retire older attempts, checkpoints, publish
     attempt.finish(…)  how the stage ended
 
 Files, below `train/<m>`; `A` is `.attempts/<token>`, `+` means with a `.sha256` beside:
@@ -142,7 +142,8 @@ class Attempt:
                 checkpoint.carry_over(start.attempt / WEIGHTS / BEST, self.path / WEIGHTS / BEST)
 
     def save_state(self, write: Callable[[Sink], object]) -> None:
-        """Saves the state alone, as amid an epoch; the one before stays until this one is whole.
+        """Saves the state alone, as amid an epoch; the one before stays until this one is whole. Then older
+        attempts have nothing more to give, and are freed.
 
         Raises FencedError, DiskFullError, VolumeFailedError.
         """
@@ -152,9 +153,10 @@ class Attempt:
                 self._state_is_whole = checkpoint.is_whole(self.path / checkpoint.STATE)
             checkpoint.write_state(self.path, write, keep=self._state_is_whole)
             self._state_is_whole = True
+            self.retire_older()
 
     def save(self, write: Callable[[Sink], object] | None, staging: Path | None = None) -> None:
-        """Saves the state that `write` writes, then the checkpoints of `staging`, publishes, and retires.
+        """Saves the state that `write` writes, then the checkpoints of `staging`, and publishes.
 
         The order is the promise: a last.pt is never newer than the newest whole state, and nothing of an
         older attempt goes before this one has a whole state and is still the one that has the folder.
@@ -168,8 +170,6 @@ class Attempt:
                 if name.endswith(".pt") and staging:
                     checkpoint.promote(staging / name, self.path / WEIGHTS / name)
             self.publish()
-            if write is not None:
-                self.retire_older()
 
     def retire_older(self) -> None:
         """Frees what older attempts hold; raises FencedError instead when this one was overtaken."""

@@ -82,6 +82,8 @@ class Start:
     """Folder of the attempt that wrote it; None for a last.pt that was here before us."""
     results: str = ""
     """The results.csv beside it."""
+    of_this_run: bool = False
+    """It was written at this run of this object, and no other one is resumed."""
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +108,14 @@ def find_start(folder: RunFolder, uid: str, run: int, *, resume: bool) -> Start:
             stack.callback(stream.close)
             results = files.read(note.path / "results.csv") or b""
             stack.pop_all()
-        return Start(stream, path.name in STATES, path, note.path, results.decode("utf-8", "replace"))
+        return Start(
+            stream,
+            path.name in STATES,
+            path,
+            note.path,
+            results.decode("utf-8", "replace"),
+            of_this_run=note.is_of_run(uid, run),
+        )
     return _find_adopted(folder) if resume else Start()
 
 

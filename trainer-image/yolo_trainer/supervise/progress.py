@@ -17,6 +17,15 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+def _best(event: Mapping[str, object]) -> Best | None:
+    """The best epoch as the trainer tells it: of equal ones the last, which is the one in best.pt."""
+    best = event.get("best")
+    if not isinstance(best, Mapping):
+        return None
+    metrics = {k: v for k, v in dict(best.get("metrics") or {}).items() if v is not None}
+    return Best.model_validate({**best, "metrics": metrics})
+
+
 class Progress:
     """State of one attempt; times are seconds of one steady clock."""
 
@@ -42,7 +51,7 @@ class Progress:
             case "resumed":
                 self.epochs_done = int(str(event["epoch"]))
                 self.epochs = int(str(event["epochs"]))
-                self.best = Best.model_validate(event["best"]) if event.get("best") else None
+                self.best = _best(event)
             case "epoch_started":
                 self._running = int(str(event["epoch"]))
                 self.epochs = int(str(event["epochs"]))
@@ -89,15 +98,11 @@ class Progress:
         self._images_per_second = _number(event.get("images_per_second"))
         self._fitness = _number(event.get("fitness"))
         self._set_metrics(event)
-        if self._fitness is not None and (
-            self.best is None or self.best.fitness is None or self._fitness > self.best.fitness
-        ):
-            metrics = {k: v for k, v in self.metrics.items() if v is not None}
-            self.best = Best(epoch=epoch, fitness=self._fitness, metrics=metrics)
+        self.best = _best(event) or self.best
 
     def _set_metrics(self, event: Mapping[str, object]) -> None:
         metrics = event.get("metrics")
-        if isinstance(metrics, Mapping) and metrics:
+        if isinstance(metrics, Mapping):
             self.metrics = {str(k): _number(v) for k, v in metrics.items()}
 
     def _share(self) -> float:

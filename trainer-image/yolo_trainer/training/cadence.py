@@ -29,23 +29,23 @@ class Cadence:
         self._last_step = batch
         self._resumed = False
 
-    def capture(self, trainer: Any) -> dict[str, Any]:
-        """What is under way at the end of `trainer.epoch`, for `restore`."""
-        batches = len(trainer.train_loader)
+    def capture(self, trainer: Any, trained: int) -> dict[str, Any]:
+        """What is under way after so many batches, for `restore`."""
         parameters = unwrap_model(trainer.model).named_parameters()
         return {
-            "batches": batches,
+            "batches": len(trainer.train_loader),
             "batch": int(trainer.batch_size),
-            "since_step": batches * (trainer.epoch + 1) - 1 - self._last_step,
+            "since_step": trained - 1 - self._last_step,
             "gradients": {name: p.grad for name, p in parameters if p.grad is not None},
         }
 
-    def restore(self, trainer: Any, saved: Mapping[str, Any], epochs_done: int) -> None:
-        """Goes on as saved, if epochs have the same batches as then; else the first batch makes a step."""
-        batches = len(trainer.train_loader)
-        if (saved["batches"], saved["batch"]) != (batches, int(trainer.batch_size)):
+    def restore(self, trainer: Any, saved: Mapping[str, Any], trained: int) -> None:
+        """Goes on as saved after so many batches, if epochs have the same ones as then; else the first batch
+        makes a step.
+        """
+        if (saved["batches"], saved["batch"]) != (len(trainer.train_loader), int(trainer.batch_size)):
             return
-        self._last_step = batches * epochs_done - 1 - saved["since_step"]
+        self._last_step = trained - 1 - saved["since_step"]
         self._gradients = saved["gradients"]
         self._resumed = True
 

@@ -12,25 +12,24 @@ from typing import Any
 
 from ..process.interrupts import Interrupts
 from ..process.report import Report
-from .state import seed_epoch
+from . import randomness
+from .place import Place, start_at
 
 _NO_MORE_RETRIES = 3
 """Ultralytics halves the batch after CUDA OOM up to so many times; the operator does that, and says so."""
 
 
 class Callbacks:
-    """Callbacks of one training.
-
-    `final` is set while best.pt is evaluated at its end, `batch` counts the epoch's finished batches.
-    """
+    """Callbacks of one training. `final` is set while best.pt is evaluated at its end."""
 
     def __init__(self, report: Report, interrupts: Interrupts) -> None:
         self.final = False
         self._report = report
         self._interrupts = interrupts
-        self.batch = 0
         self._epoch_began = 0.0
         self._images_per_second: float | None = None
+        self._first = 0
+        """The batch that the epoch's pass began with."""
 
     def table(self) -> dict[str, Callable[[Any], None]]:
         """By Ultralytics' event names."""
@@ -47,26 +46,44 @@ class Callbacks:
 
     def epoch_started(self, trainer: Any) -> None:
         """A new epoch begins with new random numbers and a new data-loader iterator."""
-        self.batch = 0
         self._epoch_began = time.monotonic()
-        reset_randomness(trainer)
+        self._first = trainer.place.batches
+        start_at(trainer.train_loader, self._first)
+        randomness.reset(trainer)
+        if self._first:
+            randomness.restore(trainer, trainer.place.randomness)
         self._report.epoch_started(trainer.epoch + 1, trainer.epochs, len(trainer.train_loader))
+        if self._first:
+            self._report(stage="epoch", batch=self._first, batches=len(trainer.train_loader))
+        if not trainer.args.val:
+            trainer.fitness = None  # what is there belongs to an epoch of an earlier attempt
 
     def batch_started(self, trainer: Any) -> None:
-        """Makes Ultralytics raise on CUDA OOM instead of halving the batch in silence."""
+        """A step is not torn; and on CUDA OOM Ultralytics raises instead of halving the batch in silence."""
+        self._interrupts.hold()
         trainer._oom_retries = _NO_MORE_RETRIES
+        if trainer.place.batches == self._first:
+            trainer.tloss = trainer.place.losses or None
 
     def batch_finished(self, trainer: Any) -> None:
         """One batch is trained."""
-        self._interrupts.check()
-        self.batch += 1
-        self._report.batch("epoch", self.batch, len(trainer.train_loader), time.monotonic())
+        trainer.place.batches += 1
+        trainer.place.randomness = randomness.capture(trainer)
+        self._report.batch("epoch", trainer.place.batches, len(trainer.train_loader), time.monotonic())
+        self._interrupts.release()
+        trainer.save_if_due()
 
     def epoch_trained(self, trainer: Any) -> None:
         """All batches are trained; validation follows."""
+        place, batches = trainer.place, len(trainer.train_loader)
+        if self._first == batches:  # an attempt was ended between here and the end of the epoch
+            trainer.tloss = place.losses
+            trainer.lr = {f"lr/pg{i}": rate for i, rate in enumerate(place.rates)}
         seconds = time.monotonic() - self._epoch_began
-        images = len(trainer.train_loader.dataset) * self.batch / max(1, len(trainer.train_loader))
-        self._images_per_second = round(images / seconds, 2) if seconds > 0 else None
+        images = len(trainer.train_loader.dataset) * (place.batches - self._first) / max(1, batches)
+        self._images_per_second = round(images / seconds, 2) if seconds > 0 and images else None
+        place.batches = batches  # the argument `time` may have cut the epoch short
+        self._interrupts.release()
 
     def validation_started(self, validator: Any) -> None:
         """Validation begins, in an epoch or at the end."""
@@ -86,28 +103,13 @@ class Callbacks:
         """The epoch is saved; not told for the final evaluation, which is no epoch."""
         if self.final:
             return
+        trainer.place = Place(trainer.epoch + 1)
+        validated = trainer.validated == trainer.epoch
         self._report.epoch_finished(
             trainer.epoch + 1,
             epochs=trainer.epochs,
-            metrics=trainer.metrics,
-            fitness=trainer.fitness,
+            metrics=trainer.metrics if validated else {},
+            fitness=trainer.fitness if validated else None,
+            best=trainer.session.best,
             images_per_second=self._images_per_second,
         )
-
-
-def reset_randomness(trainer: Any) -> None:
-    """Seeds, loader and image buffer as if the program began with this epoch."""
-    seed = seed_epoch(trainer.args.seed, trainer.epoch)
-    loader = trainer.train_loader
-    generator = getattr(loader, "generator", None)
-    if generator is not None:
-        generator.manual_seed(seed)
-    if hasattr(loader, "reset"):
-        loader.reset()
-    dataset = loader.dataset
-    if getattr(dataset, "cache", "ram") == "ram" or not hasattr(dataset, "buffer"):
-        return
-    # Mosaic draws from recently read images; with loaders in this process they outlive the epoch.
-    for index in dataset.buffer:
-        dataset.ims[index] = dataset.im_hw0[index] = dataset.im_hw[index] = None
-    dataset.buffer.clear()

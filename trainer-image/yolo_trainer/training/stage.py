@@ -46,6 +46,7 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
             callbacks=Callbacks(report, interrupts),
             attempt=attempt,
             start=start,
+            interval=config.template.save_interval,
         )
         trainer = build_trainer(session, overrides)
         trainer.train()

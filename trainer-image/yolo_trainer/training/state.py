@@ -1,4 +1,4 @@
-"""The training's whole state at the end of an epoch, and back: what `last.pt` lacks for an exact resume.
+"""The training's whole state between two batches, and back: what `last.pt` lacks for an exact resume.
 
 `last.pt` holds the EMA in half precision and neither the model nor random state. Here all is kept as it is,
 in plain containers and tensors, so that loading needs no unpickling of classes.
@@ -7,13 +7,11 @@ in plain containers and tensors, so that loading needs no unpickling of classes.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
 import torch
-from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from yolo_crds.conditions import Reason
@@ -35,13 +33,17 @@ def built_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
 
 
 def capture(
-    trainer: Any, built: list[dict[str, Any]], best: Mapping[str, object] | None, seconds: float
+    trainer: Any,
+    epochs_done: int,
+    built: list[dict[str, Any]],
+    best: Mapping[str, object] | None,
+    seconds: float,
 ) -> State:
-    """The state after `trainer.epoch`, `seconds` of training; `built`: the optimizer's groups when new."""
+    """The state after so many whole epochs and seconds; `built`: the optimizer's groups when it was new."""
     optimizer = trainer.optimizer
     return {
         "v": VERSION,
-        "epochs_done": trainer.epoch + 1,
+        "epochs_done": epochs_done,
         "seconds": float(seconds),
         "model": unwrap_model(trainer.model).state_dict(),
         "ema": trainer.ema.ema.state_dict(),
@@ -99,15 +101,6 @@ def restore(trainer: Any, state: State) -> list[str]:
     return warnings
 
 
-def seed_epoch(seed: int, epoch: int) -> int:
-    """Makes an epoch's randomness a function of seed and epoch (from 0); returns the epoch's own seed."""
-    mixed: int = (seed * 1_000_003 + epoch * 7_919 + max(RANK, 0)) % 2**31
-    random.seed(mixed)
-    np.random.seed(mixed)
-    torch.manual_seed(mixed)
-    return mixed
-
-
 def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> list[str]:
     fresh = built_groups(optimizer)
     target = optimizer.state_dict()
@@ -122,9 +115,11 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any
 
 
 def _restore_criterion(model: Any, epochs_done: int) -> None:
-    """The loss of end-to-end heads is blended by epoch; as Ultralytics' own resume does it."""
-    if getattr(model.model[-1], "one2one_cv2", None) is not None:
-        model.criterion = model.init_criterion()
+    """The loss, which the first batch would make; that of end-to-end heads is blended by epoch, and put
+    right as Ultralytics' own resume does it.
+    """
+    model.criterion = model.init_criterion()
+    if epochs_done and hasattr(model.criterion, "update"):
         model.criterion.updates = epochs_done - 1
         model.criterion.update()
 

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from ultralytics.utils import RANK
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
+from yolo_crds.training import SaveInterval
 
 from ..errors import TrainerError
-from ..process.interrupts import Interrupts
+from ..process.interrupts import Interrupted, Interrupts
 from ..process.report import Report
 from ..runfolder.attempt import Attempt
 from ..runfolder.attempts import Start
@@ -28,6 +29,9 @@ from ..runfolder.retire import STAGING
 from . import state
 from .cadence import Cadence
 from .callbacks import Callbacks
+from .place import Place, follow
+from .results import cut_results
+from .schedule import Schedule
 
 
 @dataclass
@@ -41,6 +45,7 @@ class Session:
     """What may be done with the run folder."""
     start: Start
     """What to go on from; its results are kept, since Ultralytics deletes those in its own folder."""
+    interval: SaveInterval = field(default_factory=SaveInterval)
     seconds: float = 0.0
     """Training time of earlier attempts."""
     best: dict[str, object] | None = None
@@ -60,11 +65,20 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
     last: Path
     best: Path
     ema: Any
+    epochs: int
+    stop: bool = False
 
     def __init__(self, session: Session, overrides: Mapping[str, object]) -> None:
         self.session = session
+        self.place = Place()
+        self.validated: int | None = None
+        """The last epoch (from 0) that was validated."""
+        self._saved = self.place.key
+        self._saved_at = time.monotonic()
         self._cadence = Cadence()
         super().__init__(overrides=dict(overrides))
+        self.args.workers = overrides["workers"]  # Ultralytics takes none on a CPU, whatever was asked for
+        self._schedule = Schedule(self.args)
         for event, callback in session.callbacks.table().items():
             self.add_callback(event, callback)
         self.add_callback("on_train_batch_start", self._cadence.release)
@@ -77,38 +91,73 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
     def _build_train_pipeline(self) -> None:
         self.session.report(stage="cache" if self.args.cache else "scan")
         super()._build_train_pipeline()
+        follow(self.train_loader)
+
+    def _close_dataloader_mosaic(self) -> None:
+        super()._close_dataloader_mosaic()
+        self._schedule.mosaic_closed = True
 
     def resume_training(self, ckpt: object) -> None:
         """Goes on from the session's file; Ultralytics' own way ignores new arguments and rounds to fp16."""
         del ckpt
         session = self.session
         session.built = state.built_groups(self.optimizer)
+        if not self.args.val:
+            session.report.warning("val is false: epochs have no metrics, and best.pt is the last one saved")
         start = session.start
         if start.stream is None:
             return
-        if start.exact:
-            saved = state.load(start.stream)
-            for warning in state.restore(self, saved):
-                session.report.warning(warning)
-            self._cadence.restore(self, saved["cadence"], self.start_epoch)
-            session.seconds = saved["seconds"]
-            session.best = saved["best"]
-            self.metrics, self.fitness = saved["metrics"], saved["fitness"]
-            if RANK in {-1, 0}:
-                if start.results:
-                    self.csv.write_text(cut_results(start.results, self.start_epoch), encoding="utf-8")
-                session.attempt.carry_best(start)
-        else:
+        if not start.exact:
             self._start_warm(start)
-        session.report.resumed(self.start_epoch, self.epochs, session.best)
-        if self._is_complete():
+            return
+        saved = state.load(start.stream)
+        self._restore(saved)
+        if RANK in {-1, 0}:
+            if start.results:
+                self.csv.write_text(cut_results(start.results, self.start_epoch), encoding="utf-8")
+            session.attempt.carry_best(start)
+        over = self._why_over(saved)
+        session.report.resumed(
+            self.start_epoch,
+            self.epochs if over is None else max(self.epochs, self.start_epoch),
+            session.best,
+        )
+        if over is not None:
+            if over:
+                session.report.warning(f"nothing was left to train: {over}")
             raise _NothingLeft
+        if session.best and session.best["epoch"] == self.start_epoch and not self.place.batches:
+            self._save_resumed()  # killed amid that save, an attempt has the state and not its best.pt
+
+    def _restore(self, saved: state.State) -> None:
+        """Puts everything that a state holds where it belongs."""
+        session = self.session
+        done, seconds = saved["epochs_done"], saved["seconds"]
+        place = saved.get("place", {})
+        part = place["batches"] / place["split"]["batches"] if place.get("batches") else 0.0
+        self._schedule.restore(self, saved.get("schedule", {}), done + part, seconds)
+        for warning in state.restore(self, saved):
+            session.report.warning(warning)
+        self._setup_scheduler()  # for the epochs that there are now
+        if not self.place.restore(self, done, place):
+            session.report.warning(f"epoch {done + 1} starts over: its batches are others than before")
+        self._saved = self.place.key
+        self._cadence.restore(self, saved["cadence"], done * len(self.train_loader) + self.place.batches)
+        session.seconds = seconds
+        session.best = saved["best"]
+        self.metrics, self.fitness = saved["metrics"], saved["fitness"]
 
     def _do_train(self) -> None:
+        # Only the first rank saves: the others stay in their collectives until it has, and end with it.
+        waiting = self.session.interrupts.shielded() if RANK > 0 else nullcontext()
         try:
-            super()._do_train()
+            with waiting:
+                super()._do_train()
         except _NothingLeft:
             self._conclude()
+        except Interrupted:
+            self._save_before_leaving()
+            raise
 
     def preprocess_batch(self, batch: Any) -> Any:
         """The last hook before Ultralytics decides whether this batch ends in a step of the optimizer."""
@@ -120,25 +169,72 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         super().optimizer_step()
         self._cadence.stepped(self._batch_number())
 
+    def validate(self) -> Any:
+        """Notes that this epoch has metrics of its own."""
+        self.validated = self.epoch
+        return super().validate()
+
     def save_model(self) -> bool:
-        """Ultralytics' checkpoints, made aside and moved to their places whole, then the state."""
-        session = self.session
-        with session.interrupts.shielded(), self._staged() as staging:
-            saved = bool(super().save_model())
-            if self.fitness is not None and self.fitness == self.best_fitness:
-                session.best = {
-                    "epoch": self.epoch + 1,
-                    "fitness": self.fitness,
-                    "metrics": dict(self.metrics),
-                }
-            content = state.capture(self, session.built, session.best, time.time() - self.train_time_start)
-            content["cadence"] = self._cadence.capture(self)
-            session.attempt.save(lambda file: torch.save(content, file), staging)
-        return saved
+        """Saves at the end of an epoch: the state and Ultralytics' checkpoints, all or nothing."""
+        done = self.epoch + 1
+        self.place = Place(done)
+        is_best = self.fitness is not None and self.fitness == self.best_fitness
+        if is_best:
+            self.session.best = {"epoch": done, "fitness": self.fitness, "metrics": dict(self.metrics)}
+        is_numbered = self.save_period > 0 and self.epoch % self.save_period == 0
+        is_last = self.stop or done >= self.epochs
+        if not (is_best or is_numbered or is_last or done % self.session.interval.epochs == 0):
+            return False
+        self._save_epoch()
+        return True
+
+    def save_if_due(self) -> None:
+        """Saves within an epoch when the interval has passed."""
+        minutes = self.session.interval.minutes
+        if RANK in {-1, 0} and minutes and time.monotonic() - self._saved_at >= minutes * 60:
+            self._save_within()
+
+    def _save_before_leaving(self) -> None:
+        """What was trained since the last save is kept."""
+        if RANK in {-1, 0} and self.place.key != self._saved:
+            with self.session.interrupts.shielded():
+                self._save_within()
+
+    def _save_epoch(self) -> None:
+        """The state first: killed before the checkpoints are in their places, a resume makes them anew."""
+        with self._staged() as staging:
+            super().save_model()
+            content = self._capture()
+            with self.session.interrupts.shielded():
+                self.session.attempt.save(lambda file: torch.save(content, file), staging)
+                self._saved, self._saved_at = self.place.key, time.monotonic()
+
+    def _save_within(self) -> None:
+        """The state alone, within an epoch; not one that has diverged."""
+        if self.loss is not None and not math.isfinite(float(self.loss)):
+            return
+        content = self._capture()
+        with self.session.interrupts.shielded():
+            self.session.attempt.save_state(lambda file: torch.save(content, file))
+            self._saved, self._saved_at = self.place.key, time.monotonic()
+
+    def _capture(self) -> state.State:
+        """The state at the place that the training has come to."""
+        session, place = self.session, self.place
+        # Until the first epoch of this attempt begins, `seconds` are those of the earlier ones.
+        seconds = session.seconds or time.time() - self.train_time_start
+        content = state.capture(self, place.epochs, session.built, session.best, seconds)
+        content["place"] = place.capture(self)
+        content["schedule"] = self._schedule.capture(self, place.epochs, seconds)
+        trained = place.epochs * len(self.train_loader) + place.batches
+        content["cadence"] = self._cadence.capture(self, trained)
+        return content
 
     def final_eval(self) -> None:
         """Strips and validates copies: the checkpoints stay whole until the smaller ones replace them."""
         self.session.callbacks.final = True
+        if RANK in {-1, 0} and self.place.key != self._saved:
+            self._save_epoch()  # the argument `time` can make an epoch the last one after it was not saved
         with self._staged(copies=True) as staging:
             super().final_eval()
             if RANK in {-1, 0}:
@@ -154,26 +250,34 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
                 raise TrainerError(Reason.DIVERGED, message, exit_code=ExitCode.FAILED)
         return False
 
-    def _is_complete(self) -> bool:
-        """Whether the resumed epochs are all that the (perhaps new) arguments ask for."""
-        done = self.start_epoch
-        patient = done - self.stopper.best_epoch < self.stopper.patience
-        in_time = not self.args.time or self.session.seconds < self.args.time * 3600
-        return done > 0 and not (done < self.epochs and patient and in_time)
+    def _why_over(self, saved: state.State) -> str | None:
+        """Why there is nothing left to train, "" if a save was merely the last one's; None if there is."""
+        if self.place.batches and self.start_epoch < self.epochs:
+            return None
+        why = self._schedule.nothing_left(self, self.start_epoch, self.session.seconds)
+        ended = self._schedule.ended(saved.get("schedule", {}))
+        if self.session.start.of_this_run and (why or ended):
+            return ""
+        return why or ("the training had come to its end; raise template.epochs" if ended else None)
+
+    def _save_resumed(self) -> None:
+        """Saves what was resumed as this attempt's own."""
+        self.epoch = self.start_epoch - 1
+        if RANK in {-1, 0}:
+            self._save_epoch()
 
     def _conclude(self) -> None:
         """The end of a training whose attempt was ended between its last epoch and here."""
-        self.epoch = self.start_epoch - 1
         self.train_time_start = time.time() - self.session.seconds
-        if RANK in {-1, 0}:
-            self.save_model()
+        self.stop = True
+        self._save_resumed()
         self.final_eval()
         if self.args.plots and RANK in {-1, 0}:
             self.plot_metrics()
         self.run_callbacks("on_train_end")
 
     def _batch_number(self) -> int:
-        return int(self.epoch * len(self.train_loader) + self.session.callbacks.batch)
+        return int(self.epoch * len(self.train_loader) + self.place.batches)
 
     def _model_train(self) -> None:
         """The first thing of an epoch after Ultralytics has dropped the gradients of earlier ones."""
@@ -217,16 +321,3 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self.session.report.warning(
             "no whole state to resume exactly from; started with the weights of last.pt"
         )
-
-
-def cut_results(results: str, epochs_done: int) -> str:
-    """The lines of a results.csv up to an epoch: its row is written before the epoch is saved."""
-    header, *rows = results.splitlines(keepends=True) or [""]
-    return header + "".join(row for row in rows if _row_epoch(row) <= epochs_done)
-
-
-def _row_epoch(row: str) -> float:
-    try:
-        return float(row.partition(",")[0])
-    except ValueError:
-        return math.inf

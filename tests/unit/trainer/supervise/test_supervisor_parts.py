@@ -64,8 +64,30 @@ def test_progress_estimates_by_the_median_epoch() -> None:
 
     assert (line.epoch, line.epochs, line.batch, line.percent) == (4, 10, 2, 35.0)
     assert line.eta_seconds == 12 * 7 - 5
+
+
+def test_progress_has_the_best_epoch_that_the_trainer_names() -> None:
+    progress = Progress(0)
+    best = {"epoch": 2, "fitness": 0.5, "metrics": {"m": 0.5, "bad": None}}
+    progress.apply({"event": "epoch_finished", "epoch": 1, "epochs": 3, "fitness": 0.5, "best": None}, 1)
+    progress.apply({"event": "epoch_finished", "epoch": 2, "epochs": 3, "fitness": 0.5, "best": best}, 2)
+    progress.apply({"event": "epoch_finished", "epoch": 3, "epochs": 3, "fitness": 0.1, "best": best}, 3)
+
+    line = progress.line(1, 4, 0)
+
     assert line.best is not None
-    assert line.best.epoch == 1
+    assert (line.best.epoch, line.best.fitness, line.best.metrics) == (2, 0.5, {"m": 0.5})
+
+
+def test_progress_has_no_metrics_of_an_epoch_that_was_not_validated() -> None:
+    progress = Progress(0)
+    finished = {"event": "epoch_finished", "epochs": 3}
+    progress.apply({**finished, "epoch": 1, "metrics": {"m": 0.5}, "fitness": 0.5}, 1)
+    progress.apply({**finished, "epoch": 2, "metrics": {}, "fitness": None}, 2)
+
+    line = progress.line(1, 3, 0)
+
+    assert (line.metrics, line.fitness) == ({}, None)
 
 
 def test_progress_estimates_the_first_epoch_by_its_own_pace() -> None:

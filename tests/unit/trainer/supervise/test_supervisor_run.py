@@ -107,7 +107,9 @@ for epoch in (1, 2):
     report.epoch_started(epoch, 2, 4)
     for batch in range(4):
         report.batch("epoch", batch + 1, 4, float(batch + 10 * epoch))
-    report.epoch_finished(epoch, epochs=2, metrics={"m": epoch / 2, "bad": float("nan")}, fitness=epoch / 2)
+    metrics = {"m": epoch / 2, "bad": float("nan")}
+    best = {"epoch": epoch, "fitness": epoch / 2, "metrics": metrics}
+    report.epoch_finished(epoch, epochs=2, metrics=metrics, fitness=epoch / 2, best=best)
 report.finished(metrics={"m": 1.0})
 print("bye", file=sys.stderr)
 """
