@@ -10,6 +10,7 @@ import pytest
 from demo.client import CallFailedError, OldClient
 from demo.install import System
 from e2e.audited import Audit
+from e2e.trainings import until_training
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -32,14 +33,6 @@ SMALL: dict[str, Any] = {
 def _finish(client: OldClient, name: str) -> dict[str, Any]:
     *_, last = client.watch(name, deadline=_DEADLINE)
     return last
-
-
-def _until_training(client: OldClient, name: str, epoch: int = 1) -> dict[str, Any]:
-    for state in client.watch(name, deadline=_DEADLINE):
-        if state["phase"] == "Running" and (state["epoch"] or 0) >= epoch:
-            return state
-        assert state["phase"] not in ("Failed", "Succeeded", "Terminated"), state
-    raise AssertionError("the training ended")
 
 
 def test_start_to_best_pt(system: System, client: OldClient, tmp_path: Path) -> None:
@@ -97,7 +90,7 @@ def test_two_at_once_do_not_disturb_each_other(client: OldClient) -> None:
 
 def test_terminate_ends_the_pods_and_continue_train_goes_on(system: System, client: OldClient) -> None:
     client.start(**SMALL, model_name="e2e-stop", epochs=500)
-    reached = _until_training(client, "e2e-stop", epoch=3)["epoch"]
+    reached = until_training(client, "e2e-stop", epoch=3)["epoch"]
     assert client.get("/terminate/e2e-stop") == {"message": "Process terminated"}
     assert system.pods("e2e-stop") == []
     assert _finish(client, "e2e-stop")["phase"] == "Terminated"
@@ -122,7 +115,7 @@ def test_bad_data_fails_before_a_training_pod_exists(system: System, client: Old
 
 def test_killed_worker_is_started_again_and_resumes(system: System, client: OldClient) -> None:
     client.start(**SMALL, model_name="e2e-pod-killed", epochs=15)
-    _until_training(client, "e2e-pod-killed", epoch=3)
+    until_training(client, "e2e-pod-killed", epoch=3)
     (pod,) = system.pods("e2e-pod-killed")
     system.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
     last = _finish(client, "e2e-pod-killed")
@@ -136,7 +129,7 @@ def test_killed_worker_is_started_again_and_resumes(system: System, client: OldC
 
 def test_operator_killed_in_the_middle_loses_nothing(system: System, client: OldClient) -> None:
     client.start(**SMALL, model_name="e2e-operator-killed", epochs=12)
-    _until_training(client, "e2e-operator-killed")
+    until_training(client, "e2e-operator-killed")
     system.kill_component("operator")
     last = _finish(client, "e2e-operator-killed")
     assert (last["phase"], last["epoch"], last["restarts"]) == ("Succeeded", 12, 0), last
@@ -145,7 +138,7 @@ def test_operator_killed_in_the_middle_loses_nothing(system: System, client: Old
 
 def test_facade_killed_in_the_middle_loses_nothing(system: System, client: OldClient) -> None:
     client.start(**SMALL, model_name="e2e-facade-killed", epochs=12)
-    _until_training(client, "e2e-facade-killed")
+    until_training(client, "e2e-facade-killed")
     system.kill_component("api")
     system.wait_ready()
     assert "e2e-facade-killed" in client.get("/status")["models"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import Cluster
+from demo.client import OldClient
 from demo.install import System
 from yolo_crds import meta
 
@@ -19,13 +20,16 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def start_training(system: System, name: str, **template: Any) -> None:
-    """Create a training of `ARGUMENTS` and these. Raises InstallError when the API server refuses it."""
+def start_training(system: System, name: str, spec: dict[str, Any] | None = None, **template: Any) -> None:
+    """Create a training of `ARGUMENTS` and these; `spec` holds what stands beside the template.
+
+    Raises InstallError when the API server refuses it.
+    """
     manifest = {
         "apiVersion": meta.API_VERSION,
         "kind": meta.KIND,
         "metadata": {"name": name},
-        "spec": {"template": ARGUMENTS | template},
+        "spec": {**(spec or {}), "template": ARGUMENTS | template},
     }
     system.run_kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
@@ -38,7 +42,21 @@ def finish_training(system: System, name: str) -> dict[str, Any]:
     return status
 
 
+def until_training(client: OldClient, name: str, epoch: int = 1) -> dict[str, Any]:
+    """Its state in `GET /status`, once it trains and has come to that epoch."""
+    for state in client.watch(name, deadline=240):
+        if state["phase"] == "Running" and (state["epoch"] or 0) >= epoch:
+            return state
+        assert state["phase"] not in ("Failed", "Succeeded", "Terminated"), state
+    raise AssertionError("the training ended")
+
+
+def volume_folder(system: System, cluster: Cluster, claim: str) -> Path:
+    """Where the volume of a claim, `yolo-data` or `yolo-runs`, lies on this machine."""
+    found = json.loads(system.kubectl("get", "pvc", claim, "-o", "json"))
+    return cluster.volumes / str(found["spec"]["volumeName"])
+
+
 def prepared_folder(system: System, cluster: Cluster) -> Path:
     """Where the prepared sets lie on this machine."""
-    claim = json.loads(system.kubectl("get", "pvc", "yolo-data", "-o", "json"))
-    return cluster.volumes / str(claim["spec"]["volumeName"]) / "prepared"
+    return volume_folder(system, cluster, "yolo-data") / "prepared"
