@@ -120,7 +120,8 @@ HINTS: dict[Reason, str] = {
     "on from what is saved",
     Reason.FETCH_FAILED: "is the named server up, and may prepare pods reach it? What has come is kept, "
     "and another attempt goes on from there",
-    Reason.DIVERGED: "lower lr0, switch amp off, or check the labels",
+    Reason.DIVERGED: "the state before it is kept: lower lr0 or check the labels, then raise spec.run with "
+    "spec.resume (with GPUs, the run was first tried again without amp)",
     Reason.TRAINING_FAILED: "see train_err.log in the run folder",
     Reason.WORKER_KILLED: "the training process was killed; see train_err.log in the run folder",
     Reason.HUNG: "no batch finished within stallTimeoutSeconds; the stacks are in train_err.log",

@@ -33,6 +33,8 @@ PREFETCHED = 4
 """Batches that a data-loader process has ready (ultralytics/data/build.py)."""
 _CHANNELS = 3
 _HEADER_BYTES = 128  # of a .npy file
+_SMALL = 50
+"""A set that takes no more than so small a part of the limit is kept anyway: it is not what kills."""
 _DISK_PART = 0.9  # the kubelet evicts a pod whose emptyDir has grown beyond its size
 
 
@@ -79,7 +81,8 @@ def memory_left(
         return None
     ready = ranks * workers * PREFETCHED * batch / max(ranks, 1) * imgsz**2 * _CHANNELS
     batches = min(shared, round(ready)) if batch >= 1 else shared if workers else 0
-    return limit - used - ranks * (TRAINING_BYTES + workers * LOADER_BYTES) - batches
+    left = limit - used - ranks * (TRAINING_BYTES + workers * LOADER_BYTES) - batches
+    return max(left, limit // _SMALL)
 
 
 def plan_cache(wanted: Cache, sizes: Sizes, room: Room, ranks: int = 1) -> tuple[Cache, str | None]:
@@ -95,7 +98,7 @@ def plan_cache(wanted: Cache, sizes: Sizes, room: Room, ranks: int = 1) -> tuple
             return "ram", None
         short = (
             f"cache: ram would take {_gib(in_memory)} of memory, and the pod's limit leaves "
-            f"{_gib(max(0, room.memory))} for it"
+            f"{_gib(room.memory)} for it"
         )
         if in_files <= room.disk:
             return "disk", f"{short}; images are cached on the node's disk"

@@ -40,7 +40,6 @@ def test_measure_is_what_ultralytics_keeps() -> None:
         ("ram", 11 * GIB, 0, "ram", ""),
         ("ram", 11 * GIB - 1, 40 * GIB, "disk", "11.0 GiB of memory.*leaves 11.0 GiB.*node's disk"),
         ("ram", 2 * GIB, 39 * GIB, False, "leaves 2.0 GiB.*not cached.*resources.memory"),
-        ("ram", -GIB, 0, False, "leaves 0.0 GiB"),
         ("disk", 0, 40 * GIB, "disk", ""),
         ("disk", None, 39 * GIB, False, "40.0 GiB.*39.0 GiB.*cacheStorage"),
         ("disk", None, 0, False, "no place"),
@@ -70,6 +69,7 @@ def test_memory_left_is_less_by_processes_and_batches_that_are_ready() -> None:
     unknown = memory_left(16 * GIB, GIB, ranks=1, workers=4, batch=-1, imgsz=640, shared=8 * GIB)
     assert unknown == left - 4 * cache_plan.LOADER_BYTES - 8 * GIB
     assert memory_left(None, 0, 1, 0, 1, 64, 0) is None
+    assert memory_left(GIB, GIB, 1, 8, 16, 640, GIB) == GIB // 50
 
 
 @pytest.fixture
