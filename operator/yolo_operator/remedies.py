@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from yolo_crds.conditions import Reason
 from yolo_crds.status import Failure, Remedy
-from yolo_crds.training import Template
+from yolo_crds.training import Template, parse_quantity
 
 Overrides = dict[str, str | float | bool]
 """Ultralytics arguments by name, as `TrainerConfig.overrides` has them."""
@@ -40,6 +40,10 @@ def _value(argument: str, template: Template, earlier: Sequence[Remedy]) -> str:
         if remedy.argument == argument:
             return remedy.after
     value = getattr(template, argument)
+    if argument == "workers":
+        # More never start: of the pod's CPUs each GPU has its part.
+        resources = template.resources
+        value = min(value, parse_quantity(resources.cpu) // max(resources.gpus, 1))
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 

@@ -334,7 +334,7 @@ def test_operator_resumes_in_another_attempt_after_oom(system: System, operator:
     hand.wait_pod(Stage.TRAIN, 2)
     job = json.loads(system.kubectl("get", "job", "flow-oom-r1a2-train", "-o", "json"))
     config = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
-    assert (config["attempt"], config["overrides"]) == (2, {"workers": "4"})
+    assert (config["attempt"], config["overrides"]) == (2, {"workers": "1"})
 
 
 def test_stop_ends_the_pods_and_a_higher_run_goes_on(system: System, operator: Operator) -> None:

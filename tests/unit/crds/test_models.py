@@ -3,6 +3,7 @@
 import pytest
 
 from yolo_crds import models
+from yolo_crds.training import parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,16 @@ def test_package_architecture_is_the_file_that_ultralytics_opens(model: str, wan
 )
 def test_suggest_model_is_silent_on_known_names(model: str, want: str | None) -> None:
     assert models.suggest_model(model) == want
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [("2", 2), ("250m", 1), ("1100m", 2), ("0.5", 1), ("1k", 1000), ("8Gi", 8 << 30), ("1.5Mi", 3 << 19)],
+)
+def test_parse_quantity_counts_whole_units(text: str, want: int) -> None:
+    assert parse_quantity(text) == want
+
+
+def test_parse_quantity_refuses_anything_else() -> None:
+    with pytest.raises(ValueError, match="no quantity"):
+        parse_quantity("much")

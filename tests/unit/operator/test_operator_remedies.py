@@ -22,6 +22,7 @@ def _change(remedy: Remedy | None) -> tuple[str, str, str] | None:
 
 ON_CPU = {"resources": {"gpus": 0}}
 ON_FOUR = {"resources": {"gpus": 4}}
+EIGHT_CPUS = {"resources": {"cpu": "8"}}
 
 
 @pytest.mark.parametrize(
@@ -35,11 +36,15 @@ ON_FOUR = {"resources": {"gpus": 4}}
         (Reason.CUDA_OUT_OF_MEMORY, {"batch": 4} | ON_FOUR, None),
         (Reason.CUDA_OUT_OF_MEMORY, {"batch": 0.8}, ("batch", "0.8", "0.4")),
         (Reason.CUDA_OUT_OF_MEMORY, {"batch": -1}, ("batch", "-1", "0.3")),
-        (Reason.SHARED_MEMORY_EXHAUSTED, {}, ("workers", "8", "4")),
+        (Reason.SHARED_MEMORY_EXHAUSTED, EIGHT_CPUS, ("workers", "8", "4")),
         (Reason.SHARED_MEMORY_EXHAUSTED, {"workers": 1}, ("workers", "1", "0")),
         (Reason.SHARED_MEMORY_EXHAUSTED, {"workers": 0}, None),
+        (Reason.SHARED_MEMORY_EXHAUSTED, {}, ("workers", "2", "1")),
+        (Reason.SHARED_MEMORY_EXHAUSTED, {"resources": {"cpu": "1100m"}}, ("workers", "2", "1")),
+        (Reason.SHARED_MEMORY_EXHAUSTED, {"resources": {"gpus": 4, "cpu": "8"}}, ("workers", "2", "1")),
+        (Reason.SHARED_MEMORY_EXHAUSTED, {"resources": {"gpus": 4, "cpu": "2"}}, None),
         (Reason.OOM_KILLED, {"cache": "ram"}, ("cache", "ram", "none")),
-        (Reason.OOM_KILLED, {"cache": "disk"}, ("workers", "8", "4")),
+        (Reason.OOM_KILLED, {"cache": "disk"} | EIGHT_CPUS, ("workers", "8", "4")),
         (Reason.OOM_KILLED, {"workers": 0}, None),
         (Reason.DIVERGED, {}, ("amp", "true", "false")),
         (Reason.DIVERGED, {"amp": False}, None),
@@ -57,7 +62,7 @@ def test_choose_remedy_changes_what_the_reason_blames(
 def test_choose_remedy_goes_on_from_the_earlier_ones() -> None:
     cache = Remedy(attempt=2, reason="OOMKilled", argument="cache", before="ram", after="none")
     workers = Remedy(attempt=3, reason="OOMKilled", argument="workers", before="8", after="4")
-    assert _change(_choose("OOMKilled", [cache], cache="ram")) == ("workers", "8", "4")
+    assert _change(_choose("OOMKilled", [cache], cache="ram", **EIGHT_CPUS)) == ("workers", "8", "4")
     assert _change(_choose("OOMKilled", [cache, workers], cache="ram")) == ("workers", "4", "2")
 
 

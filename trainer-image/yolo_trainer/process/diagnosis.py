@@ -15,6 +15,7 @@ from .host_texts import HOST_CAUSES
 CAUSES = GPU_CAUSES + HOST_CAUSES
 """The first that knows a text decides."""
 _MESSAGE_MAX = 500
+_LINKS_MOST = 5
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - named, not used
 # Python's own users of /dev/shm do not name the file that found no room there.
 _SHARED_MEMORY_MODULES = tuple(
@@ -28,13 +29,12 @@ def diagnose(error: BaseException, otherwise: Reason = Reason.TRAINING_FAILED) -
         return error
     if isinstance(error, OSError) and (known := _diagnose_call(error)) is not None:
         return known
-    text = f"{type(error).__name__}: {error}"
-    short = " ".join(text.split())[:_MESSAGE_MAX]
+    texts = [f"{type(link).__name__}: {link}" for link in _chain(error)]
     for cause in CAUSES:
-        if cause.knows(text):
+        if known := next(filter(cause.knows, texts), None):
             return TrainerError(
                 cause.reason,
-                cause.prefix + short,
+                cause.prefix + _shorten(known),
                 cause.hint,
                 exit_code=cause.exit_code,
                 secondhand=cause.secondhand,
@@ -43,7 +43,24 @@ def diagnose(error: BaseException, otherwise: Reason = Reason.TRAINING_FAILED) -
         return TrainerError(
             Reason.OOM_KILLED, "the training process ran out of memory", exit_code=ExitCode.WORKER_KILLED
         )
-    return TrainerError(otherwise, short, exit_code=ExitCode.FAILED)
+    return TrainerError(otherwise, _shorten(texts[0]), exit_code=ExitCode.FAILED)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and those that it came of, newest first: torch says "exited unexpectedly" of a data-loader
+    process, and of what in the error before."""
+    links = [error]
+    while len(links) < _LINKS_MOST:
+        last = links[-1]
+        before = last.__cause__ or (None if last.__suppress_context__ else last.__context__)
+        if before is None or before in links:
+            break
+        links.append(before)
+    return links
+
+
+def _shorten(text: str) -> str:
+    return " ".join(text.split())[:_MESSAGE_MAX]
 
 
 def _diagnose_call(error: OSError) -> TrainerError | None:

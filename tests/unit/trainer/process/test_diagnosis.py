@@ -123,6 +123,29 @@ def test_volume_that_answers_no_is_final(number: int) -> None:
     assert found.reason not in RETRYABLE
 
 
+def test_error_that_another_came_of_says_more() -> None:
+    """As torch 2.6 tells a full /dev/shm, seen in a pod with 4 MiB of it."""
+    with pytest.raises(RuntimeError) as error:
+        try:
+            raise RuntimeError("DataLoader worker (pid 185) is killed by signal: Bus error.")
+        except RuntimeError as before:
+            raise RuntimeError("DataLoader worker (pid(s) 185) exited unexpectedly") from before
+
+    found = diagnose(error.value)
+    assert found.reason is Reason.SHARED_MEMORY_EXHAUSTED
+    assert "Bus error" in found.message
+
+
+def test_error_that_was_handled_on_purpose_says_nothing() -> None:
+    with pytest.raises(ValueError, match="wrong") as error:
+        try:
+            raise RuntimeError("CUDA out of memory")
+        except RuntimeError:
+            raise ValueError("something is wrong") from None
+
+    assert diagnose(error.value).reason is Reason.TRAINING_FAILED
+
+
 def test_an_expected_failure_stays_as_it_is() -> None:
     error = TrainerError(Reason.DIVERGED, "No space left on device")
 
