@@ -26,7 +26,7 @@ from ..runfolder.attempt import Attempt, claim, join
 from .child import Child, reap_orphans, worker_command
 from .console import Console
 from .offline import build_environment, fill_runtime
-from .outcome import Ending, Outcome, decide
+from .outcome import Ending, Outcome, decide, more_telling
 from .progress import Progress
 from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
 from .watchdog import Watchdog
@@ -129,7 +129,8 @@ class Supervisor:
         ending, message = self._ending or (None, "")
         returncode = child.returncode
         assert returncode is not None
-        return decide(returncode, self._failure, ending, message, oom_kills() - kills)
+        ranks = self.config.template.resources.gpus if stage is Stage.TRAIN else 1
+        return decide(returncode, self._failure, ending, message, oom_kills() - kills, ranks=ranks)
 
     def _watch(self, child: Child) -> None:
         """Follows a child to its end."""
@@ -157,7 +158,7 @@ class Supervisor:
             case "epoch_finished" | "finished":
                 self.console.progress(now)
             case "failed":
-                self._failure = self._failure or event  # of several ranks, the first knows why
+                self._failure = more_telling(self._failure, event)
 
     def _end_if_due(self, child: Child, watchdog: Watchdog, now: float) -> None:
         if self._ending:

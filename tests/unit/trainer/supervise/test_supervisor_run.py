@@ -165,6 +165,18 @@ def test_run_takes_the_workers_word_for_its_failure(runner: Runner) -> None:
     assert runner.message.hint
 
 
+def test_run_takes_the_word_of_the_rank_that_knows_why(runner: Runner) -> None:
+    runner.run("""
+        lost = "Connection reset by peer"
+        report.failed(TrainerError(Reason.WORKER_KILLED, lost, secondhand=True))
+        report.failed(TrainerError(Reason.CUDA_OUT_OF_MEMORY, "no room for 64 images"))
+        report.failed(TrainerError(Reason.INTERRUPTED, "the launcher ended the rest"))
+        sys.exit(1)
+    """)
+
+    assert runner.message.reason is Reason.CUDA_OUT_OF_MEMORY
+
+
 @pytest.mark.parametrize(
     ("number", "want"),
     [("SIGKILL", Reason.WORKER_KILLED), ("SIGBUS", Reason.SHARED_MEMORY_EXHAUSTED)],
