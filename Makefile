@@ -59,7 +59,7 @@ programs: $(STAMP) ## Build Kubernetes and all else that the local cluster is ma
 	@$(PY) -m cluster build >/dev/null
 test-chart: $(STAMP) ## Chart tests (helm, no cluster)
 	@$(PYTEST) tests/chart
-test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image
+test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built trainer image; TORCH=pypi: with the torch that ships
 	@$(PY) -m cluster.images test-trainer -q
 test-runfolder: $(STAMP) ## The run folder under deaths, faults and overtakings: a seeded sample, one at every step
 	@$(PY) -m runfolder_harness

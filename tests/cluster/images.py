@@ -36,6 +36,8 @@ BASE_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/lintian/*",
 )
 CRDS = "crds/yolo_crds"
+TORCH = os.environ.get("TORCH", "debian")
+"""Where the trainer's torch comes from: `debian`, small and CPU only; `pypi`, as shipped, with CUDA."""
 PIP_VARIABLES = ("PIP_CERT", "PIP_INDEX_URL")  # passed on only if set; never part of an image's final stage
 LOG_LINES = 40  # of a failed build that are shown
 
@@ -73,7 +75,7 @@ def _app(deps: Image, *sources: str) -> Image:
     return Image(deps.name.removesuffix("-deps"), deps.dockerfile, (CRDS, *sources), deps=deps)
 
 
-TRAINER_DEPS = _deps("trainer", "trainer-image", "requirements-torch.txt", "merge_fonts.py", TORCH="debian")
+TRAINER_DEPS = _deps("trainer", "trainer-image", "requirements-torch.txt", "merge_fonts.py", TORCH=TORCH)
 IMAGES = {
     image.name: image
     for image in (

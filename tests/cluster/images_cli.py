@@ -88,12 +88,13 @@ def in_image(
     mounts: sandbox.Mounts,
     env: dict[str, str] | None = None,
     workdir: str = "/tmp",
+    limits: sandbox.Limits = sandbox.NO_LIMITS,
 ) -> int:
     """Builds the image if need be and runs `command` in it; its exit code."""
     if lacking := sorted({p for need, p in packages.missing().items() if need in {"runc", "ip"}}):
         packages.install(lacking)
     reference = images.build([name])[name]
-    return sandbox.run(reference, command, mounts, env or {}, workdir)
+    return sandbox.run(reference, command, mounts, env or {}, workdir, limits)
 
 
 def test_trainer(arguments: list[str]) -> int:

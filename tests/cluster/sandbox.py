@@ -20,6 +20,7 @@ from .paths import ClusterError, buildah_command
 
 USER = 1000  # uid and gid of all our images
 SIZE = "4g"  # of /tmp and /dev/shm: memory, taken only as it fills
+_PERIOD = 100_000  # microseconds in which a quota of CPU time counts
 MASKED = [
     "/proc/kcore",
     "/proc/keys",
@@ -38,8 +39,34 @@ class Mounts:
     writable: Mapping[str, Path] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a pod's limits would be; None: all that the machine has."""
+
+    cpus: float | None = None
+    memory: int | None = None
+    """Bytes."""
+
+    def resources(self) -> dict[str, Any]:
+        """Of an OCI runtime configuration."""
+        found: dict[str, Any] = {}
+        if self.cpus is not None:
+            found["cpu"] = {"quota": round(self.cpus * _PERIOD), "period": _PERIOD}
+        if self.memory is not None:
+            found["memory"] = {"limit": self.memory}
+        return found
+
+
+NO_LIMITS = Limits()
+
+
 def run(
-    reference: str, command: Sequence[str], mounts: Mounts, env: Mapping[str, str], workdir: str = "/tmp"
+    reference: str,
+    command: Sequence[str],
+    mounts: Mounts,
+    env: Mapping[str, str],
+    workdir: str = "/tmp",
+    limits: Limits = NO_LIMITS,
 ) -> int:
     """Runs `command` in `reference`, its streams ours, and returns its exit code.
 
@@ -55,6 +82,7 @@ def run(
         variables = [*image.get("Env", []), *(f"{key}={value}" for key, value in env.items())]
         with tempfile.TemporaryDirectory(prefix="yolo-sandbox-") as bundle:
             spec = _spec(root, command, variables, mounts, workdir)
+            spec["linux"]["resources"] = limits.resources()
             Path(bundle, "config.json").write_text(json.dumps(spec), encoding="utf-8")
             # An own network namespace with nothing but loopback, which torch's process groups use.
             shell = 'ip link set lo up && exec runc run --bundle "$1" "$2"'
@@ -80,7 +108,7 @@ def _remove(name: str) -> None:
 def _spec(
     root: str, command: Sequence[str], variables: Sequence[str], mounts: Mounts, workdir: str
 ) -> dict[str, Any]:
-    """An OCI runtime configuration: what Pod Security `restricted` demands, and no limits."""
+    """An OCI runtime configuration: what Pod Security `restricted` demands."""
     limited = ["nosuid", "nodev"]
     return {
         "ociVersion": "1.0.2",
