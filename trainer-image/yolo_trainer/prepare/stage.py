@@ -59,7 +59,8 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
     for sentence in data_warnings:
         logger.warning("%s", sentence)
     single_cls = parse_value(config.template.extra_args.get("single_cls", "false")) is True
-    write_label_cache(prepared_set.folder, task, single_cls=single_cls)
+    if config.stage is not None:  # else train follows in this program and may write, and imports torch anyway
+        write_label_cache(prepared_set.folder, task, single_cls=single_cls)
 
     prepared = Prepared(
         uid=config.uid,
