@@ -77,13 +77,15 @@ def build_trainer(session: Any, overrides: dict[str, object]) -> Any:
     from ultralytics import YOLO
     from ultralytics.utils import torch_utils
 
+    from .fast import FastTrainer
     from .supervised import SupervisedTrainer
 
     torch_utils.NUM_THREADS = threads()  # one less by default
     torch.set_num_threads(threads())
     model = YOLO(str(overrides["model"]), task=str(overrides["task"]))
     base = model.task_map[overrides["task"]]["trainer"]
-    trainer = type(f"Supervised{base.__name__}", (SupervisedTrainer, base), {})(session, overrides)
+    bases = SupervisedTrainer, FastTrainer, base
+    trainer = type(f"Supervised{base.__name__}", bases, {})(session, overrides)
     if model.ckpt:
         weights = None if trainer.args.pretrained is False else model.model
         trainer.model = trainer.get_model(weights=weights, cfg=model.model.yaml)
