@@ -31,10 +31,10 @@ def diagnose(error: BaseException, otherwise: Reason = Reason.TRAINING_FAILED) -
         return known
     texts = [f"{type(link).__name__}: {link}" for link in _chain(error)]
     for cause in CAUSES:
-        if known := next(filter(cause.knows, texts), None):
+        if (text := next(filter(cause.knows, texts), None)) is not None:
             return TrainerError(
                 cause.reason,
-                cause.prefix + _shorten(known),
+                cause.prefix + _shorten(text),
                 cause.hint,
                 exit_code=cause.exit_code,
                 secondhand=cause.secondhand,

@@ -125,25 +125,28 @@ def test_volume_that_answers_no_is_final(number: int) -> None:
 
 def test_error_that_another_came_of_says_more() -> None:
     """As torch 2.6 tells a full /dev/shm, seen in a pod with 4 MiB of it."""
-    with pytest.raises(RuntimeError) as error:
-        try:
-            raise RuntimeError("DataLoader worker (pid 185) is killed by signal: Bus error.")
-        except RuntimeError as before:
-            raise RuntimeError("DataLoader worker (pid(s) 185) exited unexpectedly") from before
+    error = RuntimeError("DataLoader worker (pid(s) 185) exited unexpectedly")
+    error.__cause__ = RuntimeError("DataLoader worker (pid 185) is killed by signal: Bus error.")
 
-    found = diagnose(error.value)
+    found = diagnose(error)
     assert found.reason is Reason.SHARED_MEMORY_EXHAUSTED
     assert "Bus error" in found.message
 
 
-def test_error_that_was_handled_on_purpose_says_nothing() -> None:
-    with pytest.raises(ValueError, match="wrong") as error:
-        try:
-            raise RuntimeError("CUDA out of memory")
-        except RuntimeError:
-            raise ValueError("something is wrong") from None
+@pytest.mark.parametrize(("suppressed", "want"), [(True, "TrainingFailed"), (False, "CudaOutOfMemory")])
+def test_error_that_was_handled_on_purpose_says_nothing(suppressed: bool, want: str) -> None:
+    error = ValueError("something is wrong")
+    error.__context__ = RuntimeError("CUDA out of memory")
+    error.__suppress_context__ = suppressed
 
-    assert diagnose(error.value).reason is Reason.TRAINING_FAILED
+    assert diagnose(error).reason == want
+
+
+def test_errors_that_came_of_each_other_have_an_end() -> None:
+    error, other = ValueError("one"), ValueError("two")
+    error.__context__, other.__context__ = other, error
+
+    assert diagnose(error).message == "ValueError: one"
 
 
 def test_an_expected_failure_stays_as_it_is() -> None:
