@@ -34,10 +34,17 @@ def start_training(system: System, name: str, spec: dict[str, Any] | None = None
     system.run_kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
 
-def finish_training(system: System, name: str) -> dict[str, Any]:
-    """Its status, once it has succeeded."""
+def end_training(system: System, name: str, run: int = 1) -> dict[str, Any]:
+    """Its status, once that run has ended well or ill."""
+    system.kubectl("wait", f"--for=jsonpath={{.status.run}}={run}", f"yt/{name}", "--timeout=60s")
     system.kubectl("wait", "--for=condition=Finished", f"yt/{name}", "--timeout=240s")
     status: dict[str, Any] = system.training(name)["status"]
+    return status
+
+
+def finish_training(system: System, name: str, run: int = 1) -> dict[str, Any]:
+    """Its status, once that run has succeeded."""
+    status = end_training(system, name, run)
     assert status["phase"] == "Succeeded", status.get("failure")
     return status
 
