@@ -104,6 +104,10 @@ def test_two_operators_that_saw_the_same_write_the_same() -> None:
 def test_run_that_has_used_up_its_time_gets_no_gpu_again() -> None:
     stored = _after_one(_training(), 5 + LIMIT)
     prepare, _, prepared, _ = _children(2)
+    due = decide(make_view(stored, seconds=1100), SETTINGS).plan.actions
+    assert [action.manifest["metadata"]["name"] for action in due if isinstance(action, CreateJob)] == [
+        "cats-r1a2-prepare"
+    ]
     looking = decide(make_view(stored, [prepare], [start(make_pod(prepare))], seconds=1100), SETTINGS)
     assert looking.status.phase == Phase.PREPARING
     decision = decide(make_view(stored, [prepare], [prepared], seconds=1100), SETTINGS)
