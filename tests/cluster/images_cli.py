@@ -16,6 +16,7 @@ from .progress import say, step
 
 SCHEMA = REPOSITORY / "crds/yolo_crds/schema.json"
 TESTS = "tests/trainer"
+SMALL_DISK = "/small"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     schema.add_argument("--check", action="store_true", help="compare instead; exit 1 if it would change")
     test = commands.add_parser("test-trainer", help=f"run {TESTS} in the trainer's image, without network")
     test.epilog = "All further arguments go to pytest."
+    faults = commands.add_parser(
+        "faults-trainer", help="kill trainings at many points in the trainer's image, and resume them"
+    )
+    faults.epilog = "All further arguments go to tests.trainer.faults."
     run = commands.add_parser("run", help="run a command in an image, without network, read-only")
     run.add_argument("name", metavar="NAME")
     run.epilog = "All further arguments are the command."
@@ -48,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     arguments, rest = parser().parse_known_args()
-    if rest and arguments.command not in ("run", "test-trainer"):
+    if rest and arguments.command not in ("run", "test-trainer", "faults-trainer"):
         parser().error(f"unknown arguments: {' '.join(rest)}")
     # As an exit, so that a container that was started is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -77,6 +82,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
             return schema(check=arguments.check)
         case "test-trainer":
             return test_trainer(rest)
+        case "faults-trainer":
+            return in_trainer(["python", "-m", "tests.trainer.faults", *rest])
         case "run":
             return in_image(arguments.name, rest, sandbox.Mounts())
     return 0
@@ -98,15 +105,21 @@ def in_image(
 
 
 def test_trainer(arguments: list[str]) -> int:
-    """pytest on tests/trainer with the repository mounted read-only at /repo; pytest's exit code."""
-    folders = ("crds", "trainer-image", "tests")
-    path = ":".join([*(f"/repo/{folder}" for folder in folders), "/opt/test"])
+    """pytest on tests/trainer in the trainer's image; pytest's exit code."""
     command = ["python", "-m", "pytest", "--rootdir=/repo", "--config-file=/repo/pyproject.toml"]
     command += ["-p", "no:cacheprovider", *arguments]
     if not any(argument.startswith(TESTS) for argument in arguments):
         command.append(TESTS)
-    mounts = sandbox.Mounts(read_only={"/repo": REPOSITORY})
-    return in_image("trainer-test", command, mounts, {"PYTHONPATH": path}, workdir="/repo")
+    return in_trainer(command)
+
+
+def in_trainer(command: list[str]) -> int:
+    """Runs a command with the repository mounted read-only at /repo, and a disk that it may fill."""
+    folders = ("crds", "trainer-image", "tests")
+    path = ":".join([*(f"/repo/{folder}" for folder in folders), "/opt/test", "/repo"])
+    mounts = sandbox.Mounts(read_only={"/repo": REPOSITORY}, small={SMALL_DISK: "64m"})
+    env = {"PYTHONPATH": path, "SMALL_DISK": SMALL_DISK}
+    return in_image("trainer-test", command, mounts, env, workdir="/repo")
 
 
 def schema(*, check: bool) -> int:

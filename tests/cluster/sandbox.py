@@ -37,6 +37,8 @@ class Mounts:
 
     read_only: Mapping[str, Path] = field(default_factory=dict)
     writable: Mapping[str, Path] = field(default_factory=dict)
+    small: Mapping[str, str] = field(default_factory=dict)
+    """Sizes of small disks by their place, as `64m`: one that a test may fill."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _spec(
             {"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "ro", *limited]},
             *(_bind(place, path, "ro") for place, path in mounts.read_only.items()),
             *(_bind(place, path, "rw") for place, path in mounts.writable.items()),
+            *(_tmpfs(place, size) for place, size in mounts.small.items()),
         ],
         "linux": {
             "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")],
@@ -139,8 +142,8 @@ def _spec(
     }
 
 
-def _tmpfs(place: str) -> dict[str, Any]:
-    options = ["nosuid", "nodev", "mode=1777", f"size={SIZE}"]
+def _tmpfs(place: str, size: str = SIZE) -> dict[str, Any]:
+    options = ["nosuid", "nodev", "mode=1777", f"size={size}"]
     return {"destination": place, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 

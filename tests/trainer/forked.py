@@ -41,6 +41,14 @@ class Fault:
     renamed, linked, removed."""
     at_batch: int | None = None
     """The signal comes amid the batch of that number (from 0) that this process trains."""
+    at_report: tuple[str, int] | None = None
+    """The signal comes when the worker reports this stage for the n-th time (from 1)."""
+    at_save: int | None = None
+    """The signal comes in the middle of the n-th state (from 1) that is written."""
+    save_bytes_per_second: float | None = None
+    """States are written to a volume as slow as this."""
+    changes_to: str | None = None
+    """File that gets a line for each change to the run folder."""
     at_byte: int | None = None
     """The process is killed when any file is to become longer than so many bytes."""
 
@@ -62,6 +70,8 @@ def run_stage(
 
     if stage == "train":
         _watch_batches(record, fault)
+        _watch_reports(fault)
+        _watch_saves(fault)
         _arm(config["runsDir"], fault)
     worker.main()
 
@@ -71,8 +81,9 @@ def _arm(folder: str, fault: Fault) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (fault.at_byte, fault.at_byte))
-    if fault.at_change is not None:
-        left = fault.at_change
+    if fault.at_change is not None or fault.changes_to is not None:
+        left = fault.at_change or 0
+        listing = os.open(fault.changes_to, os.O_WRONLY | os.O_CREAT) if fault.changes_to else None
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal left
@@ -80,6 +91,8 @@ def _arm(folder: str, fault: Fault) -> None:
                 return
             if str(arguments[0]).startswith(folder):
                 left -= 1
+                if listing is not None:
+                    os.write(listing, f"{event} {Path(str(arguments[0])).name}\n".encode())
                 if left == 0:
                     os.kill(os.getpid(), fault.signal_number)
 
@@ -105,6 +118,73 @@ def _watch_batches(record: str | None, fault: Fault) -> None:
         return original(self, batch)
 
     SupervisedTrainer.preprocess_batch = preprocess_batch  # type: ignore[method-assign]
+
+
+def _watch_reports(fault: Fault) -> None:
+    if fault.at_report is None:
+        return
+    from yolo_trainer.process.report import Report
+
+    original = Report.__call__
+    wanted, left = fault.at_report
+
+    def report(self: Report, **fields: object) -> None:
+        nonlocal left
+        original(self, **fields)
+        if fields.get("stage") == wanted and not fields.get("batch"):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), fault.signal_number)
+
+    Report.__call__ = report  # type: ignore[method-assign]
+
+
+class _Volume:
+    """A file on a slow volume, and a signal halfway through it."""
+
+    def __init__(self, file: Any, size: int, fault: Fault, number: int) -> None:
+        self._file, self._size, self._fault = file, size, fault
+        self._written = 0
+        self._left = number == fault.at_save
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), 1 << 14):
+            piece = view[start : start + (1 << 14)]
+            if self._fault.save_bytes_per_second:
+                time.sleep(len(piece) / self._fault.save_bytes_per_second)
+            self._file.write(bytes(piece))
+            self._written += len(piece)
+            if self._left and self._written >= self._size / 2:
+                self._left = False
+                os.kill(os.getpid(), self._fault.signal_number)
+        return len(view)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _watch_saves(fault: Fault) -> None:
+    if fault.at_save is None and fault.save_bytes_per_second is None:
+        return
+    import io
+
+    import torch
+
+    original = torch.save
+    number = 0
+
+    def save(content: Any, file: Any, *arguments: Any, **options: Any) -> None:
+        nonlocal number
+        if not (isinstance(content, dict) and "epochs_done" in content):
+            original(content, file, *arguments, **options)
+            return
+        number += 1
+        whole = io.BytesIO()
+        original(content, whole)
+        _Volume(file, whole.tell(), fault, number).write(whole.getvalue())
+
+    torch.save = save
 
 
 class Stage:
@@ -141,6 +221,15 @@ class Stage:
         with self.log.open("rb") as file:
             file.seek(self._began)
             return file.read().decode(errors="replace")
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a SIGSTOP holds it."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return status.rpartition(") ")[2].startswith("T")
 
     @property
     def batches(self) -> int:

@@ -1,6 +1,6 @@
 """What the process has imported that others are forked from."""
 
-import ultralytics.models.yolo.detect.train  # noqa: F401
+import ultralytics.models.yolo.detect.train
 import ultralytics.models.yolo.segment.train  # noqa: F401
 from ultralytics import YOLO  # noqa: F401
 

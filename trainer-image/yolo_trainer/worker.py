@@ -43,6 +43,11 @@ def main() -> NoReturn:
         report.failed(TrainerError(Reason.INTERRUPTED, message, exit_code=code))
     except Exception as error:
         failure = diagnose(error, unknown)
+        if interrupts.requested and failure.secondhand:
+            # The first rank has saved and left, as it was asked to, and this one was still in a collective.
+            failure = TrainerError(
+                Reason.INTERRUPTED, "the worker was asked to end", None, ExitCode.INTERRUPTED
+            )
         if not isinstance(error, TrainerError):
             traceback.print_exc()  # into train_err.log, for who looks deeper
         report.failed(failure)

@@ -1,0 +1,52 @@
+"""Several ranks: what is told when one of them dies. Real torchrun and gloo; the steps stand for training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from yolo_crds.conditions import Reason
+from yolo_crds.trainer import ExitCode, TrainerConfig
+from yolo_trainer.supervise.supervisor import StopSignal, Supervisor
+
+from .training_process import Volumes, run
+
+pytestmark = [pytest.mark.image, pytest.mark.timeout(120)]
+
+RANK = """
+import os, signal, sys
+import torch
+from torch import distributed
+from yolo_trainer import worker
+
+def steps(stage, report, interrupts):
+    distributed.init_process_group("gloo")
+    gradients = torch.ones(1000)
+    for step in range(1_000_000):
+        if distributed.get_rank() == 1 and step == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        distributed.all_reduce(gradients)
+
+worker._run = steps
+worker.main()
+"""
+
+
+def test_killed_rank_is_told_as_killed_whatever_the_survivor_says(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path)
+    assert run(volumes.config(stage="prepare"), tmp_path).process.returncode == 0
+    script = tmp_path / "rank.py"
+    script.write_text(RANK)
+    launch = [sys.executable, *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")]
+    config = TrainerConfig.model_validate(volumes.config(stage="train"))
+
+    code = Supervisor(config, StopSignal(), lambda *_: [*launch, str(script), "train"]).run()
+
+    assert code is ExitCode.WORKER_KILLED
+    result = volumes.result()
+    assert result.reason is Reason.WORKER_KILLED
+    assert "did not say why" in result.message
