@@ -3,10 +3,28 @@
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 ShortText = Annotated[str, StringConstraints(max_length=256)]
+
+
+def readable(text: str) -> str:
+    """A text that JSON and UTF-8 can hold: the bytes of a file name that is no UTF-8 (Python has them as lone
+    surrogates) become escapes as `\\xe9`.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        try:
+            return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text
+
+
+Sentence = Annotated[str, AfterValidator(readable)]
+"""For a person; it may quote a file's name."""
 
 
 class Model(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from .base import Lenient, Model
+from .base import Lenient, Model, Sentence
 from .conditions import Reason
 from .meta import Stage
 from .status import Best, Dataset, Weights
@@ -177,16 +177,16 @@ class Result(Lenient):
     exit_code: int
     reason: Reason | None = None
     """Unset when all went well."""
-    message: str = ""
+    message: Sentence = ""
     """One sentence for a person."""
-    hint: str | None = None
+    hint: Sentence | None = None
     epochs_done: int | None = None
     epochs: int | None = None
     metrics: dict[str, float | None] = Field(default_factory=dict)
     best: Best | None = None
     weights: Weights | None = None
     dataset: Dataset | None = None
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[Sentence] = Field(default_factory=list)
     started_at: float | None = None
     finished_at: float | None = None
     """Unix seconds."""
@@ -274,4 +274,4 @@ class Prepared(Lenient):
     """Absolute path of the checkpoint or .yaml that `model` means; None: an architecture of the package."""
     resume_from: str | None = None
     """Absolute path of the file that prepare found to go on from; None: from the start. Train looks again."""
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[Sentence] = Field(default_factory=list)

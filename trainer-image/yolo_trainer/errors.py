@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from yolo_crds.base import readable
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.trainer import ExitCode
 
@@ -69,9 +70,9 @@ class TrainerError(Exception):
         *,
         secondhand: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(readable(message))
         self.reason = reason
-        self.message = message
+        self.message = readable(message)
         self.hint = hint or HINTS.get(reason)
         self.exit_code = exit_code
         self.secondhand = secondhand

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from yolo_crds.base import Lenient
+from yolo_crds.base import Lenient, Sentence
 from yolo_crds.status import Dataset
 
 from ..errors import volume_errors
@@ -90,8 +90,8 @@ class Details(Lenient):
     """What `template.data.train` named, and in which image."""
     data_yaml: str
     """Name of the data file in the prepared set; empty for classification, which takes the folder."""
-    warnings: list[str] = Field(default_factory=list)
-    skipped_names: dict[str, list[str]] = Field(default_factory=dict)
+    warnings: list[Sentence] = Field(default_factory=list)
+    skipped_names: dict[str, list[Sentence]] = Field(default_factory=dict)
     """The first few of each kind of `dataset.skipped`."""
     unknown_labels: dict[str, int] = Field(default_factory=dict)
     """Boxes left out because their label is not listed, by label."""

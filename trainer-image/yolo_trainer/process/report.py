@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from yolo_crds.base import readable
+
 from ..errors import TrainerError
 from .interrupts import Interrupted
 
@@ -23,10 +25,14 @@ _BATCH_SECONDS = 0.5
 
 
 def finite(value: object) -> object:
-    """A JSON value without NaN and infinities (they become null); numpy and torch scalars as numbers."""
+    """A JSON value without NaN and infinities (they become null); numpy and torch scalars as numbers, text as
+    `readable`.
+    """
     if isinstance(value, Mapping):
         return {str(k): finite(v) for k, v in value.items()}
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, str):
+        return readable(value)
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, list | tuple):
         return [finite(v) for v in value]

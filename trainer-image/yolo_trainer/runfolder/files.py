@@ -222,7 +222,7 @@ def flush(stream: BufferedReader) -> None:
 def append_to(path: Path) -> IO[str]:
     """A text file to append lines to."""
     point("open", path)
-    return path.open("a", encoding="utf-8", buffering=1)
+    return path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
 def rename(source: Path, target: Path) -> None:

@@ -189,6 +189,9 @@ class Supervisor:
     def _conclude(self, stage: Stage, outcome: Outcome, started_at: float) -> None:
         """Says how a stage ended, wherever somebody may look; none of it keeps the others from being said."""
         now = time.monotonic()
+        if not self._finished:  # without the volume: a mount that hangs answers no read, and time is short
+            said = build_result(self.config, stage, outcome, self.progress, None, started_at)
+            write_termination_message(said, self._termination_log)
         result = self._result(stage, outcome, started_at)
         write_termination_message(result, self._termination_log)
         try:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from prepared_sets import prepare_stage as prepare
 from yolo_crds.conditions import Reason
@@ -241,3 +243,21 @@ def test_adopted_folder_without_attempts_is_a_warm_start(world: Any) -> None:
     found = run(world, resume=True)
     assert found.weights == str(world.folder.attempts / "adopted/weights/last.pt")
     assert any("last.pt" in warning for warning in found.warnings)
+
+
+def test_prepare_hands_over_what_it_said_of_a_name_that_is_no_text(world: Any) -> None:
+    folder = world.data / "datasets/old"
+    for split in ("train", "val"):
+        (folder / "images" / split).mkdir(parents=True)
+        (folder / "labels" / split).mkdir(parents=True)
+        Image.new("RGB", (64, 48), (len(split), 0, 0)).save(folder / "images" / split / "a.png")
+        (folder / "labels" / split / "a.txt").write_text("0 .5 .5 .2 .2\n")
+    (folder / "images/train" / os.fsdecode(b"caf\xe9.png")).write_bytes(b"of an archive in Latin-1")
+    (folder / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: [a]\n")
+
+    found = run(world, data={"train": "old"})
+
+    assert any(r"caf\xe9" in warning for warning in found.warnings)
+    stored = world.folder.prepared("12345678-r1a1")
+    assert Prepared.model_validate_json(stored.read_text()) == found
+    assert run(world, data={"train": "old"}).warnings == found.warnings  # of the prepared set

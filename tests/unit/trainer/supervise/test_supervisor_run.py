@@ -23,7 +23,8 @@ from yolo_crds.trainer import (
     parse_progress,
     parse_result,
 )
-from yolo_trainer.runfolder.attempt import claim
+from yolo_trainer.errors import TrainerError
+from yolo_trainer.runfolder.attempt import Attempt, claim
 from yolo_trainer.supervise.supervisor import StopSignal, Supervisor
 
 UID = "0123456789abcdef"
@@ -333,3 +334,35 @@ def test_run_of_a_new_object_on_an_old_folder_is_not_fenced(runner: Runner) -> N
 
     assert runner.run(TRAINING, stage=None, uid="fedcba9876543210") is ExitCode.DONE
     assert runner.message.uid == "fedcba9876543210"
+
+
+def test_run_tells_of_a_file_whose_name_is_no_text(runner: Runner) -> None:
+    """A name in Latin-1 from an old archive is a lone surrogate in a message, which UTF-8 has not."""
+    code = runner.run(r"""
+        report.warning("skipped caf\udce9.jpg")
+        report.failed(TrainerError(Reason.INVALID_DATA, "caf\udce9.jpg is no image"))
+        sys.exit(3)
+    """)
+
+    assert code is ExitCode.FAILED  # as the worker's own word said
+    assert runner.message.reason is Reason.INVALID_DATA
+    assert runner.message.message == runner.result.message == r"caf\xe9.jpg is no image"
+    assert runner.result.warnings == [r"skipped caf\xe9.jpg"]
+    assert r"ERROR InvalidData: caf\xe9.jpg is no image" in runner.folder.err_log.read_text()
+
+
+def test_run_says_how_it_ended_before_it_asks_the_volume(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount that hangs answers no read, and the kubelet does not wait."""
+    said: list[Result] = []
+
+    def hang(attempt: Attempt) -> None:
+        said.append(runner.message)
+        raise TrainerError(Reason.VOLUME_UNAVAILABLE, "gone")
+
+    monkeypatch.setattr(Attempt, "prepared", property(hang))
+    runner.run("os.kill(os.getpid(), signal.SIGKILL)")
+
+    assert [result.reason for result in said] == [Reason.WORKER_KILLED]
+    assert runner.message.reason is Reason.WORKER_KILLED
