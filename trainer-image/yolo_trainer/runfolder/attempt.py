@@ -42,7 +42,7 @@ from yolo_crds.status import Weight, Weights
 from yolo_crds.trainer import Prepared, Result, TrainerConfig
 
 from ..errors import volume_errors
-from . import attempts, checkpoint, claims, files, logs, retire
+from . import attempts, checkpoint, claims, copies, files, logs, retire
 from .attempts import Note, Start
 from .checkpoint import BEST, LAST, WEIGHTS
 from .claims import Claim
@@ -116,7 +116,8 @@ class Attempt:
     def note_down(self, *, resume: bool) -> None:
         """Makes the attempt's folder and says there whose it is; what was said before stays."""
         with self._writing(self.path):
-            files.make_folder(self.path)
+            for path in (self.folder.attempts, self.path):
+                files.make_one_folder(path)
             before = attempts.read_note(self.path)
             if before is None or before.claim != self.claim.number:
                 note = self._describe(resume=resume)
@@ -269,4 +270,4 @@ def _adopt(folder: RunFolder) -> None:
             if not name.startswith(".") and (source / name).is_file():
                 files.make_folder(target)
                 with contextlib.suppress(FileExistsError):  # another attempt is at it, too
-                    files.link_or_copy(source / name, target / name)
+                    copies.link_or_copy(source / name, target / name)

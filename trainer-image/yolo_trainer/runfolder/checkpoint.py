@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 
 from ..volume import TEMPORARY_PREFIX
-from . import files
+from . import copies, files
 from .files import Sink
 
 STATE = "state.pt"
@@ -27,8 +25,13 @@ def digest_path(file: Path) -> Path:
 
 def read_digest(file: Path) -> str | None:
     """The sha256 that was noted for a checkpoint; None when there is none."""
-    words = (files.read(digest_path(file)) or b"").decode("ascii", "replace").split()
-    return words[0] if words else None
+    return next(iter(_digests(file)), None)
+
+
+def _digests(file: Path) -> list[str]:
+    """The noted ones: two while a new file is about to replace one."""
+    lines = (files.read(digest_path(file)) or b"").decode("ascii", "replace").splitlines()
+    return [words[0] for line in lines if (words := line.split())]
 
 
 def open_whole(file: Path) -> BufferedReader | None:
@@ -37,12 +40,12 @@ def open_whole(file: Path) -> BufferedReader | None:
     What is read from it stays so whatever happens to its name. Raises OSError when the volume does not
     answer: that it cannot be read says nothing about what it holds.
     """
-    wanted = read_digest(file)
+    wanted = _digests(file)
     stream = files.open_to_read(file) if wanted else None
     if stream is None:
         return None
     try:
-        whole = files.digest(stream) == wanted
+        whole = files.digest(stream) in wanted
     except BaseException:
         stream.close()
         raise
@@ -80,16 +83,19 @@ def write_state(attempt: Path, write: Callable[[Sink], object], *, keep: bool = 
 
 
 def promote(file: Path, place: Path) -> None:
-    """Moves a finished checkpoint to its place (same file system), with its sha256 beside."""
-    stream = files.open_to_read(file)
-    if stream is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
-    with stream:
+    """Moves a finished checkpoint to its place (same file system), with its sha256 beside.
+
+    Killed at any point, what is there is whole: the one before or this one, whose digests both stand meanwhile.
+    """
+    with files.open_existing(file) as stream:
         digest = files.digest(stream)
         files.flush(stream)
     files.make_folder(place.parent)
-    _note_digest(place, digest)
+    before = [digest for digest in _digests(place) if files.status(place) is not None]
+    _note_digest(place, digest, *before)
     files.rename(file, place)
+    if before:
+        _note_digest(place, digest)
     files.sync(place.parent)
 
 
@@ -98,8 +104,8 @@ def carry_over(source: Path, target: Path) -> None:
     if not is_whole(source) or files.status(target) is not None:
         return
     files.make_folder(target.parent)
-    _note_digest(target, read_digest(source) or "")
-    files.link_or_copy(source, target)
+    _note_digest(target, *_digests(source))
+    copies.link_or_copy(source, target)
 
 
 def drop(file: Path) -> None:
@@ -108,5 +114,6 @@ def drop(file: Path) -> None:
     files.remove(digest_path(file))
 
 
-def _note_digest(file: Path, digest: str) -> None:
-    files.write(digest_path(file), f"{digest}  {file.name}\n".encode("ascii"))
+def _note_digest(file: Path, *digests: str) -> None:
+    lines = "".join(f"{digest}  {file.name}\n" for digest in digests)
+    files.write(digest_path(file), lines.encode("ascii"))

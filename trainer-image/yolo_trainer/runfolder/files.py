@@ -11,9 +11,9 @@ import errno
 import hashlib
 import os
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -28,11 +28,10 @@ TRANSIENT = frozenset(
 """What NFS and FUSE mounts answer while a server or a network is away (errno(3))."""
 WAITS = (0.1, 0.4, 1.5, 4.0)
 """Seconds between the tries of a read: 6 s in all, well below the 25 s that a stop may take."""
-_NO_LINKS = frozenset(
-    {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-)
-"""What link(2) answers across mounts, and on volumes without hard links (SMB, object stores)."""
 _CHUNK = 1 << 20
+NFS_OPEN = ".nfs"
+"""So NFS names a file that was deleted while a program of the same node has it open; to delete that one
+is EBUSY there."""
 
 sleep = time.sleep
 
@@ -108,6 +107,22 @@ def open_to_read(path: Path) -> BufferedReader | None:
     return patient(read)
 
 
+def open_existing(path: Path) -> BufferedReader:
+    """As `open_to_read`; raises FileNotFoundError."""
+    stream = open_to_read(path)
+    if stream is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return stream
+
+
+def pieces(stream: BufferedReader) -> Iterator[bytes]:
+    """The content of an open file from its beginning."""
+    at = 0
+    while piece := patient(partial(os.pread, stream.fileno(), _CHUNK, at)):
+        at += len(piece)
+        yield piece
+
+
 def digest(stream: BufferedReader) -> str:
     """The sha256 of an open file from its beginning; it is at its beginning again afterwards."""
 
@@ -144,7 +159,9 @@ def create(path: Path, content: bytes) -> bool:
         return False
     try:
         point("fill", path)
-        os.write(descriptor, content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -153,7 +170,7 @@ def create(path: Path, content: bytes) -> bool:
 
 def write(path: Path, content: bytes) -> None:
     """Writes a small file whole: aside, fsynced, renamed. A reader sees the old or the new one."""
-    temporary = _aside(path)
+    temporary = aside(path)
     try:
         with writing(temporary) as sink:
             sink.write(content)
@@ -169,7 +186,8 @@ def fill(path: Path, content: bytes) -> None:
         sink.write(content)
 
 
-def _aside(path: Path) -> Path:
+def aside(path: Path) -> Path:
+    """Where a file is written before it is moved to `path`."""
     return path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}")
 
 
@@ -231,49 +249,23 @@ def rename(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """The same file under another name that is not there: a hard link, or a copy with its times."""
-    point("link", target)
-    try:
-        target.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        temporary = _aside(target)
-        copy(source, temporary)
-        rename(temporary, target)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copies a file and its time of change, a piece at a time."""
-    with source.open("rb") as reader, writing(target) as sink:
-        while piece := reader.read(_CHUNK):
-            sink.write(piece)
-    with contextlib.suppress(OSError):
-        shutil.copystat(source, target)
-
-
-def join(parts: Iterable[Path], target: Path) -> None:
-    """Writes files one behind the other, a piece at a time; those that are not there are left out."""
-    with writing(target) as sink:
-        for part in parts:
-            stream = open_to_read(part)
-            if stream is None:
-                continue
-            with stream:
-                while piece := stream.read(_CHUNK):
-                    sink.write(piece)
-
-
 def remove(path: Path) -> None:
-    """Deletes a file, if it is there."""
-    point("remove", path)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
+    """Deletes a file, if it is there and NFS does not keep it for a reader."""
+
+    def unlink() -> None:
+        point("remove", path)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
+
+    try:
+        patient(unlink)
+    except OSError as error:
+        if error.errno != errno.EBUSY or not path.name.startswith(NFS_OPEN):
+            raise
 
 
 def remove_folder(folder: Path) -> None:
-    """Deletes a folder of files, though somebody may still put files into it."""
+    """Deletes a folder of files, though somebody may still put some there; it stays while NFS keeps one."""
     for _ in range(1000):
         for name in names(folder):
             remove(folder / name)
@@ -285,6 +277,9 @@ def remove_folder(folder: Path) -> None:
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
+            left = names(folder)
+            if left and all(name.startswith(NFS_OPEN) for name in left):
+                return
         else:
             return
     raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))

@@ -14,7 +14,7 @@ from typing import IO
 
 from yolo_crds.layout import RunFolder
 
-from . import files
+from . import copies, files
 from .publish import Licence
 
 LOGS = "logs"
@@ -30,7 +30,7 @@ class Log:
 
     def show(self, parts: Sequence[Path], place: Path) -> None:
         """Writes what there is so far to `place` as well, and from now on each line."""
-        files.join(parts, place)
+        copies.join(parts, place)
         for earlier in self._files[1:]:
             earlier.close()
         self._files[1:] = [files.append_to(place)]

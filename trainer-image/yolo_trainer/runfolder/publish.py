@@ -21,7 +21,7 @@ from pathlib import Path
 
 from yolo_crds.layout import RunFolder
 
-from . import files
+from . import copies, files
 
 _GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
 """What a licence that was taken away answers, on NFS too."""
@@ -49,23 +49,22 @@ class Licence:
         """Shows `source` at `place`: as a hard link where it is never written into, else as a copy."""
         if link and _is_same(source, place):
             return
-        put = files.link_or_copy if link else files.copy
+        put = copies.link_or_copy if link else copies.copy
         self.put(place, lambda aside: put(source, aside))
 
     def put(self, place: Path, make: Callable[[Path], object]) -> None:
         """Lets `make` make a file aside, and moves it to `place`; raises FencedError when overtaken."""
         base = next(base for base in self._bases if place.is_relative_to(base))
-        files.make_folder(place.parent)
         if base not in self._granted:
             self._grant(base)
         aside = base / PUBLISHING / self._name / f"{place.name}.{secrets.token_hex(4)}"
         try:
-            _move(make, aside, place)
+            _move(make, aside, place, base)
         except OSError as error:
             if error.errno not in _GONE:
                 raise
             self._grant(base)  # says by whom it was taken away; else somebody cleaned up, and may we again
-            _move(make, aside, place)
+            _move(make, aside, place, base)
 
     def end(self) -> None:
         """Gives the licence back."""
@@ -75,6 +74,8 @@ class Licence:
 
     def _grant(self, base: Path) -> None:
         """Makes the licence; raises what `check` raises, and then there is none."""
+        self._granted.discard(base)
+        self._check()  # a folder that was cleared does not come back for it
         files.make_folder(base / PUBLISHING / self._name)
         try:
             self._check()
@@ -84,8 +85,10 @@ class Licence:
         self._granted.add(base)
 
 
-def _move(make: Callable[[Path], object], aside: Path, place: Path) -> None:
+def _move(make: Callable[[Path], object], aside: Path, place: Path, base: Path) -> None:
     try:
+        if place.parent != base:
+            files.make_one_folder(place.parent)
         make(aside)
         files.rename(aside, place)
     except OSError as error:

@@ -43,7 +43,7 @@ def _free(attempt: Path, *, keep_best: bool) -> None:
         elif name not in stay:
             files.remove(weights / name)
     for name in files.names(attempt):
-        if name.startswith(TEMPORARY_PREFIX):
+        if name.startswith((TEMPORARY_PREFIX, files.NFS_OPEN)):
             files.remove(attempt / name)
 
 

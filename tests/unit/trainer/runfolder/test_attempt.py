@@ -8,35 +8,16 @@ import json
 import os
 import shutil
 import subprocess
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from run_attempts import config, result, save, started_from
 from yolo_crds.conditions import Reason
-from yolo_crds.meta import Stage
-from yolo_crds.trainer import ExitCode, Result, TrainerConfig
+from yolo_crds.trainer import ExitCode
 from yolo_trainer.errors import FencedError, LegacyCheckpointError, TrainerError
 from yolo_trainer.runfolder import files
 from yolo_trainer.runfolder.attempt import Attempt, claim, join
-
-
-def config(root: Path, uid: str = "object-1", **fields: Any) -> TrainerConfig:
-    template = {"model": "yolo11n.yaml", "data": {"train": "d"}, "resources": {"gpus": 0}}
-    wire = {"name": "toy", "modelName": "toy", "runsDir": str(root), "template": template, "uid": uid}
-    return TrainerConfig.model_validate({**wire, **fields})
-
-
-def save(attempt: Attempt, epoch: int, *extra: str) -> None:
-    """What the train stage does at the end of an epoch."""
-    staging = attempt.path / "weights" / ".staging"
-    staging.mkdir(parents=True, exist_ok=True)
-    for name in ("last.pt", "best.pt", *extra):
-        (staging / name).write_text(f"{name} {attempt.token} {epoch}")
-    with (attempt.path / "results.csv").open("a") as table:
-        table.write(f"{epoch},0.5\n")
-    attempt.save(partial(_write, f"{attempt.token} {epoch}".encode()), staging)
 
 
 def log(attempt: Attempt, text: str) -> None:
@@ -46,20 +27,6 @@ def log(attempt: Attempt, text: str) -> None:
         for one in logs.values():
             stack.callback(one.close)
         logs["out"].write(text)
-
-
-def _write(content: bytes, file: files.Sink) -> None:
-    file.write(content)
-
-
-def started_from(attempt: Attempt) -> str | None:
-    with attempt.start() as start:
-        return start.stream.read().decode() if start.stream and start.exact else None
-
-
-def result(attempt: Attempt, code: int = 0) -> Result:
-    mine = {"uid": attempt.claim.uid, "run": attempt.claim.run, "attempt": attempt.claim.attempt}
-    return Result.model_validate({**mine, "stage": Stage.TRAIN, "exit_code": code})
 
 
 def test_fault_1_new_object_gets_the_folder_of_a_deleted_one(tmp_path: Path) -> None:

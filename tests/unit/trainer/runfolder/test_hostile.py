@@ -1,0 +1,148 @@
+"""What a hostile reader tried on the run folder, and what must not come of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from run_attempts import config, result, save
+from yolo_trainer.errors import FencedError, TrainerError
+from yolo_trainer.runfolder import checkpoint, files
+from yolo_trainer.runfolder.attempt import claim, join
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def die_at(monkeypatch: pytest.MonkeyPatch, wanted: str, name: str) -> None:
+    def point(step: str, path: Path) -> None:
+        if (step, path.name) == (wanted, name):
+            raise KilledError
+
+    monkeypatch.setattr(files, "point", point)
+
+
+def alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "point", lambda step, path: None)
+
+
+def test_best_survives_a_kill_amid_its_replacement_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claim(config(tmp_path))
+    save(first, 3)
+    staging = first.path / "weights/.staging"
+    staging.mkdir(exist_ok=True)
+    (staging / "best.pt").write_text("stripped")
+    die_at(monkeypatch, "rename", "best.pt")
+    with pytest.raises(KilledError):
+        first.save(None, staging)
+    alive(monkeypatch)
+
+    second = claim(config(tmp_path, attempt=2))
+    with second.start() as start:
+        second.carry_best(start)
+    second.save_state(lambda file: file.write(b"4"))
+
+    assert (second.path / "weights/best.pt").read_text() == "best.pt object-1-r1a1 3"
+    assert checkpoint.is_whole(second.path / "weights/best.pt")
+
+
+def test_folder_that_was_cleared_does_not_come_back(tmp_path: Path) -> None:
+    attempt = claim(config(tmp_path))
+    save(attempt, 1)
+    source = tmp_path / "of.yaml"
+    source.write_text("x")
+    for name in ("train", "train_info"):
+        shutil.move(tmp_path / name / "toy", tmp_path / f".trash-{name}")
+    verbs: list[Callable[[], object]] = [
+        lambda: attempt.publish_info("hyp.yaml", b"x"),
+        lambda: attempt.publish_info("hyp.yaml", source),
+        attempt.open_logs,
+        lambda: attempt.finish(result(attempt)),
+        lambda: attempt.save_state(lambda file: file.write(b"x")),
+        lambda: attempt.note_down(resume=False),
+        lambda: join(config(tmp_path)),
+    ]
+    attempt.publish()  # there is nothing
+    for verb in verbs:
+        with pytest.raises(FencedError):
+            verb()
+        assert not list((tmp_path / "train").iterdir())
+        assert not list((tmp_path / "train_info").iterdir())
+
+
+def test_licence_with_a_file_that_nfs_keeps_for_a_reader_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS renames a file that is open on the same node to .nfs…, and does not let that one be deleted."""
+    older = claim(config(tmp_path))
+    save(older, 1)
+    licence = next((older.folder.train / ".publish").iterdir())
+    (licence / ".nfs000000000001").write_text("half a copy")
+    staging = older.path / "weights/.staging"
+    staging.mkdir(exist_ok=True)
+    (staging / ".nfs000000000002").write_text("half a checkpoint")
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith(".nfs"):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    newer = claim(config(tmp_path, attempt=2))
+    save(newer, 2)
+    newer.leave()
+
+
+def test_claim_is_written_whole_however_little_a_write_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:7]))
+    assert claim(config(tmp_path)).claim.number == 1
+
+
+@pytest.mark.parametrize("step", ["open", "remove"])
+def test_one_failed_operation_that_can_be_repeated_ends_no_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    attempt = claim(config(tmp_path))
+    save(attempt, 1)
+    newer = claim(config(tmp_path, attempt=2))
+    failures = iter([True])
+    monkeypatch.setattr(files, "sleep", lambda seconds: None)
+
+    def fail(found: str, path: Path) -> None:
+        name = "results.csv" if step == "open" else "state.pt"
+        if (found, path.name) == (step, name) and next(failures, False):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(files, "point", fail)
+    save(newer, 2)
+    assert next(failures, None) is None
+
+
+def test_full_disk_leaves_a_claim_that_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(claim(config(tmp_path)), 1)
+
+    def full(step: str, path: Path) -> None:
+        if step == "fill":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(files, "point", full)
+    for _ in range(5):
+        with pytest.raises(TrainerError, match="no space"):
+            claim(config(tmp_path, attempt=2))
+    alive(monkeypatch)
+    assert join(config(tmp_path)).claim.number == 1
+    assert claim(config(tmp_path, attempt=3)).claim.attempt == 3
