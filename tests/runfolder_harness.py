@@ -224,6 +224,7 @@ class Stage_:  # noqa: N801
         self.clock = 0
         self.adopted = False
         self._newest: tuple[Any, ...] = ()
+        self._bests: set[tuple[str, int]] = set()
         self._finished: set[tuple[str, int]] = set()
         self._whose: Actor | None = None
         self._changed: str | None = None
@@ -243,6 +244,8 @@ class Stage_:  # noqa: N801
                 self._look_at_published()
             elif "state" in changed:
                 self._look_at_states()
+            elif "/weights/best.pt" in changed:
+                self._look_at_best()
             elif changed.endswith("/weights/last.pt") and self._whose is not None:
                 self._look_at_last(self._whose)
             elif "result" in changed:
@@ -263,6 +266,17 @@ class Stage_:  # noqa: N801
             overtaken = any(a.claimed and who.who.is_older_than(a.who) for a in self.actors)
             if not overtaken and not any(s[:3] == who.who.rank and s[3] >= epoch for s in whole_states(self)):
                 raise BrokenError(f"{who.who.token} has a last.pt of epoch {epoch} and no state of it")
+
+    def _look_at_best(self) -> None:
+        """A run that has a whole best.pt, not of an attempt that was overtaken before, has one ever after."""
+        having = list(having_best(self))
+        now = {(one.uid, one.run) for one in having}
+        if not now >= self._bests:
+            raise BrokenError(f"{self._bests - now} had a best.pt")
+        claimed = [actor.who for actor in self.actors if actor.claimed]
+        for one in having:
+            if not any(one.is_older_than(other) for other in claimed):
+                self._bests.add((one.uid, one.run))
 
     def _look_at_results(self) -> None:
         now = set(finished_runs(self))
@@ -342,6 +356,15 @@ def whole_states(stage: Stage_) -> Iterator[tuple[Any, ...]]:
                 content = _content(f"{folder}/{name}")
                 if hashlib.sha256(content).hexdigest() == digest:
                     yield (*actor.who.rank, json.loads(content)["epoch"])
+
+
+def having_best(stage: Stage_) -> Iterator[Who]:
+    for actor in stage.actors:
+        with contextlib.suppress(OSError):
+            digests = _content(f"{actor.folder}/weights/best.pt.sha256").split()[::2]
+            digest = hashlib.sha256(_content(f"{actor.folder}/weights/best.pt")).hexdigest()
+            if digest.encode() in digests:
+                yield actor.who
 
 
 def finished_runs(stage: Stage_) -> Iterator[tuple[str, int]]:

@@ -63,6 +63,18 @@ MUTANTS = [
         "    digest = read_digest(state)\n    _note_digest(state, sink.digest)\n",
     ),
     _m(
+        "a checkpoint's digest goes before it is replaced",
+        "checkpoint",
+        "_note_digest(place, digest, *before)",
+        "_note_digest(place, digest)",
+    ),
+    _m(
+        "the best is not carried over",
+        "checkpoint",
+        "    if not is_whole(source) or files.status(target) is not None:",
+        "    if True:",
+    ),
+    _m(
         "runs do not count in a claim",
         "claims",
         "(self.run, self.attempt) > (last.run, last.attempt)",

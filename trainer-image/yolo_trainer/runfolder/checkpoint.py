@@ -85,7 +85,7 @@ def write_state(attempt: Path, write: Callable[[Sink], object], *, keep: bool = 
 def promote(file: Path, place: Path) -> None:
     """Moves a finished checkpoint to its place (same file system), with its sha256 beside.
 
-    Killed at any point, what is there is whole: the one before or this one, whose digests both stand meanwhile.
+    Killed at any point, what is there is whole: the one before or this one. Both digests stand meanwhile.
     """
     with files.open_existing(file) as stream:
         digest = files.digest(stream)
