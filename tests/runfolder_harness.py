@@ -37,7 +37,7 @@ from yolo_crds.meta import Stage, attempt_token
 from yolo_crds.trainer import Prepared, Result, TrainerConfig
 from yolo_trainer.errors import FencedError, TrainerError
 from yolo_trainer.runfolder import attempts, files
-from yolo_trainer.runfolder.attempt import Attempt, claim, join
+from yolo_trainer.runfolder.attempt import Attempt, claim, join, rejoin
 
 SEED = 20_261_127
 MODEL = "toy"
@@ -165,7 +165,7 @@ class Actor:
             return
         self._logs = attempt.open_logs()
         attempt.hand_over(_prepared(self.who))
-        self._train(join(config))
+        self._train(join(config, rejoin(config).claim.number))
 
     def _train(self, attempt: Attempt) -> None:
         with attempt.start() as start:

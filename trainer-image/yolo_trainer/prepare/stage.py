@@ -24,7 +24,7 @@ from ..data.parallel import Report
 from ..data.summary import report_lines
 from ..errors import InvalidDataError, volume_errors
 from ..fetch.fetcher import Fetcher
-from ..runfolder.attempt import Attempt, join
+from ..runfolder.attempt import CLAIM_ENV, Attempt, join
 from .arguments import check_template
 from .label_cache import write_label_cache
 from .models import check_checkpoint, resolve_model
@@ -43,7 +43,7 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
     """
     os.umask(0o002)  # façade, prepare and train share a group
     volume = DataVolume(Path(config.data_dir))
-    attempt = join(config)
+    attempt = join(config, int(os.environ.get(CLAIM_ENV, "0")))
     warnings = check_template(config)
     if not volume.root.is_dir():
         raise InvalidDataError(f"there is no data volume at {volume.root}")

@@ -1,7 +1,8 @@
 """One attempt at a run: what it may do with the run folder. The verbs are the only way to touch `train/<m>`.
 
     claim(config)      prepare: takes the folder, from an older attempt or object too
-    join(config)       supervisor and train: the attempt that has it; never takes over
+    rejoin(config)     train's supervisor: as join, and of two that run the same attempt the later one has it
+    join(config, n)    the stages: the attempt that has it, by its supervisor's claim n; never takes over
     attempt.finished   this run had come to its end before; nothing is trained twice
     attempt.start()    the newest whole state of any attempt, else a last.pt, else nothing
     attempt.save(...)  guard, state, guard again, retire older attempts, checkpoints, publish
@@ -11,7 +12,7 @@ Files, below `train/<m>`; `A` is `.attempts/<token>`, `+` means with a `.sha256`
 
 | file | written by, when | deleted by |
 |---|---|---|
-| `.claims/<number>` | prepare, once an attempt | the third newer claim |
+| `.claims/<number>` | each supervisor, at its start | the third newer claim |
 | `.publish/<number>-<token>-*/`, in `train_info/<m>` too | who publishes | a newer claim, or itself |
 | `.attempts/adopted/…` | the first claim: what stood at the old paths | nobody |
 | `A/attempt.json` | prepare, at its claim | nobody |
@@ -49,6 +50,8 @@ from .claims import Claim
 from .files import Sink
 from .publish import Licence
 
+CLAIM_ENV = "YOLO_TRAINER_CLAIM"
+"""Environment variable by which a supervisor tells its worker the number of its claim."""
 _COPIED = ("results.csv", "args.yaml")
 _PLOTS = (".png", ".jpg")
 _EVENTS = "events.out.tfevents."
@@ -73,11 +76,25 @@ def claim(config: TrainerConfig) -> Attempt:
     return attempt
 
 
-def join(config: TrainerConfig) -> Attempt:
-    """The attempt of `config`, if the folder is its; raises FencedError when it is not."""
+def rejoin(config: TrainerConfig) -> Attempt:
+    """As `join`, for a program that starts: another one that is still at the same attempt stops."""
+    join(config)
+    folder = _folder(config)
+    with volume_errors(folder.train, "claim"):
+        attempt = Attempt(config, claims.make(folder, Claim.of(config)))
+        attempt.licence.revoke_older()
+    attempt.guard()
+    return attempt
+
+
+def join(config: TrainerConfig, number: int = 0) -> Attempt:
+    """The attempt of `config`, if the folder is its, by the claim `number` if one is given.
+
+    Raises FencedError when it is not.
+    """
     folder = _folder(config)
     with volume_errors(folder.train, "read"):
-        return Attempt(config, claims.check(folder, Claim.of(config)))
+        return Attempt(config, claims.check(folder, replace(Claim.of(config), number=number)))
 
 
 class Attempt:
@@ -148,11 +165,17 @@ class Attempt:
 
         Raises FencedError, DiskFullError, VolumeFailedError.
         """
+
+        def write_and_look(sink: Sink) -> None:
+            write(sink)
+            self.guard()  # that took its time; another program at this attempt has its state at the same place
+
         self.guard()
         with self._writing(self.path):
             if self._state_is_whole is None:
+                checkpoint.drop_unfinished(self.path)
                 self._state_is_whole = checkpoint.is_whole(self.path / checkpoint.STATE)
-            checkpoint.write_state(self.path, write, keep=self._state_is_whole)
+            checkpoint.write_state(self.path, write_and_look, keep=self._state_is_whole)
             self._state_is_whole = True
             self.retire_older()
 

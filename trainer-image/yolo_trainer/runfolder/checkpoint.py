@@ -70,7 +70,7 @@ def write_state(attempt: Path, write: Callable[[Sink], object], *, keep: bool = 
     renamed, that of the new one before it takes its place.
     """
     state, previous = attempt / STATE, attempt / PREVIOUS_STATE
-    temporary = attempt / f"{TEMPORARY_PREFIX}{STATE}"
+    temporary = files.aside(state)
     with files.writing(temporary) as sink:
         write(sink)
     digest = read_digest(state)
@@ -80,6 +80,13 @@ def write_state(attempt: Path, write: Callable[[Sink], object], *, keep: bool = 
     _note_digest(state, sink.digest)
     files.rename(temporary, state)
     files.sync(attempt)
+
+
+def drop_unfinished(attempt: Path) -> None:
+    """Deletes what a program that was killed amid a save, or still is at it, had written of a state."""
+    for name in files.names(attempt):
+        if name.startswith(f"{TEMPORARY_PREFIX}{STATE}"):
+            files.remove(attempt / name)
 
 
 def promote(file: Path, place: Path) -> None:

@@ -3,6 +3,8 @@
 `.claims/<number>` holds {uid, created, run, attempt, past}. A number is taken by making its file, which only
 one can do; whoever comes second looks again before the next number. So each claim was weighed against the
 one before it, and an older attempt that wakes up between its look and its claim cannot take the folder back.
+A program that starts the same attempt once more makes a claim, too: of two pods, or two programs on a
+workstation, the later one has the folder.
 An empty or torn entry is one whose writer died or is about to write: it counts for nothing until it is whole.
 """
 
@@ -67,31 +69,33 @@ def newest(folder: RunFolder) -> Claim | None:
 
 
 def make(folder: RunFolder, me: Claim) -> Claim:
-    """Takes the folder, if `me` is newer than whoever has it; the claim as it was made, or is there already.
+    """Takes the folder, if `me` is not older than whoever has it; the claim as it was made.
 
-    Raises FencedError when a newer attempt or object has it.
+    Raises FencedError when a newer attempt or object has it, or takes it meanwhile.
     """
     files.make_folder(folder.claims)
     taken: set[int] = set()
+    made: set[int] = set()
     for _ in range(_TRIES):
         numbers = sorted({*_numbers(folder), *taken})
         last = _newest(folder, numbers)
-        if last is not None and last.is_of(me):
+        if last is not None and last.number in made:
             _drop_old(folder, numbers, last)
             return last
-        if last is not None and not me.may_follow(last):
+        if last is not None and not (me.may_follow(last) or (last.is_of(me) and not made)):
             raise fenced(folder, me, last)
         number = numbers[-1] + 1 if numbers else 1
         mine = replace(me, past=_past(last, me), number=number)
-        files.create(folder.claims / f"{number:08}", _to_json(mine))
+        if files.create(folder.claims / f"{number:08}", _to_json(mine)):
+            made.add(number)
         taken.add(number)  # by us or by another, whom the next look weighs
     raise FencedError(f"{folder.claims}: others claim the folder all the time; gave up")
 
 
 def check(folder: RunFolder, me: Claim) -> Claim:
-    """This attempt's claim; raises FencedError unless it is the newest."""
+    """This attempt's claim; raises FencedError unless it is the newest: any one of it without a `number`."""
     last = newest(folder)
-    if last is not None and last.is_of(me):
+    if last is not None and last.is_of(me) and me.number in {0, last.number}:
         return last
     raise fenced(folder, me, last)
 
@@ -101,6 +105,8 @@ def fenced(folder: RunFolder, me: Claim, last: Claim | None) -> FencedError:
     mine = f"run {me.run} attempt {me.attempt}"
     if last is None:
         return FencedError(f"{folder.train} was not taken for {mine} (by its prepare stage); it stops")
+    if last.is_of(me):
+        return FencedError(f"{folder.train}: {mine} was started once more, and goes on there; this one stops")
     whose = "" if last.uid == me.uid else f" of another training object ({last.uid})"
     owner = f"run {last.run} attempt {last.attempt}{whose}"
     return FencedError(f"{folder.train} belongs to {owner}; {mine} stops")

@@ -22,7 +22,7 @@ from yolo_crds.trainer import ExitCode, Result, TrainerConfig
 
 from ..cgroup import cpus, oom_kills
 from ..errors import TrainerError, from_os_error
-from ..runfolder.attempt import Attempt, claim, join
+from ..runfolder.attempt import CLAIM_ENV, Attempt, claim, rejoin
 from .child import Child, reap_orphans, worker_command
 from .console import Console
 from .offline import build_environment, fill_runtime
@@ -108,7 +108,7 @@ class Supervisor:
 
     def _run_stage(self, stage: Stage) -> Outcome:
         self.attempt = None
-        self.attempt = claim(self.config) if stage is Stage.PREPARE else join(self.config)
+        self.attempt = claim(self.config) if stage is Stage.PREPARE else rejoin(self.config)
         self._finished = self.attempt.finished
         if self._finished:
             return Outcome(ExitCode.DONE)
@@ -117,7 +117,11 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="yolo-trainer-") as name:
             runtime = Path(name)
             fill_runtime(runtime)
-            environment = {**os.environ, CONFIG_ENV: self.config.model_dump_json(by_alias=True)}
+            environment = {
+                **os.environ,
+                CONFIG_ENV: self.config.model_dump_json(by_alias=True),
+                CLAIM_ENV: str(self.attempt.claim.number),
+            }
             child = Child(
                 self._command(stage, self.config), build_environment(environment, runtime, cpus()), runtime
             )

@@ -14,7 +14,7 @@ from ..data.manifest import first_changed, read_manifest
 from ..errors import InvalidArgumentsError, InvalidDataError
 from ..process.interrupts import Interrupts
 from ..process.report import Report
-from ..runfolder.attempt import join
+from ..runfolder.attempt import CLAIM_ENV, join
 from .accelerator import choose_amp, choose_device
 from .cache_plan import choose_cache
 from .overrides import build_overrides
@@ -24,7 +24,7 @@ from .trackers import switch_off_trackers
 def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None:
     """Trains to the end and publishes; raises TrainerError, Interrupted, or whatever torch raises."""
     report(stage="import")
-    attempt = join(config)
+    attempt = join(config, int(os.environ.get(CLAIM_ENV, "0")))
     prepared = attempt.prepared
     if prepared is None:
         raise InvalidArgumentsError(f"{attempt.path} has no prepare.json: the prepare stage comes first")

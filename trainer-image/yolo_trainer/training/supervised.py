@@ -111,6 +111,7 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
             self._start_warm(start)
             return
         saved = state.load(start.stream)
+        start.stream.close()  # an older attempt's is deleted at the first save, and takes room while it is open
         self._restore(saved)
         if RANK in {-1, 0}:
             if start.results:
@@ -296,8 +297,9 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         places = self.wdir, self.last, self.best
         staging = places[0] / STAGING
         if RANK in {-1, 0}:
+            self.session.attempt.guard()  # a folder that was cleared does not come back
             shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir(parents=True)
+            staging.mkdir(parents=True, exist_ok=True)  # NFS may keep it
             for place in places[1:]:
                 if copies and place.exists():
                     shutil.copyfile(place, staging / place.name)

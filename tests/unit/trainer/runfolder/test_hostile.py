@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from run_attempts import config, result, save
+from run_attempts import config, result, save, started_from
 from yolo_trainer.errors import FencedError, TrainerError
 from yolo_trainer.runfolder import checkpoint, files
-from yolo_trainer.runfolder.attempt import claim, join
+from yolo_trainer.runfolder.attempt import claim, join, rejoin
 
 
 class KilledError(BaseException):
@@ -146,3 +146,35 @@ def test_full_disk_leaves_a_claim_that_counts_for_nothing(
     alive(monkeypatch)
     assert join(config(tmp_path)).claim.number == 1
     assert claim(config(tmp_path, attempt=3)).claim.attempt == 3
+
+
+def test_attempt_that_is_started_once_more_stops_the_one_before(tmp_path: Path) -> None:
+    """A pod that was deleted by force runs on when its node is not; or somebody starts a program twice."""
+    claim(config(tmp_path))
+    twin = rejoin(config(tmp_path))
+    worker = join(config(tmp_path), twin.claim.number)
+    save(worker, 1)
+
+    later = rejoin(config(tmp_path))
+    with pytest.raises(FencedError, match="started once more"):
+        join(config(tmp_path), twin.claim.number)
+    for verb in (twin.guard, worker.publish, lambda: save(worker, 9)):
+        with pytest.raises(FencedError):
+            verb()
+    assert started_from(later) == "object-1-r1a1 1"
+    save(join(config(tmp_path), later.claim.number), 2)
+
+
+def test_two_programs_at_one_attempt_do_not_write_into_one_state(tmp_path: Path) -> None:
+    claim(config(tmp_path))
+    twin, later = rejoin(config(tmp_path)), None
+
+    def write(file: files.Sink) -> None:
+        file.write(b"of the ")
+        rejoin(config(tmp_path)).save_state(lambda other: other.write(b"later one"))
+        file.write(b"twin")
+
+    with pytest.raises(FencedError):
+        twin.save_state(write)
+    later = rejoin(config(tmp_path))
+    assert started_from(later) == "later one"
