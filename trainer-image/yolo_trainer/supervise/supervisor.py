@@ -108,6 +108,11 @@ class Supervisor:
 
     def _run_stage(self, stage: Stage) -> Outcome:
         self.attempt = None
+        if self._stop.number:  # before it takes the folder from anybody
+            name = signal.Signals(self._stop.number).name
+            return Outcome.of(
+                TrainerError(Reason.INTERRUPTED, f"ended by {name}", exit_code=ExitCode.INTERRUPTED)
+            )
         self.attempt = claim(self.config) if stage is Stage.PREPARE else rejoin(self.config)
         self._finished = self.attempt.finished
         if self._finished:

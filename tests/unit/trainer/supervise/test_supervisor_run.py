@@ -366,3 +366,11 @@ def test_run_says_how_it_ended_before_it_asks_the_volume(
 
     assert [result.reason for result in said] == [Reason.WORKER_KILLED]
     assert runner.message.reason is Reason.WORKER_KILLED
+
+
+def test_run_that_is_asked_to_end_before_it_begins_takes_no_folder(runner: Runner, stop: StopSignal) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+    assert runner.run("print('prepared')", stage=Stage.PREPARE) is ExitCode.INTERRUPTED
+    assert runner.message.reason is Reason.INTERRUPTED
+    assert not runner.folder.train.exists()
