@@ -68,12 +68,29 @@ def run_stage(
     sys.argv = ["worker", stage]
     from yolo_trainer import worker
 
-    if stage == "train":
+    _print_failures()
+    if stage == "prepare":
+        _claim()
+    else:
         _watch_batches(record, fault)
         _watch_reports(fault)
         _watch_saves(fault)
         _arm(config["runsDir"], fault)
     worker.main()
+
+
+def _claim() -> None:
+    """As the supervisor of the prepare stage does it."""
+    from yolo_trainer.config import parse_config
+    from yolo_trainer.runfolder.attempt import claim
+
+    claim(parse_config(os.environ[CONFIG_ENV]))
+
+
+def _print_failures() -> None:
+    from yolo_trainer.process.report import Report
+
+    Report.failed = lambda self, error: print("FAILED", error.reason, error.message, flush=True)  # type: ignore[method-assign]
 
 
 def _arm(folder: str, fault: Fault) -> None:
