@@ -49,7 +49,7 @@ def measure(command: Sequence[str]) -> Measurement:
 
 def tree_memory(pid: int) -> int:
     """Bytes of a process and all below it, each page in its part of those who share it."""
-    return _proportional(pid) + sum(tree_memory(child) for child in _children(pid))
+    return own_memory(pid) + sum(tree_memory(child) for child in _children(pid))
 
 
 def _children(pid: int) -> list[int]:
@@ -60,7 +60,7 @@ def _children(pid: int) -> list[int]:
         return []  # it has ended
 
 
-def _proportional(pid: int) -> int:
+def own_memory(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
