@@ -80,13 +80,10 @@ bench-cluster: programs ## Times of the local Kubernetes and sizes of the images
 	@$(PY) -m bench.cluster
 bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGES=2000 for a quick look
 	@$(PY) -m bench.data $(IMAGES)
-<<<<<<< HEAD
 test-remedies: programs ## What failures change for the next attempt, host memory too, which `make test` leaves out (5 minutes)
 	@$(PYTEST) tests/e2e/test_remedies.py -m "e2e or soak"
-=======
 bench-train: $(STAMP) ## A training beside stock `yolo train`: speed, first batch, memory (8 minutes, idle machine); ROUNDS=1 EPOCHS=2 for a quick look
 	@$(PY) -m bench.train $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
->>>>>>> 3f10a2a (make bench-train: a training beside stock yolo train, in the trainer's image with 2 CPUs and 4 GiB)
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
 	@rm -rf .local/reports
 	@$(MAKE) check

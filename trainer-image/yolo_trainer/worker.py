@@ -1,4 +1,7 @@
-"""The child process of a stage: `python -m yolo_trainer.worker prepare|train`, started by the supervisor."""
+"""A stage's process: `python -m yolo_trainer.worker prepare|train [--held]`, started by the supervisor.
+
+Held, it imports what the stage needs and waits for a line on its standard input: its supervisor's claim.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from .process.diagnosis import diagnose
 from .process.interrupts import Interrupted, Interrupts, seconds_to_leave
 from .process.limits import limit_cpus
 from .process.report import Report
+from .runfolder.attempt import CLAIM_ENV
 
 
 def main() -> NoReturn:
@@ -62,6 +66,8 @@ def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
     config = parse_config(os.environ[CONFIG_ENV])
     interrupts.seconds = seconds_to_leave(config.grace_period_seconds)
     limit_cpus(cpus())
+    if sys.argv[2:] == ["--held"]:
+        _wait_for_turn()
     if stage is Stage.PREPARE:
         from .prepare.stage import prepare
 
@@ -72,6 +78,16 @@ def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
     from .training.stage import train
 
     train(config, report, interrupts)
+
+
+def _wait_for_turn() -> None:
+    from .training.warm import warm_up
+
+    warm_up()
+    line = sys.stdin.readline()
+    if not line:
+        raise Interrupted("the supervisor ended before this stage began")
+    os.environ[CLAIM_ENV] = line.strip()
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class Attempt:
 
         def write_and_look(sink: Sink) -> None:
             write(sink)
-            self.guard()  # that took its time; another program at this attempt has its state at the same place
+            self.guard()  # that took its time, and another program at this attempt writes to the same place
 
         self.guard()
         with self._writing(self.path):

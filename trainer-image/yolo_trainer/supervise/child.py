@@ -40,7 +40,9 @@ def worker_command(stage: Stage, config: TrainerConfig) -> list[str]:
 class Child:
     """A worker in a session of its own, so that signals reach it and its data loaders as one group."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], runtime: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], runtime: Path, *, held: bool = False
+    ) -> None:
         fifo = runtime / "events"
         os.mkfifo(fifo, 0o600)
         # Read and write: there is always a writer, so no end of file when a worker's process comes late.
@@ -48,7 +50,7 @@ class Child:
         self._process = subprocess.Popen(
             command,
             env={**environment, EVENTS_ENV: str(fifo)},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if held else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -63,6 +65,12 @@ class Child:
             assert stream is not None
             os.set_blocking(stream.fileno(), False)
             self._selector.register(stream, selectors.EVENT_READ, name)
+
+    def release(self, line: str) -> None:
+        """Lets a held worker begin: it waits for a line. One that has died meanwhile is found dead later."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as stream:
+                stream.write(f"{line}\n".encode())
 
     @property
     def pid(self) -> int:
@@ -121,9 +129,10 @@ class Child:
         """Gives the descriptors back."""
         self._selector.close()
         os.close(self._events)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+        with contextlib.suppress(BrokenPipeError):
+            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def _take(self, descriptor: int) -> bytes | None:
         try:

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.layout import RunFolder
-from yolo_crds.meta import CONFIG_ENV, Stage
+from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig
 
-from ..cgroup import cpus, oom_kills
+from ..cgroup import oom_kills
 from ..errors import TrainerError, from_os_error
-from ..runfolder.attempt import CLAIM_ENV, Attempt, claim, rejoin
+from ..runfolder.attempt import Attempt, claim, rejoin
 from .child import Child, reap_orphans, worker_command
 from .console import Console
-from .offline import build_environment, fill_runtime
 from .outcome import Ending, Outcome, decide, more_telling
 from .progress import Progress
 from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
 from .watchdog import Watchdog
+from .workers import Command, Workers
 
 _TICK_SECONDS = 0.2
 _KILL_BEFORE_GRACE = 5.0
@@ -63,7 +62,7 @@ class Supervisor:
         self,
         config: TrainerConfig,
         stop: StopSignal,
-        command: Callable[[Stage, TrainerConfig], list[str]] = worker_command,
+        command: Command = worker_command,
         termination_log: Path = TERMINATION_LOG,
     ) -> None:
         self.config = config
@@ -72,7 +71,7 @@ class Supervisor:
         self.attempt: Attempt | None = None
         self.progress = Progress(time.monotonic())
         self.console = Console(self.progress, config.time_zone)
-        self._command = command
+        self._workers = Workers(config, command)
         self._termination_log = termination_log
         self._deadline = time.monotonic() + (config.active_deadline_seconds or float("inf"))
         self._ending: tuple[Ending, str] | None = None
@@ -90,6 +89,7 @@ class Supervisor:
             self._conclude(stage, outcome, started_at)
             if not outcome.ok or self._finished:
                 break
+        self._workers.close()
         self.console.close()
         return outcome.exit_code
 
@@ -119,22 +119,8 @@ class Supervisor:
             return Outcome(ExitCode.DONE)
         self.console.use_logs(self.attempt.open_logs())
         kills = oom_kills()
-        with tempfile.TemporaryDirectory(prefix="yolo-trainer-") as name:
-            runtime = Path(name)
-            fill_runtime(runtime)
-            environment = {
-                **os.environ,
-                CONFIG_ENV: self.config.model_dump_json(by_alias=True),
-                CLAIM_ENV: str(self.attempt.claim.number),
-            }
-            child = Child(
-                self._command(stage, self.config), build_environment(environment, runtime, cpus()), runtime
-            )
-            try:
-                self._watch(child)
-            finally:
-                child.signal_group(signal.SIGKILL)
-                child.close()
+        with self._workers.running(stage, self.attempt.claim.number) as child:
+            self._watch(child)
         ending, message = self._ending or (None, "")
         returncode = child.returncode
         assert returncode is not None

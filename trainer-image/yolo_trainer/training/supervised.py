@@ -111,7 +111,7 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
             self._start_warm(start)
             return
         saved = state.load(start.stream)
-        start.stream.close()  # an older attempt's is deleted at the first save, and takes room while it is open
+        start.stream.close()  # an older attempt's is deleted at the first save: open, it would take room
         self._restore(saved)
         if RANK in {-1, 0}:
             if start.results:
