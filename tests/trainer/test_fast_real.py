@@ -72,7 +72,8 @@ def test_the_train_worker_imports_beside_prepare(volumes: Volumes) -> None:
     with workers.running(Stage.PREPARE, 1) as prepare:
         assert workers._held is not None
         beside, _ = workers._held
-        assert beside.pid != prepare.pid
+        assert workers.pids == {prepare.pid, beside.pid}
+        assert len(workers.pids) == 2
         assert beside.returncode is None
     with workers.running(Stage.TRAIN, 2) as train:
         assert train is beside

@@ -125,6 +125,11 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
+    def wait(self) -> None:
+        """Waits for a killed worker, but not longer than `_DRAIN_SECONDS`: a hung system call keeps it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DRAIN_SECONDS)
+
     def close(self) -> None:
         """Gives the descriptors back."""
         self._selector.close()
@@ -151,14 +156,14 @@ class Child:
                     yield event
 
 
-def reap_orphans(own: int) -> None:
-    """As PID 1: takes the exit status of processes that others left behind, but not that of `own`."""
+def reap_orphans(*own: int) -> None:
+    """As PID 1: takes the exit status of processes that others left behind, but none of `own`."""
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if found is None or found.si_pid == own:
+        if found is None or found.si_pid in own:
             return
         with contextlib.suppress(ChildProcessError):
             os.waitpid(found.si_pid, 0)

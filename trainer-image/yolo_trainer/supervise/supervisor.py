@@ -143,7 +143,7 @@ class Supervisor:
             self.console.progress_if_due(now)
             self._end_if_due(child, watchdog, now)
             if os.getpid() == 1:
-                reap_orphans(child.pid)
+                reap_orphans(*self._workers.pids)
 
     def _take(self, event: Mapping[str, object], now: float) -> None:
         self.progress.apply(event, now)

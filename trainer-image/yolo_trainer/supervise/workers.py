@@ -33,6 +33,7 @@ class Workers:
         self._holds = (
             config.stage is None and command is worker_command and config.template.resources.gpus <= 1
         )
+        self._pids: set[int] = set()
         self._held: tuple[Child, tempfile.TemporaryDirectory[str]] | None = None
 
     @contextmanager
@@ -41,6 +42,7 @@ class Workers:
         worker = self._held or self._start(stage, {CLAIM_ENV: str(claim)})
         self._held = None
         child, _ = worker
+        self._pids = {child.pid}
         try:
             child.release(str(claim))
             if self._holds and stage is Stage.PREPARE:
@@ -48,6 +50,11 @@ class Workers:
             yield child
         finally:
             _end(*worker)
+
+    @property
+    def pids(self) -> set[int]:
+        """Of the running worker and the one that waits: their exit status is nobody else's to take."""
+        return self._pids | ({self._held[0].pid} if self._held else set())
 
     def close(self) -> None:
         """Ends a worker that waits for a turn which does not come."""
@@ -69,5 +76,6 @@ class Workers:
 
 def _end(child: Child, folder: tempfile.TemporaryDirectory[str]) -> None:
     child.signal_group(signal.SIGKILL)
+    child.wait()
     child.close()
     folder.cleanup()
