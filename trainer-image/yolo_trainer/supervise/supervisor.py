@@ -169,7 +169,7 @@ class Supervisor:
             self._end(Ending.INTERRUPTED, f"ended by {name}", now, now + grace)
         elif now >= self._deadline:
             limit = self.config.active_deadline_seconds
-            message = f"not finished within {limit} s (activeDeadlineSeconds)"
+            message = f"not finished within the {limit} s that were left (activeDeadlineSeconds)"
             self._end(Ending.DEADLINE, message, now, now + grace)
         elif (silence := watchdog.silent_for(now)) is not None:
             child.dump_stacks()
