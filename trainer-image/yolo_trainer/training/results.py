@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def cut_results(results: str, epochs_done: int) -> str:
@@ -11,6 +12,21 @@ def cut_results(results: str, epochs_done: int) -> str:
     """
     header, *rows = results.splitlines(keepends=True) or [""]
     return header + "".join(row for row in rows if _is_whole(row, header) and _row_epoch(row) <= epochs_done)
+
+
+def fit_results(results: str, columns: Sequence[str]) -> str:
+    """The table with the columns that the next row will have, in their order; what a row lacks is empty.
+
+    They change with the optimizer, which has one learning rate a group; rows are written without any look at
+    the header above them.
+    """
+    header, *rows = results.splitlines()
+    before = [name.strip() for name in header.split(",")]
+    if before == list(columns):
+        return results
+    told = [dict(zip(before, row.split(","), strict=False)) for row in rows]
+    table = [columns, *([row.get(name, "") for name in columns] for row in told)]
+    return "".join(f"{','.join(row)}\n" for row in table)
 
 
 def _is_whole(row: str, header: str) -> bool:

@@ -26,11 +26,12 @@ from ..process.report import Report
 from ..runfolder.attempt import Attempt
 from ..runfolder.attempts import Start
 from ..runfolder.retire import STAGING
+from ..volume import write_atomic
 from . import state
 from .cadence import Cadence
 from .callbacks import Callbacks
 from .place import Place, follow
-from .results import cut_results
+from .results import cut_results, fit_results
 from .schedule import Schedule
 
 
@@ -77,6 +78,10 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self._saved_at = time.monotonic()
         self._cadence = Cadence()
         super().__init__(overrides=dict(overrides))
+        if session.start.exact and session.start.results and RANK in {-1, 0}:
+            write_atomic(
+                self.csv, session.start.results
+            )  # which has just been deleted, if it is this attempt's
         self.args.workers = overrides["workers"]  # Ultralytics takes none on a CPU, whatever was asked for
         self._schedule = Schedule(self.args)
         for event, callback in session.callbacks.table().items():
@@ -115,7 +120,7 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self._restore(saved)
         if RANK in {-1, 0}:
             if start.results:
-                self.csv.write_text(cut_results(start.results, self.start_epoch), encoding="utf-8")
+                write_atomic(self.csv, cut_results(start.results, self.start_epoch))
             session.attempt.carry_best(start)
         over = self._why_over(saved)
         session.report.resumed(
@@ -174,6 +179,14 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         """Notes that this epoch has metrics of its own."""
         self.validated = self.epoch
         return super().validate()
+
+    def save_metrics(self, metrics: Mapping[str, object]) -> None:
+        """One more row of results.csv, below a header that fits it."""
+        if self.csv.exists() and (table := self.csv.read_text(encoding="utf-8")):
+            fitted = fit_results(table, ["epoch", "time", *metrics])
+            if fitted != table:
+                write_atomic(self.csv, fitted)
+        super().save_metrics(metrics)
 
     def save_model(self) -> bool:
         """Saves at the end of an epoch: the state and Ultralytics' checkpoints, all or nothing."""
