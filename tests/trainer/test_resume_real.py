@@ -294,3 +294,22 @@ def test_killed_before_the_final_evaluation_has_nothing_to_warn_of(tmp_path: Pat
 
     assert code == 0, output
     assert "nothing was left" not in output
+
+
+def test_results_stay_when_an_attempt_starts_again_and_is_killed_before_it_goes_on(tmp_path: Path) -> None:
+    volumes = make(tmp_path, "again")
+    code, output = run_attempt(volumes, tmp_path, None, Fault(signal.SIGTERM, at_batch=6))
+    assert code == 143, output
+    table = volumes.attempt() / "results.csv"
+    assert table.read_text().count("\n") == 2
+
+    killed = []
+    for change in range(1, 8):
+        code, output = run_attempt(volumes, tmp_path, None, Fault(signal.SIGKILL, at_change=change))
+        assert code == -signal.SIGKILL, output
+        killed.append(table.exists())
+
+    assert False in killed  # Ultralytics deletes it
+    code, output = run_attempt(volumes, tmp_path)
+    assert code == 0, output
+    assert [row["epoch"] for row in rows(volumes)] == ["1", "2", "3"]

@@ -78,10 +78,6 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self._saved_at = time.monotonic()
         self._cadence = Cadence()
         super().__init__(overrides=dict(overrides))
-        if session.start.exact and session.start.results and RANK in {-1, 0}:
-            write_atomic(
-                self.csv, session.start.results
-            )  # which has just been deleted, if it is this attempt's
         self.args.workers = overrides["workers"]  # Ultralytics takes none on a CPU, whatever was asked for
         self._schedule = Schedule(self.args)
         for event, callback in session.callbacks.table().items():
@@ -119,8 +115,9 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         start.stream.close()  # an older attempt's is deleted at the first save: open, it would take room
         self._restore(saved)
         if RANK in {-1, 0}:
-            if start.results:
-                write_atomic(self.csv, cut_results(start.results, self.start_epoch))
+            # Ultralytics has deleted the table of an attempt that starts again; killed there, none other is left.
+            if results := saved.get("results") or start.results:
+                write_atomic(self.csv, cut_results(results, self.start_epoch))
             session.attempt.carry_best(start)
         over = self._why_over(saved)
         session.report.resumed(
@@ -238,6 +235,7 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         # Until the first epoch of this attempt begins, `seconds` are those of the earlier ones.
         seconds = session.seconds or time.time() - self.train_time_start
         content = state.capture(self, place.epochs, session.built, session.best, seconds)
+        content["results"] = self.csv.read_text(encoding="utf-8") if self.csv.exists() else ""
         content["place"] = place.capture(self)
         content["schedule"] = self._schedule.capture(self, place.epochs, seconds)
         trained = place.epochs * len(self.train_loader) + place.batches
