@@ -115,7 +115,7 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         start.stream.close()  # an older attempt's is deleted at the first save: open, it would take room
         self._restore(saved)
         if RANK in {-1, 0}:
-            # Ultralytics has deleted the table of an attempt that starts again; killed there, none other is left.
+            # Ultralytics has deleted the table of an attempt that starts again; there is no other one.
             if results := saved.get("results") or start.results:
                 write_atomic(self.csv, cut_results(results, self.start_epoch))
             session.attempt.carry_best(start)
