@@ -9,6 +9,9 @@ import pytest
 from packaging.requirements import Requirement
 
 pytest.importorskip("ultralytics")
+import torch
+import torchvision
+
 pytestmark = pytest.mark.image
 PINS = Path(__file__).parents[2] / "trainer-image"
 SHIPPED = Path("/opt/torch").is_dir()
@@ -42,3 +45,10 @@ def test_torch_and_torchvision_fit_each_other() -> None:
         pytest.skip("Debian's torchvision has no metadata")
     (torch,) = (requirement for requirement in asked if requirement.name == "torch")
     assert torch.specifier.contains(version("torch").split("+")[0])
+
+
+@pytest.mark.skipif(not SHIPPED, reason="Debian's torch is for CPUs")
+def test_torch_and_torchvision_are_built_with_the_same_cuda() -> None:
+    """Their metadata does not say so: torchvision 0.29.2 asks for torch 2.14 and has another CUDA."""
+    assert torch.version.cuda is not None
+    assert torchvision.__version__.partition("+")[2] == f"cu{torch.version.cuda.replace('.', '')}"

@@ -1,6 +1,7 @@
 """`python -m bench.train`: what `make bench-train` calls; exit code 1 when a promise is missed."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if min(arguments.rounds, arguments.epochs) < 1:
         parser.error("want at least one round and one epoch")
+    # As an exit, so that the container is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="yolo-operator-bench-") as name:
         folder = Path(name)
         folder.chmod(0o777)  # the image's user writes into it

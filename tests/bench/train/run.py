@@ -25,8 +25,8 @@ _HYPERPARAMETERS = {"nbs": 8, "lr0": 0.003, "warmup_epochs": 1.0, "mosaic": 0.0,
 
 def main() -> int:
     folder, rounds, epochs, images = Path(sys.argv[1]), *map(int, sys.argv[2:])
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("ultralytics", "numpy"))
-    say(f"Python {platform.python_version()}, torch {_torch()}, {libraries}; {cpus()} CPUs; load {_load()}")
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "ultralytics", "numpy"))
+    say(f"Python {platform.python_version()}, {libraries}; {cpus()} CPUs; load {_load()}")
     found: dict[str, list[Trained]] = {"stock": [], "ours": []}
     for seed in range(rounds):
         for side in ("stock", "ours") if seed % 2 == 0 else ("ours", "stock"):
@@ -82,10 +82,6 @@ def ours(place: Path, seed: int, epochs: int) -> list[str]:
     config = {"name": "bench", "uid": "bench", "modelName": "bench", **folders, "template": template}
     (place / "config.json").write_text(json.dumps(config))
     return [sys.executable, "-m", "yolo_trainer", str(place / "config.json")]
-
-
-def _torch() -> str:
-    return next((version(name) for name in ("torch",)), "?")
 
 
 def _load() -> str:
