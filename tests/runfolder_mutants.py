@@ -46,7 +46,7 @@ MUTANTS = [
     _m(
         "a checkpoint is used unseen",
         "checkpoint",
-        "whole = files.digest(stream) == wanted",
+        "whole = files.digest(stream) in wanted",
         "whole = files.digest(stream) != ''",
     ),
     _m(
@@ -140,8 +140,8 @@ MUTANTS = [
     _m(
         "claims without taking licences away",
         "attempt",
-        "        attempt.licence.revoke_older()\n",
-        "        pass\n",
+        '    with volume_errors(folder.train, "claim"):\n        attempt.licence.revoke_older()\n',
+        "",
     ),
     _m("what was here before is not kept", "attempt", "        _adopt(folder)\n", ""),
     _m("a finished run is written over", "attempt", "if before is None or not", "if True or not"),
