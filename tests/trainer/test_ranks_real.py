@@ -11,7 +11,8 @@ pytest.importorskip("torch")
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode, TrainerConfig
-from yolo_trainer.supervise.supervisor import StopSignal, Supervisor
+from yolo_trainer.supervise.stop import StopSignal
+from yolo_trainer.supervise.supervisor import Supervisor
 
 from .training_process import Volumes, run
 

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from .config import load_config
-from .errors import TrainerError
-from .supervise.outcome import Outcome
-from .supervise.results import build_refusal, write_termination_message
-from .supervise.supervisor import StopSignal, Supervisor
+from .supervise.stop import StopSignal
 
 
 def main() -> int:
@@ -23,6 +19,13 @@ def main() -> int:
         return command.main(sys.argv[2:])
     stop = StopSignal()
     stop.install()
+    # Here and not above: the contracts take half a second, in which PID 1 would not notice a SIGTERM.
+    from .config import load_config
+    from .errors import TrainerError
+    from .supervise.outcome import Outcome
+    from .supervise.results import build_refusal, write_termination_message
+    from .supervise.supervisor import Supervisor
+
     try:
         config = load_config(sys.argv[1:])
     except TrainerError as error:

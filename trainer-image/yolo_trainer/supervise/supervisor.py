@@ -12,7 +12,6 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.layout import RunFolder
@@ -27,6 +26,7 @@ from .console import Console
 from .outcome import Ending, Outcome, decide, more_telling
 from .progress import Progress
 from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
+from .stop import StopSignal
 from .watchdog import Watchdog
 from .workers import Command, Workers
 
@@ -37,22 +37,6 @@ _DUMP_SECONDS = 1.0
 """A hung worker gets so long to write its stacks: SIGTERM may overtake the signal that asks for them."""
 _HUNG_SECONDS = 10.0
 """And so long to leave by itself."""
-
-
-class StopSignal:
-    """Remembers that the program was asked to end. As PID 1 it would not even notice SIGTERM by itself."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def install(self) -> None:
-        """Takes over SIGTERM and SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self.number = self.number or number
 
 
 class Supervisor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -25,7 +27,8 @@ from yolo_crds.trainer import (
 )
 from yolo_trainer.errors import TrainerError
 from yolo_trainer.runfolder.attempt import Attempt, claim
-from yolo_trainer.supervise.supervisor import StopSignal, Supervisor
+from yolo_trainer.supervise.stop import StopSignal
+from yolo_trainer.supervise.supervisor import Supervisor
 
 UID = "0123456789abcdef"
 PRELUDE = """
@@ -374,3 +377,32 @@ def test_run_that_is_asked_to_end_before_it_begins_takes_no_folder(runner: Runne
     assert runner.run("print('prepared')", stage=Stage.PREPARE) is ExitCode.INTERRUPTED
     assert runner.message.reason is Reason.INTERRUPTED
     assert not runner.folder.train.exists()
+
+
+def test_program_hears_a_stop_before_its_contracts_are_imported(tmp_path: Path) -> None:
+    heard = """
+import os, runpy, signal, sys
+
+class Late:  # asks to end at the first import that follows the handler's
+    def find_spec(self, name, *_):
+        if name == "yolo_trainer.config":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Late())
+sys.argv = ["yolo_trainer", sys.argv[1]]
+runpy.run_module("yolo_trainer", run_name="__main__")
+"""
+    config = {
+        "stage": "prepare",
+        "name": "toy",
+        "uid": UID,
+        "modelName": "toy",
+        "runsDir": str(tmp_path / "runs"),
+    }
+    template = {"model": "yolo11n.yaml", "data": {"train": "d"}, "resources": {"gpus": 0}}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "template": template}))
+
+    ended = subprocess.run([sys.executable, "-c", heard, str(tmp_path / "config.json")], capture_output=True)
+
+    assert ended.returncode == ExitCode.INTERRUPTED, ended.stderr.decode()
+    assert not (tmp_path / "runs").exists()
