@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
+import queue
 import random
 import shutil
 import sys
@@ -25,7 +27,7 @@ from typing import Any
 import torch
 
 from .fault_kinds import EPOCHS, KINDS, SMALL, TEMPLATE, Reference
-from .forked import Fault, Stage, read_record
+from .forked import Fault, Stage, pinned, read_record
 from .training_process import Volumes
 
 BATCHES = 4
@@ -53,8 +55,14 @@ class Seen:
 
 
 def measure(root: Path) -> Reference:
-    """Trains once without a fault."""
+    """Trains without a fault; the second time, when all is warm, counts."""
     volumes = Volumes(root)
+    with Stage("prepare", volumes.config(TEMPLATE), root) as warm:
+        assert warm.finish() == 0, warm.output
+    with Stage("train", volumes.config(TEMPLATE), root) as warm:
+        assert warm.finish() == 0, warm.output
+    shutil.rmtree(volumes.runs)
+    volumes.runs.mkdir()
     listing = root / "changes"
     began = 0.0
     config = volumes.config(TEMPLATE)
@@ -94,7 +102,7 @@ def run_point(number: int, seed: int, reference: Reference, root: Path) -> Seen:
             faults, what = KINDS[kind](chance, reference, volumes, folder)
             problem = _judge(reference, volumes, folder, faults)
         except Exception as error:
-            problem = f"{type(error).__name__}: {str(error)[-1500:]}"
+            problem = f"{type(error).__name__}: {str(error)[:100]} … {str(error)[-1500:]}"
         epochs = len(read_record(folder / "batches.jsonl")) / BATCHES
         seen = Seen(kind, what, faults, epochs, problem, time.monotonic() - began)
     shutil.rmtree(folder)
@@ -120,8 +128,11 @@ def _judge(reference: Reference, volumes: Volumes, folder: Path, faults: int) ->
     if not attempts:
         return "no state is left"
     rows = _rows(volumes)
-    if rows != reference.rows:
-        return f"results.csv differs: epochs {[row['epoch'] for row in rows]}"
+    if [row["epoch"] for row in rows] != [row["epoch"] for row in reference.rows]:
+        return f"results.csv has epochs {[row['epoch'] for row in rows]}"
+    for want, have in zip(reference.rows, rows, strict=True):
+        if differing := {name: (want[name], have.get(name)) for name in want if want[name] != have.get(name)}:
+            return f"results.csv differs in epoch {want['epoch']}: {differing}"
     state = torch.load(attempts[-1], weights_only=True)
     for part in ("model", "ema"):
         for name, tensor in reference.state[part].items():
@@ -166,21 +177,32 @@ def table(seen: list[Seen]) -> str:
 def run_points(numbers: list[int], seed: int, root: Path, parallel: int = 2) -> list[Seen]:
     """Runs points, so many at a time; tells of each that went wrong."""
     reference = measure(root)
-    with ThreadPoolExecutor(parallel) as pool:
-        seen = list(pool.map(lambda number: run_point(number, seed, reference, root), numbers))
-    for number, point in zip(numbers, seen, strict=True):
-        if point.problem:
-            print(f"point {number}: {point.kind} {point.what}: {point.problem}\n", file=sys.stderr)
-    return seen
+    cpus: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for turn in range(parallel):
+        cpus.put(sorted(os.sched_getaffinity(0))[turn % len(os.sched_getaffinity(0))])
+
+    def run(number: int) -> Seen:
+        point = run_point(number, seed, reference, root)
+        told = point.problem or f"{point.epochs:.2f} epochs"
+        print(f"point {number}: {point.kind}, {point.what}: {told}", file=sys.stderr, flush=True)
+        return point
+
+    with ThreadPoolExecutor(parallel, initializer=lambda: setattr(pinned, "cpu", cpus.get())) as pool:
+        return list(pool.map(run, numbers))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.trainer.faults", description=__doc__)
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=int, default=0, help="the first point's number")
     parser.add_argument("--only", type=int, help="a point's number: repeats that one")
     arguments = parser.parse_args()
-    numbers = list(range(arguments.points)) if arguments.only is None else [arguments.only]
+    numbers = (
+        list(range(arguments.start, arguments.start + arguments.points))
+        if arguments.only is None
+        else [arguments.only]
+    )
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         began = time.monotonic()
         seen = run_points(numbers, arguments.seed, Path(name))

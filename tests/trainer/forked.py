@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if (_root := str(Path(__file__).parents[2])) not in sys.path:
     sys.path.append(_root)
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.trainer.forked_imports"])
+pinned = threading.local()
+"""Its `cpu`: where the stages run that a thread starts."""
 _WRITING = os.O_WRONLY | os.O_RDWR
 _CHANGES = frozenset({"os.rename", "os.remove", "os.link", "os.symlink", "os.mkdir", "os.rmdir"})
 
@@ -54,7 +57,7 @@ class Fault:
 
 
 def run_stage(
-    stage: str, config: dict[str, Any], log: str, record: str | None, fault: Fault, cpu: int | None
+    stage: str, config: dict[str, Any], log: str, record: str | None, fault: Fault, cpu: int
 ) -> None:
     """In the forked process: becomes the worker of a stage."""
     os.setsid()
@@ -62,8 +65,7 @@ def run_stage(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    if cpu is not None:
-        os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, {cpu})
     os.environ[CONFIG_ENV] = json.dumps({**config, "stage": stage})
     sys.argv = ["worker", stage]
     from yolo_trainer import worker
@@ -213,11 +215,11 @@ class Stage:
         config: dict[str, Any],
         folder: Path,
         fault: Fault | None = None,
-        cpu: int | None = None,
     ) -> None:
-        self.log = folder / "stages.log"
+        # One CPU: threads that wait for each other on a busy machine take ten times as long.
+        cpu = getattr(pinned, "cpu", min(os.sched_getaffinity(0)))
+        self.log = folder / f"{stage}-{time.monotonic_ns()}.log"
         self.record = folder / "batches.jsonl"
-        self._began = self.log.stat().st_size if self.log.exists() else 0
         arguments = stage, config, str(self.log), str(self.record), fault or Fault(), cpu
         self.process = _CONTEXT.Process(target=run_stage, args=arguments)
         self.process.start()
@@ -235,9 +237,7 @@ class Stage:
     @property
     def output(self) -> str:
         """What this stage printed."""
-        with self.log.open("rb") as file:
-            file.seek(self._began)
-            return file.read().decode(errors="replace")
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     @property
     def is_stopped(self) -> bool:

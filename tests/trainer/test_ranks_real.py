@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
@@ -37,12 +38,19 @@ worker.main()
 """
 
 
-def test_killed_rank_is_told_as_killed_whatever_the_survivor_says(tmp_path: Path) -> None:
+def test_killed_rank_is_told_as_killed_whatever_the_survivor_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")  # the sandbox has no other, and no names either
     volumes = Volumes(tmp_path)
     assert run(volumes.config(stage="prepare"), tmp_path).process.returncode == 0
     script = tmp_path / "rank.py"
     script.write_text(RANK)
-    launch = [sys.executable, *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")]
+    monkeypatch.setenv("USE_LIBUV", "0")  # Debian's torch is built without
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    launch = [sys.executable, *("-m", "torch.distributed.run", "--nproc-per-node", "2")]
+    launch += ["--master-addr", "127.0.0.1", "--master-port", port]
     config = TrainerConfig.model_validate(volumes.config(stage="train"))
 
     code = Supervisor(config, StopSignal(), lambda *_: [*launch, str(script), "train"]).run()

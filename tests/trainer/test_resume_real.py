@@ -141,6 +141,26 @@ def test_training_in_two_attempts_is_the_training_in_one(
             assert torch.equal(tensor, have[part][name]), (part, name)
 
 
+def test_resumed_state_that_is_saved_again_at_once_is_the_same(tmp_path: Path) -> None:
+    """The best epoch's checkpoints are made anew, with the gradients that are still to be summed."""
+    template = {"epochs": 4, "hyperparameters": {"nbs": 12, "warmup_epochs": 1}}
+    one, three = make(tmp_path, "one"), make(tmp_path, "three")
+    code, output = run_attempt(one, tmp_path / "one", template)
+    assert code == 0, output
+    for attempt, batch in ((1, 9), (2, 0)):
+        fault = Fault(at_batch=batch)
+        code, output = run_attempt(
+            three, tmp_path / "three", template, fault, attempt=attempt, resume=attempt > 1
+        )
+        assert code == -signal.SIGKILL, output
+    assert state(three, attempt=2)["epochs_done"] == 2
+
+    code, output = run_attempt(three, tmp_path / "three", template, attempt=3, resume=True)
+
+    assert code == 0, output
+    assert rows(three) == rows(one)
+
+
 def test_stop_within_an_epoch_starts_it_over_with_other_batches(tmp_path: Path) -> None:
     volumes = make(tmp_path, "stopped")
     code, output = run_attempt(volumes, tmp_path, None, Fault(signal.SIGTERM, at_batch=6))

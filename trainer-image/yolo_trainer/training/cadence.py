@@ -36,7 +36,8 @@ class Cadence:
             "batches": len(trainer.train_loader),
             "batch": int(trainer.batch_size),
             "since_step": trained - 1 - self._last_step,
-            "gradients": {name: p.grad for name, p in parameters if p.grad is not None},
+            # Before `begin` those that were restored are still here.
+            "gradients": self._gradients or {name: p.grad for name, p in parameters if p.grad is not None},
         }
 
     def restore(self, trainer: Any, saved: Mapping[str, Any], trained: int) -> None:

@@ -319,6 +319,9 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self.wdir, self.last, self.best = staging, staging / places[1].name, staging / places[2].name
         try:
             yield staging
+        except FileNotFoundError:
+            self.session.attempt.guard()  # a newer attempt may have cleared the folder away
+            raise
         finally:
             self.wdir, self.last, self.best = places
             if RANK in {-1, 0}:
