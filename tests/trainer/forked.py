@@ -65,7 +65,9 @@ def run_stage(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    os.sched_setaffinity(0, {cpu})
+    # As many as there are data loaders: a training starts no more of them than it has CPUs.
+    others = sorted(os.sched_getaffinity(0) - {cpu})
+    os.sched_setaffinity(0, {cpu, *others[: max(0, config["template"]["workers"] - 1)]})
     os.environ[CONFIG_ENV] = json.dumps({**config, "stage": stage})
     sys.argv = ["worker", stage]
     from yolo_trainer import worker

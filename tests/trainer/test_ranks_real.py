@@ -20,9 +20,11 @@ from .training_process import Volumes, run
 pytestmark = [pytest.mark.image, pytest.mark.timeout(120)]
 
 RANK = """
-import os, signal, sys
+import functools, os, signal, sys
 import torch
 from torch import distributed
+
+distributed.rendezvous.__globals__["TCPStore"] = functools.partial(distributed.TCPStore, use_libuv=False)
 from yolo_trainer import worker
 
 def steps(stage, report, interrupts):
@@ -38,6 +40,18 @@ worker.main()
 """
 
 
+LAUNCHER = """
+import functools
+import torch.distributed
+
+# Debian's torch is built without libuv, and its launcher asks for it all the same.
+torch.distributed.TCPStore = functools.partial(torch.distributed.TCPStore, use_libuv=False)
+from torch.distributed.run import main
+
+main()
+"""
+
+
 def test_killed_rank_is_told_as_killed_whatever_the_survivor_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,10 +60,12 @@ def test_killed_rank_is_told_as_killed_whatever_the_survivor_says(
     assert run(volumes.config(stage="prepare"), tmp_path).process.returncode == 0
     script = tmp_path / "rank.py"
     script.write_text(RANK)
-    monkeypatch.setenv("USE_LIBUV", "0")  # Debian's torch is built without
+    monkeypatch.setenv("USE_LIBUV", "0")  # read by ranks
+    launcher = tmp_path / "launcher.py"
+    launcher.write_text(LAUNCHER)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-    launch = [sys.executable, *("-m", "torch.distributed.run", "--nproc-per-node", "2")]
+    launch = [sys.executable, str(launcher), "--nproc-per-node", "2"]
     launch += ["--master-addr", "127.0.0.1", "--master-port", port]
     config = TrainerConfig.model_validate(volumes.config(stage="train"))
 

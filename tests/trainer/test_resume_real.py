@@ -63,7 +63,7 @@ def polygons(volumes: Volumes) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("batch", range(4, 8))
+@pytest.mark.parametrize("batch", [4, 6])
 def test_stop_within_an_epoch_leaves_no_image_out_and_takes_none_twice(
     tmp_path: Path, workers: int, batch: int
 ) -> None:
