@@ -85,7 +85,7 @@ def _at_change(number: int, code: int) -> Kind:
 
 def _at_moment(number: int, code: int) -> Kind:
     def point(chance: random.Random, reference: Reference, volumes: Volumes, folder: Path) -> tuple[int, str]:
-        delay = chance.uniform(0, 1.2 * reference.seconds)
+        delay = chance.uniform(0, 0.8 * reference.seconds)
         return _until_done(volumes, folder, [Fault(number)], {code}, delay), f"after {delay:.2f} s"
 
     return point
