@@ -63,7 +63,7 @@ test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built tra
 	@$(PY) -m cluster.images test-trainer -q
 test-runfolder: $(STAMP) ## The run folder under deaths, faults and overtakings: a seeded sample, one at every step
 	@$(PY) -m runfolder_harness
-faults-runfolder: $(STAMP) ## The same at every pair of steps, and 39 seeded faults that it must find (half an hour)
+faults-runfolder: $(STAMP) ## The same at every pair of steps, and 41 seeded faults that it must find (an hour)
 	@$(PY) -m runfolder_mutants
 	@$(PY) -m runfolder_harness --level 2
 faults-trainer: $(STAMP) ## Kill, stop, fill the disk of and overtake 200 toy trainings, and resume each (POINTS=N, SEED=N)

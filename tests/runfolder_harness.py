@@ -17,7 +17,6 @@ import errno
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -26,7 +25,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -116,7 +114,8 @@ class Actor:
             self._thread.start()
         else:
             self._go.release()
-        self._stopped.acquire()
+        if not self._stopped.acquire(timeout=60):
+            raise BrokenError(f"{self.who.token} hangs after {self.trace[-1:]}")
         if self.error is not None and isinstance(self.error, BrokenError):
             raise self.error
 
@@ -640,17 +639,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--level", type=int, default=SAMPLE, help="0 quick, 1 what `make test` plays, 2 all")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--part", type=int, default=0, help="which of --parts, from 0")
+    parser.add_argument("--parts", type=int, default=1, help="for several programs side by side")
     parser.add_argument("--stop", action="store_true", help="end at the first broken promise")
     options = parser.parse_args()
     began = time.monotonic()
-    if options.stop:
-        found = [run(options.seed, options.level, stop=True)]
-    else:
-        cpus = len(os.sched_getaffinity(0))
-        with ProcessPoolExecutor(cpus, mp_context=multiprocessing.get_context("spawn")) as pool:
-            shares = [pool.submit(run, options.seed, options.level, part=n, parts=cpus) for n in range(cpus)]
-            found = [share.result() for share in shares]
-    count, broken = sum(n for n, _ in found), [sentence for _, many in found for sentence in many]
+    count, broken = run(
+        options.seed, options.level, part=options.part, parts=options.parts, stop=options.stop
+    )
     print("\n".join(broken[:20]))
     print(f"{count} plays with seed {options.seed} in {time.monotonic() - began:.0f} s, {len(broken)} broken")
     return 1 if broken else 0
