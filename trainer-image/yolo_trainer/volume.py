@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from pathlib import Path, PurePosixPath
 
 from .errors import volume_errors
@@ -43,18 +42,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def copy_atomic(source: Path, target: Path) -> None:
-    """Copies a file's content as `write_atomic` writes text."""
-    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}.{secrets.token_hex(4)}")
-    with volume_errors(target, "write"):
-        try:
-            shutil.copyfile(source, temporary)
-            temporary.replace(target)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise

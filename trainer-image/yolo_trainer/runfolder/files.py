@@ -18,14 +18,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from ..errors import VOLUME_UNAVAILABLE
 from ..volume import TEMPORARY_PREFIX
 
 T = TypeVar("T")
 
-TRANSIENT = frozenset(
-    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.EAGAIN}
-)
-"""What NFS and FUSE mounts answer while a server or a network is away (errno(3))."""
+TRANSIENT = VOLUME_UNAVAILABLE | {errno.EAGAIN}
+"""After which the same call may succeed."""
 WAITS = (0.1, 0.4, 1.5, 4.0)
 """Seconds between the tries of a read: 6 s in all, well below the 25 s that a stop may take."""
 _CHUNK = 1 << 20
