@@ -28,6 +28,9 @@ TRANSIENT = VOLUME_UNAVAILABLE | {errno.EAGAIN}
 WAITS = (0.1, 0.4, 1.5, 4.0)
 """Seconds between the tries of a read: 6 s in all, well below the 25 s that a stop may take."""
 _CHUNK = 1 << 20
+FLUSHED_EVERY = 64 << 20
+"""Bytes of a long file after which it is brought to the disk. A process cannot be ended while a slow volume
+takes what it flushes: 2 GiB in one go would outlast a pod's grace period."""
 NFS_OPEN = ".nfs"
 """So NFS names a file that was deleted while a program of the same node has it open; to delete that one
 is EBUSY there."""
@@ -197,12 +200,19 @@ class Sink:
         self._file = file
         self._path = path
         self._hash = hashlib.sha256()
+        self._unflushed = 0
 
     def write(self, data: Any) -> int:
         """As of a binary file; `data` is any buffer."""
         point("write", self._path)
         self._hash.update(data)
-        return self._file.write(data)
+        written = self._file.write(data)
+        self._unflushed += written
+        if self._unflushed >= FLUSHED_EVERY:
+            self._unflushed = 0
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
+        return written
 
     def flush(self) -> None:
         """As of a binary file."""

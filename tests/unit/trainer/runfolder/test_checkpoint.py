@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from yolo_trainer.runfolder import files
 from yolo_trainer.runfolder.checkpoint import (
     STATE,
     carry_over,
@@ -98,3 +100,17 @@ def test_carry_over_leaves_a_damaged_checkpoint_behind(tmp_path: Path) -> None:
     digest_path(tmp_path / "a" / "best.pt").write_text("0" * 64)
     carry_over(tmp_path / "a" / "best.pt", tmp_path / "c" / "best.pt")
     assert not (tmp_path / "c").exists()
+
+
+def test_a_long_file_comes_to_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a stop amid the save of a large state waits for one piece and not for all of it."""
+    sizes: list[int] = []
+    monkeypatch.setattr(files, "FLUSHED_EVERY", 8)
+    monkeypatch.setattr(files.os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+
+    with files.writing(tmp_path / "state.pt") as sink:
+        for _ in range(5):
+            sink.write(b"abcd")
+
+    assert sizes == [8, 16]
+    assert (tmp_path / "state.pt").read_bytes() == b"abcd" * 5
