@@ -65,6 +65,7 @@ class Reason(StrEnum):
     FORBIDDEN = "Forbidden"
     CONTAINER_START_FAILED = "ContainerStartFailed"
     ADMISSION_REFUSED = "AdmissionRefused"
+    GPUS_SHARED = "GpusShared"
     PENDING_TOO_LONG = "PendingTooLong"
     # it ran and died
     OOM_KILLED = "OOMKilled"
@@ -109,6 +110,8 @@ HINTS: dict[Reason, str] = {
     "exist?), else check the operator's role and the admission policies",
     Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",
     Reason.ADMISSION_REFUSED: "the node had no room after all; another attempt follows",
+    Reason.GPUS_SHARED: "GPUs that pods share are handed out one by one: set spec.template.resources.gpus to 1, "
+    "or choose nodes with whole GPUs (scheduling.nodeSelector, such as nvidia.com/gpu.sharing-strategy: none)",
     Reason.PENDING_TOO_LONG: "raise spec.lifecycle.pendingDeadlineSeconds or free resources",
     Reason.OOM_KILLED: "raise spec.template.resources.memory, lower batch or workers, or set cache to none",
     Reason.SHARED_MEMORY_EXHAUSTED: "raise spec.template.resources.sharedMemory or lower workers",

@@ -38,6 +38,9 @@ _POD_REASONS = {
 _ADMISSION = re.compile(
     r"UnexpectedAdmissionError|OutOf|Node(Affinity|Ports|Unschedulable)|Topology|TaintTol"
 )
+_SHARED_GPUS = re.compile(r"maximum request size for shared resources is \d+")
+"""What NVIDIA's device plugin answers to a pod that asks for several of GPUs that are time-sliced or under MPS
+(`failRequestsGreaterThanOne`; k8s-device-plugin#321)."""
 _IMAGE = re.compile(r"Image|Registry|SignatureValidation")
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 _START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"})
@@ -78,7 +81,9 @@ def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
     result = parse_result(pod.terminated.message) if pod.terminated else None
     told = result is not None and result.reason not in {None, Reason.INTERRUPTED}
     if _ADMISSION.match(pod.reason):
-        return _failure_of(pod, Reason.ADMISSION_REFUSED, f"{pod.reason}: {pod.message}")
+        shared = _SHARED_GPUS.search(pod.message)
+        reason = Reason.GPUS_SHARED if shared else Reason.ADMISSION_REFUSED
+        return _failure_of(pod, reason, f"{pod.reason}: {pod.message}")
     if pod.disruption in _DISRUPTIONS and not told:
         return _failure_of(pod, _DISRUPTIONS[pod.disruption], pod.disruption_message or pod.disruption)
     if pod.reason in _POD_REASONS and not told:

@@ -83,6 +83,15 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
         Reason.ADMISSION_REFUSED,
         "OutOfcpu",
     ),
+    "two of GPUs that are handed out one by one": (
+        _failed(
+            "UnexpectedAdmissionError",
+            "Pod was rejected: Allocate failed due to rpc error: code = Unknown desc = request for "
+            "'nvidia.com/gpu: 2' too large: maximum request size for shared resources is 1, which is unexpected",
+        ),
+        Reason.GPUS_SHARED,
+        "maximum request size for shared resources is 1",
+    ),
     "no GPU after all": (_failed("OutOfnvidia.com/gpu", "none"), Reason.ADMISSION_REFUSED, "OutOfnvidia"),
     "node shut down": (_failed("Terminated", "imminent node shutdown"), Reason.NODE_LOST, "shutdown"),
     "node lost": (
