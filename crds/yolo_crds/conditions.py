@@ -110,13 +110,14 @@ HINTS: dict[Reason, str] = {
     "exist?), else check the operator's role and the admission policies",
     Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",
     Reason.ADMISSION_REFUSED: "the node had no room after all; another attempt follows",
-    Reason.GPUS_SHARED: "GPUs that pods share are handed out one by one: set spec.template.resources.gpus to 1, "
-    "or choose nodes with whole GPUs (scheduling.nodeSelector, such as nvidia.com/gpu.sharing-strategy: none)",
+    Reason.GPUS_SHARED: "shared GPUs are handed out one by one: set spec.template.resources.gpus to 1, or "
+    "choose nodes with whole ones (scheduling.nodeSelector, such as nvidia.com/gpu.sharing-strategy: none)",
     Reason.PENDING_TOO_LONG: "raise spec.lifecycle.pendingDeadlineSeconds or free resources",
     Reason.OOM_KILLED: "raise spec.template.resources.memory, lower batch or workers, or set cache to none",
     Reason.SHARED_MEMORY_EXHAUSTED: "raise spec.template.resources.sharedMemory or lower workers",
     Reason.CUDA_OUT_OF_MEMORY: "lower batch or imgsz, or ask for a larger GPU",
-    Reason.GPU_FAULT: "look at the node's GPU (Xid in the kernel log); another attempt avoids the node",
+    Reason.GPU_FAULT: "look at the node's GPU (Xid in the kernel log); other attempts avoid the node for "
+    "a day while another one has room",
     Reason.NO_ACCELERATOR: "the pod saw no GPU; check the driver, runtimeClassName and gpuResource",
     Reason.DISK_FULL: "free space on the named volume; another attempt goes on from what is saved",
     Reason.VOLUME_UNAVAILABLE: "is the volume's server up, and can the node reach it? Another attempt goes "

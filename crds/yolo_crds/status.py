@@ -104,6 +104,14 @@ class Remedy(Lenient):
     after: ShortText
 
 
+class AvoidedNode(Lenient):
+    """A node that training pods of this object keep away from, since a GPU failed there."""
+
+    name: ShortText
+    since: str
+    """When the attempt ended there."""
+
+
 class RunSummary(Lenient):
     """One line of history a finished run."""
 
@@ -156,6 +164,8 @@ class Status(Lenient):
     warnings: list[str] = Field(default_factory=list)
     remedies: list[Remedy] = Field(default_factory=list)
     """Arguments of this run that the operator changed after a failure, oldest first, at most 4."""
+    avoided_nodes: list[AvoidedNode] = Field(default_factory=list)
+    """Nodes with a GPU fault, newest last, at most 4: kept away from for a day while another one has room."""
     retry: str | None = None
     """Value of the retry annotation that was last acted upon."""
     runs: list[RunSummary] = Field(default_factory=list)

@@ -39,8 +39,8 @@ _ADMISSION = re.compile(
     r"UnexpectedAdmissionError|OutOf|Node(Affinity|Ports|Unschedulable)|Topology|TaintTol"
 )
 _SHARED_GPUS = re.compile(r"maximum request size for shared resources is \d+")
-"""What NVIDIA's device plugin answers to a pod that asks for several of GPUs that are time-sliced or under MPS
-(`failRequestsGreaterThanOne`; k8s-device-plugin#321)."""
+"""What NVIDIA's device plugin answers to a pod that asks for several of GPUs that are time-sliced or under
+MPS (`failRequestsGreaterThanOne`; k8s-device-plugin#321)."""
 _IMAGE = re.compile(r"Image|Registry|SignatureValidation")
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 _START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"})

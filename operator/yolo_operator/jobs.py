@@ -1,5 +1,6 @@
 """The two Jobs of an attempt: pure functions that return manifests."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from yolo_crds import meta
@@ -56,13 +57,13 @@ def build_train_job(
     attempt: int,
     settings: Settings,
     *,
-    avoid_node: str | None = None,
+    avoid_nodes: Sequence[str] = (),
     overrides: Overrides | None = None,
     trained_seconds: int = 0,
 ) -> Manifest:
     """The Job that trains. It sees the data read-only and of the run volume its own folders alone.
 
-    `avoid_node` is the name of a node that it must not run on again, `overrides` are the remedies' arguments,
+    `avoid_nodes` are names of nodes that it must not run on, `overrides` are the remedies' arguments,
     `trained_seconds` what earlier attempts of the run have trained.
     """
     config = build_config(training, Stage.TRAIN, attempt, settings, overrides, trained_seconds)
@@ -96,8 +97,8 @@ def build_train_job(
         pod["volumes"].append({"name": "cache", "emptyDir": {"sizeLimit": wanted.cache_storage}})
     if scheduling.runtime_class_name:
         pod["runtimeClassName"] = scheduling.runtime_class_name
-    if avoid_node:
-        pod["affinity"] = _avoid(avoid_node)
+    if avoid_nodes:
+        pod["affinity"] = _avoid(avoid_nodes)
     return _job(training, Stage.TRAIN, attempt, pod)
 
 
@@ -283,8 +284,9 @@ def _gpu_tolerations(gpu_resource: str | None) -> list[Toleration]:
     ]
 
 
-def _avoid(node: str) -> Manifest:
-    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]}]
+def _avoid(nodes: Sequence[str]) -> Manifest:
+    # The API takes one value a requirement here.
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
     return {
         "nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": fields}]}

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
 from yolo_crds.training import YoloTraining
 
+from .avoidance import still_avoided
 from .jobs import Manifest, build_prepare_job, build_train_job
 from .remedies import build_overrides
 from .settings import Settings
@@ -68,7 +68,7 @@ def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
     if verdict.state == State.SETTLED and any(view.now >= at for at in wakes):
         actions.append(DeleteTraining(training.uid))
     if verdict.state == State.WAITING and _clear(view, verdict):
-        actions.append(CreateJob(_build(training, verdict, settings)))
+        actions.append(CreateJob(_build(training, verdict, settings, view.now)))
     if stuck_at := wants_events(verdict):
         wakes.append(max(stuck_at, view.now + LOOK_AGAIN) if stuck_at <= view.now else stuck_at)
     return Plan(tuple(actions), min((at for at in wakes if at > view.now), default=None))
@@ -106,17 +106,16 @@ def _clear(view: Snapshot, verdict: Verdict) -> bool:
     return due and all(pod.finished or pod.lost(view.now) for pod in view.pods)
 
 
-def _build(training: YoloTraining, verdict: Verdict, settings: Settings) -> Manifest:
+def _build(training: YoloTraining, verdict: Verdict, settings: Settings, now: datetime) -> Manifest:
     if verdict.stage == Stage.PREPARE:
         return build_prepare_job(training, verdict.attempt, settings)
-    last = verdict.before.failure
-    avoid = last.node if last is not None and last.reason == Reason.GPU_FAULT else None
+    avoided = still_avoided(verdict.before.avoided_nodes, now)
     overrides = build_overrides(verdict.before.remedies)
     return build_train_job(
         training,
         verdict.attempt,
         settings,
-        avoid_node=avoid,
+        avoid_nodes=[node.name for node in avoided],
         overrides=overrides,
         trained_seconds=verdict.before.active_seconds or 0,
     )

@@ -9,10 +9,21 @@ from yolo_crds import meta
 from yolo_crds.arguments import HEADLINE
 from yolo_crds.conditions import Phase
 from yolo_crds.models import infer_task
-from yolo_crds.status import Best, Dataset, Failure, Printed, Progress, RunSummary, Status, Weights
+from yolo_crds.status import (
+    AvoidedNode,
+    Best,
+    Dataset,
+    Failure,
+    Printed,
+    Progress,
+    RunSummary,
+    Status,
+    Weights,
+)
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_crds.training import YoloTraining
 
+from .avoidance import avoided_after, still_avoided
 from .conditions import derive_conditions, derive_phase, derive_reason
 from .snapshot import Snapshot, Wire, print_time
 from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
@@ -58,6 +69,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         failure=_failure(verdict),
         warnings=_warnings(view, verdict),
         remedies=[*before.remedies, *([verdict.remedy] if verdict.remedy else [])],
+        avoided_nodes=_avoided_nodes(view, verdict),
         retry=_retry(verdict.training, stored),
         runs=_runs(stored, verdict.run),
         conditions=derive_conditions(view, verdict, phase, stored.conditions, _data_ready(verdict)),
@@ -215,6 +227,12 @@ def _warnings(view: Snapshot, verdict: Verdict) -> list[str]:
     for result in reversed(_results(verdict)):
         told += result.warnings
     return list(dict.fromkeys(warning[:_WARNING_MAX] for warning in told))[-WARNINGS_KEPT:]
+
+
+def _avoided_nodes(view: Snapshot, verdict: Verdict) -> list[AvoidedNode]:
+    over = verdict.state in {State.AGAIN, State.FAILED}
+    why = verdict.failure if over else None
+    return still_avoided(avoided_after(verdict.before, why, verdict.ended_at), view.now)
 
 
 def _request_warnings(training: Wire) -> Iterable[str]:

@@ -18,6 +18,7 @@ from yolo_crds.trainer import Result
 from yolo_crds.training import YoloTraining
 
 from .attempt import newest_attempt
+from .avoidance import kept_away_too_long, patience_ends
 from .diagnosis import diagnose_waiting, failure
 from .remedies import choose_remedy
 from .snapshot import JobView, PodView, Snapshot, Wire, print_time
@@ -38,6 +39,7 @@ NOT_COUNTED = frozenset(
         Reason.PREEMPTED,
         Reason.NODE_LOST,
         Reason.POD_DELETED,
+        Reason.UNSCHEDULABLE,
     }
 )
 """Retryable reasons that are not the training's fault, and so cost none of its `maxRestarts`."""
@@ -171,7 +173,10 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
     blocked = diagnose_waiting(attempt.pod, view.events)
-    wakes = (*deadlines(training, attempt, before), *leaving)
+    if away := kept_away_too_long(attempt, before, view.now):
+        return replace(base, state=State.AGAIN, failure=away, ended_at=print_time(view.now))
+    patience = patience_ends(attempt, before)
+    wakes = (*deadlines(training, attempt, before), *leaving, *((patience,) if patience else ()))
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
 
 
@@ -252,7 +257,7 @@ def _refuse(view: Snapshot, stored: Status, training: YoloTraining | None, why: 
 def _status_of_run(training: YoloTraining, stored: Status) -> Status:
     """The stored status as far as it speaks of the wanted run; a retry goes on with the next attempt."""
     if stored.run != training.spec.run:
-        return Status(run=training.spec.run)
+        return Status(run=training.spec.run, avoided_nodes=stored.avoided_nodes)
     if condition_reason(stored, ConditionType.FINISHED) is None:
         return stored
     if _object_refused(stored):
@@ -267,4 +272,5 @@ def _status_of_run(training: YoloTraining, stored: Status) -> Status:
         weights=stored.weights,
         dataset=stored.dataset,
         remedies=stored.remedies,
+        avoided_nodes=stored.avoided_nodes,
     )

@@ -87,7 +87,8 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
         _failed(
             "UnexpectedAdmissionError",
             "Pod was rejected: Allocate failed due to rpc error: code = Unknown desc = request for "
-            "'nvidia.com/gpu: 2' too large: maximum request size for shared resources is 1, which is unexpected",
+            "'nvidia.com/gpu: 2' too large: maximum request size for shared resources is 1, "
+            "which is unexpected",
         ),
         Reason.GPUS_SHARED,
         "maximum request size for shared resources is 1",

@@ -65,7 +65,7 @@ JOBS = {
     "job-train": build_train_job(PLAIN, 1, SETTINGS),
     "job-prepare-full": build_prepare_job(FULL, 2, ELABORATE),
     "job-prepare-image": build_prepare_job(FROM_IMAGE, 1, FETCHING),
-    "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_node="node-7"),
+    "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_nodes=["node-7", "node-9"]),
     "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
 }
 

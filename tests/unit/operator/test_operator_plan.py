@@ -437,20 +437,6 @@ def test_retry_annotation_keeps_the_remedies_and_a_higher_run_drops_them() -> No
     assert _decide(anew).status.remedies == []
 
 
-def test_gpu_fault_keeps_the_next_attempt_off_the_node() -> None:
-    status = {
-        "run": 1,
-        "attempt": 2,
-        "startTime": at(5),
-        "failure": {"reason": "GpuFault", "message": "Xid 79", "attempt": 1, "node": "node-3"},
-    }
-    prepare = make_job(make_training(), Stage.PREPARE, attempt=2)
-    decision = _decide(make_training(status=status), [prepare], [end(make_pod(prepare))])
-    (action,) = decision.plan.actions
-    assert isinstance(action, CreateJob)
-    assert "node-3" in str(action.manifest["spec"]["template"]["spec"]["affinity"])
-
-
 def test_decide_waits_for_the_pods_phase_when_its_container_has_just_ended() -> None:
     ending = end(TRAIN_POD, 3)
     ending["status"] = ending["status"] | {"phase": "Running"}

@@ -176,7 +176,7 @@ def test_merge_patch_is_the_difference(old: Any, new: Any, want: Any) -> None:
 
 def test_status_patch_is_empty_when_only_the_time_of_the_progress_differs() -> None:
     stored = {"restarts": 0, "progress": {"epoch": 1, "metrics": {}, "updatedAt": at(1)}}
-    stored |= {"warnings": [], "remedies": [], "runs": [], "conditions": []}
+    stored |= {"warnings": [], "remedies": [], "avoidedNodes": [], "runs": [], "conditions": []}
     status = Status.model_validate(stored | {"progress": {"epoch": 1, "updatedAt": at(2)}})
     assert status_patch(stored, status) == {}
     further = Status.model_validate(stored | {"progress": {"epoch": 2, "updatedAt": at(2)}})

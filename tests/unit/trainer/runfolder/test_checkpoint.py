@@ -106,7 +106,7 @@ def test_a_long_file_comes_to_the_disk_in_pieces(tmp_path: Path, monkeypatch: py
     """So that a stop amid the save of a large state waits for one piece and not for all of it."""
     sizes: list[int] = []
     monkeypatch.setattr(files, "FLUSHED_EVERY", 8)
-    monkeypatch.setattr(files.os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
 
     with files.writing(tmp_path / "state.pt") as sink:
         for _ in range(5):

@@ -1,0 +1,65 @@
+"""Nodes that a training keeps away from after a GPU fault there: for a day, and while another one has room.
+
+No node is touched: tainting or repairing it is its administrator's work. What is known is in the status, so
+it outlives other failures in between, new runs, and the operator.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_crds.status import AvoidedNode, Failure, Status
+
+from .attempt import Attempt
+from .diagnosis import failure
+from .snapshot import parse_time
+
+AVOIDED_FOR = timedelta(hours=24)
+"""Longer than a reset or a restart of the node takes; a fault that is still there costs one attempt more."""
+AVOIDED_MOST = 4
+"""The newest ones: a run that fails on more nodes than this has another fault than theirs."""
+PATIENCE = timedelta(minutes=10)
+"""How long a pod waits for a node that is not avoided, before any will do."""
+
+
+def still_avoided(nodes: Iterable[AvoidedNode], now: datetime) -> list[AvoidedNode]:
+    """Those whose time is not over."""
+    return [node for node in nodes if now < parse_time(node.since) + AVOIDED_FOR]
+
+
+def avoided_after(before: Status, why: Failure | None, ended_at: str | None) -> list[AvoidedNode]:
+    """The avoided nodes once an attempt has failed so; none any more when no other node had room."""
+    if why is None or ended_at is None:
+        return before.avoided_nodes
+    if why.reason == Reason.UNSCHEDULABLE:
+        return []
+    if why.reason != Reason.GPU_FAULT or why.node is None:
+        return before.avoided_nodes
+    others = [node for node in before.avoided_nodes if node.name != why.node]
+    return [*others, AvoidedNode(name=why.node, since=ended_at)][-AVOIDED_MOST:]
+
+
+def patience_ends(attempt: Attempt, before: Status) -> datetime | None:
+    """Until when the newest pod waits for another node; None where it does not."""
+    pod = attempt.pod
+    if pod is None or pod.stage != Stage.TRAIN or pod.unscheduled is None or pod.finished:
+        return None
+    created = parse_time(pod.created)
+    return created + PATIENCE if still_avoided(before.avoided_nodes, created) else None
+
+
+def kept_away_too_long(attempt: Attempt, before: Status, now: datetime) -> Failure | None:
+    """Why the attempt is given up for one that may go to any node; None while it may wait on."""
+    ends = patience_ends(attempt, before)
+    if ends is None or now < ends or attempt.pod is None:
+        return None
+    names = ", ".join(node.name for node in before.avoided_nodes)
+    minutes = PATIENCE // timedelta(minutes=1)
+    return failure(
+        Reason.UNSCHEDULABLE,
+        f"for {minutes} minutes no node had room but those where a GPU failed ({names}); the next attempt "
+        f"may go there again: {attempt.pod.unscheduled}",
+        attempt=attempt.number,
+        hint="look at the GPUs of the named nodes, or add a node",
+    )

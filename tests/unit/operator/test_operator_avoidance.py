@@ -1,0 +1,114 @@
+"""Nodes with a GPU fault: kept away from, through what happens in between, and not for ever."""
+
+from typing import Any
+
+from operator_objects import (
+    SETTINGS,
+    Body,
+    at,
+    end,
+    make_job,
+    make_pod,
+    make_result,
+    make_training,
+    make_view,
+)
+from yolo_crds.conditions import Reason
+from yolo_crds.meta import Stage
+from yolo_operator.avoidance import AVOIDED_FOR, PATIENCE
+from yolo_operator.plan import CreateJob
+from yolo_operator.reconcile import Decision, decide
+from yolo_operator.verdict import State
+
+DAY = AVOIDED_FOR.total_seconds()
+GPU_FAULT, INTERRUPTED = 10, 143
+TAKEN = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, "
+    "1 node(s) didn't match Pod's node affinity/selector.",
+}
+
+
+def _failed(training: Body, attempt: int, code: int, seconds: float, node: str = "node-1") -> Body:
+    """The training after an attempt that ended on a node, as it is stored."""
+    job = make_job(training, Stage.TRAIN, attempt)
+    pod = end(make_pod(job), code, seconds)
+    pod["spec"]["nodeName"] = node
+    decision = decide(make_view(training, [job], [pod], seconds=seconds + 1), SETTINGS)
+    return training | {"status": decision.status.to_wire()}
+
+
+def _next_job(training: Body, attempt: int, seconds: float) -> Decision:
+    """What follows once that attempt's prepare has ended."""
+    prepare = make_job(training, Stage.PREPARE, attempt, seconds)
+    prepared = end(make_pod(prepare, seconds), seconds=seconds, result=make_result(Stage.PREPARE))
+    return decide(make_view(training, [prepare], [prepared], seconds=seconds + 1), SETTINGS)
+
+
+def _avoided(decision: Decision) -> list[str]:
+    """The nodes that the Job which is about to be made keeps away from."""
+    (job,) = (action.manifest for action in decision.plan.actions if isinstance(action, CreateJob))
+    affinity = job["spec"]["template"]["spec"].get("affinity", {}).get("nodeAffinity", {})
+    terms: list[Any] = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get(
+        "nodeSelectorTerms", []
+    )
+    return [value for term in terms for field in term["matchFields"] for value in field["values"]]
+
+
+def test_node_of_a_gpu_fault_is_avoided_whatever_happens_in_between() -> None:
+    training = _failed(make_training(), 1, GPU_FAULT, 60)
+    training = _failed(training, 2, INTERRUPTED, 200, node="node-2")
+    assert _avoided(_next_job(training, 3, 300)) == ["node-1"]
+
+    training = _failed(training, 3, GPU_FAULT, 400, node="node-3")
+    assert _avoided(_next_job(training, 4, 500)) == ["node-1", "node-3"]
+
+
+def test_new_run_avoids_it_still() -> None:
+    training = _failed(make_training(lifecycle={"maxRestarts": 0}), 1, GPU_FAULT, 60)
+    assert training["status"]["phase"] == "Failed"
+    training["spec"]["run"] = 2
+    assert _avoided(_next_job(training, 1, 300)) == ["node-1"]
+
+
+def test_node_is_forgotten_after_a_day() -> None:
+    training = _failed(make_training(), 1, GPU_FAULT, 60)
+    assert _avoided(_next_job(training, 2, 60 + DAY - 2)) == ["node-1"]
+    decision = _next_job(training, 2, 60 + DAY)
+    assert _avoided(decision) == []
+    assert decision.status.avoided_nodes == []
+
+
+def test_pod_that_finds_no_other_node_may_go_back_after_a_while() -> None:
+    training = _failed(make_training(), 1, GPU_FAULT, 60)
+    job = make_job(training, Stage.TRAIN, 2, 100)
+    pod = make_pod(job, 100, conditions=[TAKEN])
+    ends = 100 + PATIENCE.total_seconds()
+
+    waits = decide(make_view(training, [job], [pod], seconds=ends - 1), SETTINGS)
+    assert waits.verdict.state == State.UNDER_WAY
+    assert waits.plan.wake is not None
+    assert waits.plan.wake.timestamp() == make_view(training, seconds=ends).now.timestamp()
+
+    again = decide(make_view(training, [job], [pod], seconds=ends), SETTINGS)
+    assert again.verdict.state == State.AGAIN
+    assert again.status.restarts == 1, "the fault alone is counted"
+    assert again.status.failure is not None
+    assert again.status.failure.reason == Reason.UNSCHEDULABLE
+    assert "node-1" in again.status.failure.message
+    training = training | {"status": again.status.to_wire()}
+    assert _avoided(_next_job(training, 3, ends + 60)) == []
+
+
+def test_pod_that_waits_without_an_avoided_node_waits_on() -> None:
+    training = make_training()
+    job = make_job(training, Stage.TRAIN)
+    view = make_view(training, [job], [make_pod(job, conditions=[TAKEN])], seconds=DAY)
+    assert decide(view, SETTINGS).verdict.state == State.UNDER_WAY
+
+
+def test_status_says_since_when_a_node_is_avoided() -> None:
+    status = _failed(make_training(), 1, GPU_FAULT, 60)["status"]
+    assert status["avoidedNodes"] == [{"name": "node-1", "since": at(60)}]
