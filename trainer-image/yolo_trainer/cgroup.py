@@ -35,7 +35,7 @@ def cpus(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> int:
 
 def threads(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> int:
     """The part of `cpus` that one process may keep busy: the ranks of a training on one node share them."""
-    ranks = _number(environment.get("LOCAL_WORLD_SIZE", "")) or 1  # of torchrun
+    ranks = _number(environment.get("LOCAL_WORLD_SIZE", "")) or 1  # of `supervise.ranks`
     return max(1, cpus(root, environment) // int(ranks))
 
 

@@ -1,7 +1,7 @@
 """The worker's side of the conversation with the supervisor: JSON lines into a FIFO.
 
-A FIFO and not an inherited descriptor: it survives launchers that close descriptors (torchrun), and lines of
-at most PIPE_BUF bytes from several processes do not mix.
+A FIFO and not an inherited descriptor: it reaches the ranks of a training through their launcher, and lines
+of at most PIPE_BUF bytes from several processes do not mix.
 """
 
 from __future__ import annotations
@@ -104,11 +104,12 @@ class Report:
 
     def failed(self, error: TrainerError) -> None:
         """The worker gives up."""
+        rank = f"rank {self._rank}: " if self._rank else ""
         self._send(
             "failed",
             {
                 "reason": error.reason,
-                "message": error.message[:2000],
+                "message": f"{rank}{error.message[:2000]}",
                 "hint": error.hint,
                 "exit_code": int(error.exit_code),
                 "secondhand": error.secondhand,

@@ -25,16 +25,11 @@ _DRAIN_SECONDS = 2.0
 
 
 def worker_command(stage: Stage, config: TrainerConfig) -> list[str]:
-    """How a stage's worker is started: one process, or torchrun with one a GPU."""
-    worker = ["-m", "yolo_trainer.worker", str(stage)]
+    """How a stage's worker is started: one process, or one a GPU (`ranks`)."""
     gpus = config.template.resources.gpus
     if stage is Stage.TRAIN and gpus > 1:
-        return [
-            sys.executable,
-            *("-m", "torch.distributed.run", "--standalone", "--nnodes", "1", "--nproc-per-node", str(gpus)),
-            *worker,
-        ]
-    return [sys.executable, *worker]
+        return [sys.executable, "-m", "yolo_trainer.supervise.ranks", str(gpus), str(stage)]
+    return [sys.executable, "-m", "yolo_trainer.worker", str(stage)]
 
 
 class Child:

@@ -87,6 +87,16 @@ def decide(
     return _untold(returncode, oom_kills, killed=failure is not None or ranks > 1)
 
 
+def error_of_killed(number: int, who: str) -> TrainerError:
+    """What it means that a signal of this number ended `who`, a process of the training."""
+    if number == signal.SIGBUS:
+        reason, message = Reason.SHARED_MEMORY_EXHAUSTED, f"{who} died of a bus error: /dev/shm is full"
+    else:
+        name = signal.Signals(number).name
+        reason, message = Reason.WORKER_KILLED, f"{who} was killed by signal {number} ({name})"
+    return TrainerError(reason, message, exit_code=ExitCode.WORKER_KILLED)
+
+
 def _told(failure: Mapping[str, object], oom_kills: int) -> Outcome:
     reason = Reason(str(failure["reason"]))
     message = str(failure["message"])
@@ -105,17 +115,8 @@ def _untold(returncode: int, oom_kills: int, *, killed: bool) -> Outcome:
             Reason.OOM_KILLED,
             "the kernel killed the training process: out of memory (cgroup)",
         )
-    if returncode == -signal.SIGBUS:
-        return _outcome(
-            ExitCode.WORKER_KILLED,
-            Reason.SHARED_MEMORY_EXHAUSTED,
-            "the training process died of a bus error: /dev/shm is full",
-        )
     if returncode < 0:
-        name = signal.Signals(-returncode).name
-        return _outcome(
-            ExitCode.WORKER_KILLED, Reason.WORKER_KILLED, f"the training process was killed by {name}"
-        )
+        return Outcome.of(error_of_killed(-returncode, "the training process"))
     if killed:
         return _outcome(
             ExitCode.WORKER_KILLED,

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
 
 from ..errors import TrainerError
+from ..process.report import Report
+
+STAND_IN_ENV = "YOLO_STAND_IN_GPUS"
+"""Set to `cpu` where a device plugin hands out GPUs that do not exist, as test clusters do; never by us."""
 
 AMP_CHECK_WEIGHTS = "yolo26n.pt"
 """The checkpoint with which Ultralytics tries mixed precision on CUDA, and which it would download."""
 
 
-def choose_device(gpus: int) -> str:
-    """Ultralytics' `device` for so many GPUs of the pod.
+def choose_device(gpus: int, report: Report) -> str:
+    """Ultralytics' `device` for so many GPUs of the pod; the CPU where those are stand-ins, and said so.
 
     Raises TrainerError (NoAccelerator) when fewer are visible: training on a CPU instead would take weeks.
     """
     if gpus == 0:
+        return "cpu"
+    if os.environ.get(STAND_IN_ENV) == "cpu":
+        report.warning(f"the {gpus} GPU(s) of the pod are stand-ins ({STAND_IN_ENV}=cpu): trained on the CPU")
         return "cpu"
     import torch
 

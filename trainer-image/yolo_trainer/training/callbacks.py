@@ -68,10 +68,8 @@ class Callbacks:
     def batch_finished(self, trainer: Any) -> None:
         """One batch is trained."""
         trainer.place.batches += 1
-        trainer.place.randomness = randomness.capture(trainer)
         self._report.batch("epoch", trainer.place.batches, len(trainer.train_loader), time.monotonic())
-        self._interrupts.release()
-        trainer.save_if_due()
+        trainer.pause()
 
     def epoch_trained(self, trainer: Any) -> None:
         """All batches are trained; validation follows."""
@@ -104,6 +102,7 @@ class Callbacks:
         if self.final:
             return
         trainer.place = Place(trainer.epoch + 1)
+        trainer.follow_first_rank()
         validated = trainer.validated == trainer.epoch
         self._report.epoch_finished(
             trainer.epoch + 1,

@@ -16,13 +16,17 @@ _CACHE: dict[str, str | bool] = {"none": False, "ram": "ram", "disk": "disk"}
 def build_overrides(
     config: TrainerConfig, prepared: Prepared, save_dir: Path, device: str, cpus: int
 ) -> dict[str, object]:
-    """All arguments that differ from Ultralytics' defaults; `amp` is the template's wish."""
+    """All arguments that differ from Ultralytics' defaults; `amp` is the template's wish, `cpus` are those of
+    this process: several ranks share the pod's.
+    """
     template = config.template
     chosen: dict[str, object] = {name: getattr(template, name) for name in _SAME_NAME}
     chosen |= {"cache": _CACHE[template.cache], "amp": template.amp}
     chosen |= template.hyperparameters
     chosen |= {name: parse_value(text) for name, text in template.extra_args.items()}
     chosen |= {k: parse_value(v) if isinstance(v, str) else v for k, v in config.overrides.items()}
+    if template.resources.gpus > 1 and chosen.get("rect"):
+        chosen["rect"] = False  # prepare has said so
     return {
         **{k: _whole(k, v) for k, v in chosen.items()},
         "task": template.task or infer_task(template.model),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import ultralytics.engine.trainer
+from ultralytics.utils import RANK
 
 
 @dataclass
@@ -27,8 +29,8 @@ class Place:
     """Running means of the epoch's losses over those batches, by name."""
     rates: list[float] = field(default_factory=list)
     """Learning rates of the last batch by parameter group."""
-    randomness: dict[str, Any] | None = None
-    """As `randomness.capture` has it, after the last batch."""
+    randomness: list[dict[str, Any] | None] | None = None
+    """As `randomness.capture` has it after the last batch, by rank; None where that is not known."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -42,7 +44,7 @@ class Place:
             "batches": self.batches,
             "split": split_of(trainer),
             "losses": {name: float(value) for name, value in losses.items()},
-            "randomness": self.randomness,
+            "randomness": self.randomness or [],
             "rates": [float(group["lr"]) for group in trainer.optimizer.param_groups],
         }
 
@@ -65,14 +67,13 @@ class Place:
 
 
 def split_of(trainer: Any) -> dict[str, Any]:
-    """All that decides which images a batch of an epoch has."""
+    """All that decides which images a batch of an epoch has, over all ranks: however many those are."""
     loader = trainer.train_loader
     return {
         "seed": int(trainer.args.seed),
         "images": len(loader.dataset),
         "batches": len(loader),
         "batch": int(trainer.batch_size),
-        "ranks": max(1, int(trainer.world_size)),
     }
 
 
@@ -90,10 +91,45 @@ class Rest:
         return itertools.islice(iter(self.sampler), self.first, None)
 
 
-def follow(loader: Any) -> None:
-    """Lets a loader of Ultralytics start an epoch at any batch."""
+class Share:
+    """A rank's part of each batch, of an order that all ranks draw alike: the one that one process draws.
+
+    Torch's own sampler for ranks repeats images so that all have the same number, and its batches are others
+    with every number of ranks. Here no image comes twice, but where a last batch has fewer images than ranks.
+    """
+
+    def __init__(self, images: int, batch: int, rank: int, ranks: int, drop_last: bool) -> None:
+        """`batch` images are shared by all ranks."""
+        self._images, self._batch = images, min(batch, images)
+        self._rank, self._ranks = rank, ranks
+        whole = images / max(1, self._batch)
+        self._batches = math.floor(whole) if drop_last else math.ceil(whole)
+        self._generator = torch.Generator()
+
+    def seed(self, seed: int) -> None:
+        """Of the next pass; the same in all ranks."""
+        self._generator.manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # The iterator of one process's DataLoader takes a number before its sampler takes any.
+        torch.empty((), dtype=torch.int64).random_(generator=self._generator)
+        order = torch.randperm(self._images, generator=self._generator).tolist()
+        for start in range(0, self._batches * self._batch, self._batch):
+            together = order[start : start + self._batch]
+            yield together[self._rank :: self._ranks] or [together[self._rank % len(together)]]
+
+
+def follow(trainer: Any) -> None:
+    """Lets a trainer's loader start an epoch at any batch, and several ranks share each batch."""
+    loader, ranks = trainer.train_loader, trainer.world_size
     if not isinstance(loader.batch_sampler, Rest):
-        object.__setattr__(loader, "batch_sampler", Rest(loader.batch_sampler.sampler))
+        batches = loader.batch_sampler.sampler
+        if ranks > 1:
+            batches = Share(len(loader.dataset), int(trainer.batch_size), RANK, ranks, batches.drop_last)
+        object.__setattr__(loader, "batch_sampler", Rest(batches))
     ultralytics.engine.trainer.enumerate = _enumerate
 
 

@@ -13,10 +13,17 @@ import numpy as np
 import torch
 from ultralytics.utils import RANK
 
+from .place import Share
+
+
+def seed_of(seed: int, epoch: int, rank: int) -> int:
+    """The seed of an epoch (from 0) in a rank."""
+    return (seed * 1_000_003 + epoch * 7_919 + rank) % 2**31
+
 
 def seed_epoch(seed: int, epoch: int) -> int:
-    """Makes an epoch's randomness a function of seed and epoch (from 0); returns the epoch's own seed."""
-    mixed: int = (seed * 1_000_003 + epoch * 7_919 + max(RANK, 0)) % 2**31
+    """Makes an epoch's randomness a function of seed, epoch (from 0) and rank; returns its own seed."""
+    mixed = seed_of(seed, epoch, max(RANK, 0))
     random.seed(mixed)
     np.random.seed(mixed)
     torch.manual_seed(mixed)
@@ -30,6 +37,8 @@ def reset(trainer: Any) -> None:
     generator = getattr(loader, "generator", None)
     if generator is not None:
         generator.manual_seed(seed)
+    if isinstance(share := loader.batch_sampler.sampler, Share):
+        share.seed(seed_of(trainer.args.seed, trainer.epoch, rank=0))
     if hasattr(loader, "reset"):
         loader.reset()
     if not _has_buffer(loader.dataset):
@@ -56,10 +65,15 @@ def capture(trainer: Any) -> dict[str, Any] | None:
     }
 
 
-def restore(trainer: Any, saved: dict[str, Any] | None) -> None:
-    """Goes on with what `capture` gave, after `reset`; not where loaders were processes, then or now."""
+def restore(trainer: Any, of_ranks: list[dict[str, Any] | None] | None) -> None:
+    """Goes on with what `capture` gave by rank, after `reset`; not where loaders were processes, then or now,
+    nor where there were more or fewer ranks.
+    """
     loader = trainer.train_loader
-    if saved is None or loader.num_workers:
+    if not of_ranks or len(of_ranks) != max(1, trainer.world_size) or loader.num_workers:
+        return
+    saved = of_ranks[max(RANK, 0)]
+    if saved is None:
         return
     if _has_buffer(loader.dataset):
         for index in saved["buffer"]:

@@ -9,7 +9,7 @@ from typing import Any
 from yolo_crds.layout import DataVolume
 from yolo_crds.trainer import Prepared, TrainerConfig
 
-from ..cgroup import cpus, threads
+from ..cgroup import threads
 from ..data.manifest import first_changed, read_manifest
 from ..errors import InvalidArgumentsError, InvalidDataError
 from ..process.interrupts import Interrupts
@@ -30,8 +30,8 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
         raise InvalidArgumentsError(f"{attempt.path} has no prepare.json: the prepare stage comes first")
     if is_first_rank():
         check_images(prepared, DataVolume(Path(config.data_dir)))
-    device = choose_device(config.template.resources.gpus)
-    overrides = build_overrides(config, prepared, attempt.path, device, cpus())
+    device = choose_device(config.template.resources.gpus, report)
+    overrides = build_overrides(config, prepared, attempt.path, device, threads())
     overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
     overrides["cache"] = choose_cache(overrides, config, prepared, report)
     switch_off_trackers()

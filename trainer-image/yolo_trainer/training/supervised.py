@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import distributed
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import RANK
 
 from yolo_crds.conditions import Reason
@@ -27,10 +26,11 @@ from ..runfolder.attempt import Attempt
 from ..runfolder.attempts import Start
 from ..runfolder.retire import STAGING
 from ..volume import write_atomic
-from . import state
+from . import randomness, state
 from .cadence import Cadence
 from .callbacks import Callbacks
 from .place import Place, follow
+from .ranks import RankedTrainer
 from .results import cut_results, fit_results
 from .schedule import Schedule
 
@@ -57,7 +57,7 @@ class _NothingLeft(Exception):  # noqa: N818
     """All epochs are done already; unwinds Ultralytics' set-up."""
 
 
-class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
+class SupervisedTrainer(RankedTrainer):
     """Comes before a task's trainer in the bases; all hooks call on to it."""
 
     start_epoch: int
@@ -92,7 +92,7 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
     def _build_train_pipeline(self) -> None:
         self.session.report(stage="cache" if self.args.cache else "scan")
         super()._build_train_pipeline()
-        follow(self.train_loader)
+        follow(self)
 
     def _close_dataloader_mosaic(self) -> None:
         super()._close_dataloader_mosaic()
@@ -199,10 +199,23 @@ class SupervisedTrainer(BaseTrainer):  # type: ignore[misc]
         self._save_epoch()
         return True
 
-    def save_if_due(self) -> None:
-        """Saves within an epoch when the interval has passed."""
-        minutes = self.session.interval.minutes
-        if RANK in {-1, 0} and minutes and time.monotonic() - self._saved_at >= minutes * 60:
+    def pause(self) -> None:
+        """Between two batches: ends here if asked to, and saves when the interval has passed.
+
+        Of several ranks all do it after the same batch, whichever was asked, and else they are not ended
+        within an epoch: each has random numbers of its own to be kept.
+        """
+        interrupts, minutes = self.session.interrupts, self.session.interval.minutes
+        is_due = minutes > 0 and time.monotonic() - self._saved_at >= minutes * 60
+        if self.world_size <= 1:
+            self.place.randomness = [randomness.capture(self)]
+            interrupts.release()
+        else:
+            stop, is_due = self.agree(interrupts.requested, is_due and RANK == 0)
+            self.place.randomness = self.gather(randomness.capture(self)) if stop or is_due else None
+            if stop:
+                raise Interrupted
+        if is_due and RANK in {-1, 0}:
             self._save_within()
 
     def _save_before_leaving(self) -> None:

@@ -220,8 +220,8 @@ def test_worker_command_starts_one_process_a_gpu() -> None:
     one = worker_command(Stage.TRAIN, _config({"resources": {"gpus": 1}}))
     four = worker_command(Stage.TRAIN, _config({"resources": {"gpus": 4}}))
 
-    assert "torch.distributed.run" not in one
-    assert four[four.index("--nproc-per-node") + 1] == "4"
+    assert one[1:] == ["-m", "yolo_trainer.worker", "train"]
+    assert four[1:] == ["-m", "yolo_trainer.supervise.ranks", "4", "train"]
     assert worker_command(Stage.PREPARE, _config({"resources": {"gpus": 4}}))[1:] == [*one[1:-1], "prepare"]
 
 

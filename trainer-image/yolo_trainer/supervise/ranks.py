@@ -1,0 +1,127 @@
+"""`python -m yolo_trainer.supervise.ranks N STAGE`: a worker a GPU; they begin together and end together.
+
+It gives the workers what torch's own launcher would, and sees each one's end by itself (ADR 19).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from ..process.report import Report
+from .outcome import error_of_killed
+
+_POLL_SECONDS = 0.05
+_FAILED_SECONDS = 5.0
+"""So long the others have to leave when one has failed: they may hang in a collective that never ends."""
+_LEAVING_SECONDS = 2.0
+"""And so long when the first rank has left: it alone saves and publishes, nobody waits for the others."""
+
+
+def rank_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """What torch and Ultralytics read: who this worker is, and where rank 0 listens."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        # Debian's torch has none; for the few ranks of a pod either store will do.
+        "USE_LIBUV": "0",
+        # Else gloo asks for the address of the host's name, which a pod without a network does not have.
+        "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo"),
+    }
+
+
+class Ranks:
+    """The workers of one training on one node."""
+
+    def __init__(self, command: Sequence[str], count: int, report: Report) -> None:
+        self._command = command
+        self._count = count
+        self._report = report
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._stop_wanted = False
+        self._leaving = False
+        self._first: int | None = None
+        """The rank that failed first."""
+        self._kill_at = float("inf")
+
+    def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """Asks all ranks to end; as a signal's handler, too."""
+        del number, frame
+        self._stop_wanted = True
+
+    def run(self) -> int:
+        """Starts the ranks and waits for all; the exit code of rank 0 if that is 0, else of the first that
+        failed.
+        """
+        port = _free_port()
+        for rank in range(self._count):
+            environment = {**os.environ, **rank_environment(rank, self._count, port)}
+            self._processes.append(subprocess.Popen(self._command, env=environment))
+        while any(process.poll() is None for process in self._processes):
+            self._end_together(time.monotonic())
+            time.sleep(_POLL_SECONDS)
+        self._end_together(time.monotonic())
+        if self._first is None or self._processes[0].returncode == 0:
+            return 0
+        code = int(self._processes[self._first].returncode)
+        return code if code > 0 else 128 - code
+
+    def _end_together(self, now: float) -> None:
+        if self._stop_wanted and not self._leaving:
+            self._leave(float("inf"))
+        codes = [process.poll() for process in self._processes]
+        failed = [rank for rank, code in enumerate(codes) if code]
+        if failed and self._first is None:
+            # Seen in one look: who was killed is why the others lost the connection.
+            self._first = min(failed, key=lambda rank: int(codes[rank] or 0))
+            if not self._leaving:
+                self._tell(self._first, int(codes[self._first] or 0))
+                self._leave(now + _FAILED_SECONDS)
+        if codes[0] is not None:
+            self._kill_at = min(self._kill_at, now + _LEAVING_SECONDS)
+        if now >= self._kill_at:
+            self._signal(signal.SIGKILL)
+
+    def _tell(self, rank: int, code: int) -> None:
+        """Of a rank that was killed; one that ended by itself has told why."""
+        if code < 0:
+            self._report.failed(error_of_killed(-code, f"rank {rank}"))
+
+    def _leave(self, kill_at: float) -> None:
+        self._leaving = True
+        self._kill_at = min(self._kill_at, kill_at)
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def main() -> int:
+    """The exit code of the stage."""
+    count, *arguments = sys.argv[1:]
+    command = [sys.executable, "-m", "yolo_trainer.worker", *arguments]
+    ranks = Ranks(command, int(count), Report.from_environment())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ranks.stop)
+    return ranks.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
