@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yolo_crds.arguments import check_batch
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, ANNOTATION_WARNINGS, API_VERSION, KIND, object_name
 from yolo_crds.references import is_url
 from yolo_crds.schema import nearest
+from yolo_crds.training import Resources
 
 from .data import is_none
 from .errors import ConflictError, InvalidFieldsError
@@ -38,7 +40,8 @@ def to_template(
     stay as they were there; else they have the old server's defaults.
 
     `labels` are the class names (`request.labels` may be a file); `resources` go under the requested GPUs.
-    Raises InvalidFieldsError for hyperparameters that cannot be passed on.
+    Raises InvalidFieldsError for a batch that the GPUs cannot share, and for hyperparameters that cannot be
+    passed on.
     """
     asked = set(StartRequest.model_fields) if base is None else request.model_fields_set
     template: Manifest = dict(base or {})
@@ -53,6 +56,9 @@ def to_template(
     template |= dict(option for name, option in options.items() if name in asked)
     if "device" in asked:
         template["resources"] = {**resources, **(template.get("resources") or {}), "gpus": request.device}
+    gpus = (template.get("resources") or {}).get("gpus", Resources().gpus)
+    if "batch" in template and (wrong := check_batch(template["batch"], gpus)):
+        raise InvalidFieldsError([("batch_size", wrong)])
     warnings = _unknown_fields(request)
     if "hyp_dict" in asked:
         converted = convert_hyperparameters(request.hyp_dict)

@@ -41,6 +41,7 @@ _OWNED = {
     "tracker": "it belongs to tracking",
     "format": "it belongs to export",
 }
+_IMAGES_A_GPU = 8
 _TYPE_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -123,12 +124,33 @@ def check_model(model: str, task: Task | None = None, prefix: str = "template") 
     return []
 
 
+def check_batch(batch: float, gpus: int) -> str | None:
+    """What is wrong with a batch that so many GPUs share: each takes the same number of images.
+
+    Ultralytics chooses a batch by memory on one GPU alone, and of one that cannot be shared drops the rest.
+    """
+    if gpus <= 1:
+        return None
+    if batch < 1:
+        return (
+            f"{batch:g} lets the memory of one GPU choose; for {gpus} GPUs give a number of images that is a "
+            f"multiple of {gpus}, as {gpus * _IMAGES_A_GPU}"
+        )
+    if batch % gpus:
+        above = math.ceil(batch / gpus) * gpus
+        right = f"{above - gpus} or {above}" if above > gpus else f"{above}"
+        return f"{batch:g} images cannot be shared by {gpus} GPUs: it takes a multiple of {gpus}, as {right}"
+    return None
+
+
 def check_arguments(template: Template) -> list[Problem]:
     """Everything in a template that the trained Ultralytics would refuse; empty when all is well."""
     problems = check_model(template.model, template.task)
     if template.optimizer.lower() not in {o.lower() for o in OPTIMIZERS}:
         known = ", ".join(OPTIMIZERS)
         problems.append(Problem("template.optimizer", f"{template.optimizer!r} is none of {known}"))
+    if wrong := check_batch(template.batch, template.resources.gpus):
+        problems.append(Problem("template.batch", wrong))
     problems += check_hyperparameters(template.hyperparameters)
     problems += check_extra_args(template.extra_args)
     for name in sorted(template.hyperparameters.keys() & template.extra_args.keys()):

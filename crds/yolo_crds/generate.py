@@ -54,6 +54,14 @@ _PATHS_WITHIN_IMAGE = [
     }
     for field, absent in (("train", ""), ("val", "!has(self.val) || "))
 ]
+_BATCH_OF_SEVERAL_GPUS = {
+    "rule": "self.resources.gpus <= 1 || "
+    "(self.batch >= 1.0 && self.batch == double(int(self.batch)) && "
+    "int(self.batch) % self.resources.gpus == 0)",
+    "message": "with several GPUs, batch is a whole number that resources.gpus divides: each GPU takes its "
+    "share of the images (-1 and fractions choose by the memory of one GPU alone)",
+    "fieldPath": ".batch",
+}
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Model", "type": "string", "jsonPath": ".spec.template.model"},
@@ -73,8 +81,9 @@ def build_crd() -> Schema:
     spec = structural_schema(Spec)
     spec["x-kubernetes-validations"] = _TRANSITION_RULES
     spec["properties"]["modelName"]["x-kubernetes-validations"] = [_MODEL_NAME_RULE]
-    data = spec["properties"]["template"]["properties"]["data"]
-    data["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
+    template = spec["properties"]["template"]
+    template["x-kubernetes-validations"] = [_BATCH_OF_SEVERAL_GPUS]
+    template["properties"]["data"]["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
     status = structural_schema(Status)
     status["properties"]["conditions"] |= {
         "x-kubernetes-list-type": "map",

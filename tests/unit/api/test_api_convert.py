@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -129,7 +130,23 @@ def test_to_manifest_of_everything_is_a_valid_training() -> None:
     ],
 )
 def test_to_manifest_counts_the_gpus_of_a_device(device: object, want: int) -> None:
-    assert template(device=device)["resources"] == {"gpus": want}
+    assert template(device=device, batch_size=12)["resources"] == {"gpus": want}
+
+
+@pytest.mark.parametrize(
+    ("size", "wrong"),
+    [
+        (10, "10 images cannot be shared by 3 GPUs: it takes a multiple of 3, as 9 or 12"),
+        (2, "2 images cannot be shared by 3 GPUs: it takes a multiple of 3, as 3"),
+        (
+            -1,
+            "-1 lets the memory of one GPU choose; for 3 GPUs give a number of images that is a multiple of 3",
+        ),
+    ],
+)
+def test_to_manifest_refuses_a_batch_that_the_gpus_cannot_share(size: int, wrong: str) -> None:
+    with pytest.raises(InvalidFieldsError, match=f"^batch_size: {re.escape(wrong)}"):
+        template(device="0,1,2", batch_size=size)
 
 
 @pytest.mark.parametrize(

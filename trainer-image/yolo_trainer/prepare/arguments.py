@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from yolo_crds.arguments import check_arguments, ignored_hyperparameters
+from yolo_crds.arguments import check_arguments, ignored_hyperparameters, parse_value
 from yolo_crds.schema import load_schema
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Template
 
 from ..errors import InvalidArgumentsError
+
+_NO_RECT = "rect does not go with several GPUs, which share batches in random order; trained without it"
 
 
 def check_template(config: TrainerConfig) -> list[str]:
@@ -23,8 +25,13 @@ def check_template(config: TrainerConfig) -> list[str]:
     ignored = ignored_hyperparameters(config.template)
     return [
         *([f"optimizer auto ignores {' and '.join(ignored)}; name an optimizer"] if ignored else []),
+        *([_NO_RECT] if _wants_rect(config.template) else []),
         *_version_warnings(config.template),
     ]
+
+
+def _wants_rect(template: Template) -> bool:
+    return template.resources.gpus > 1 and parse_value(template.extra_args.get("rect", "false")) is True
 
 
 def _version_warnings(template: Template) -> list[str]:
