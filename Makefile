@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer faults-trainer test-cluster test-cluster-soak test-e2e test-remedies test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-remedies test bench-cluster bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -66,6 +66,8 @@ test-runfolder: $(STAMP) ## The run folder under deaths, faults and overtakings:
 faults-runfolder: $(STAMP) ## The same at every pair of steps, and 41 seeded faults that it must find (an hour)
 	@$(PY) -m runfolder_mutants
 	@$(PY) -m runfolder_harness --level 2
+test-ranks: $(STAMP) ## Several ranks: all of test_ranks_real.py, and two ranks beside one process, in numbers (2 minutes)
+	@$(PY) -m cluster.images test-trainer -q -s -m "image or soak" tests/trainer/test_ranks_real.py
 faults-trainer: $(STAMP) ## Kill, stop, fill the disk of and overtake 200 toy trainings, and resume each (POINTS=N, SEED=N)
 	@$(PY) -m cluster.images faults-trainer --points $(or $(POINTS),200) --seed $(or $(SEED),0)
 test-integration: programs ## Tests on a real API server without nodes

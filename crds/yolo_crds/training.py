@@ -134,7 +134,8 @@ class Template(Model):
     epochs: int = Field(default=100, ge=1, le=100_000)
     """Epochs in all; a resumed run goes on up to this number."""
     batch: float = Field(default=16, ge=-1, le=65_536)
-    """Images a step over all GPUs; -1 chooses by GPU memory, a fraction below 1 is that part of it."""
+    """Images a step over all GPUs, a multiple of them where there are several; with one, -1 chooses by its
+    memory, and a fraction below 1 is that part of it."""
     imgsz: int = Field(default=640, ge=32, le=8192)
     """Edge of the square training image in pixels; rounded up to a multiple of 32."""
     workers: int = Field(default=8, ge=0, le=256)

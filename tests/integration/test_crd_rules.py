@@ -32,6 +32,11 @@ def _data(**changes: str | None) -> Body:
     return _template(data={key: value for key, value in data.items() if value is not None})
 
 
+def _shared(batch: float | None, gpus: int | None) -> Body:
+    resources = {} if gpus is None else {"gpus": gpus}
+    return _template(batch=batch, resources=resources)
+
+
 def _texts(maps: list[dict[str, int]]) -> list[dict[str, str]]:
     return [{key: str(value) for key, value in each.items()} for each in maps]
 
@@ -62,6 +67,17 @@ RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
     ("spec.template.data.val", "with data.image, val is a path within the image"): (
         [_data(val="val"), _data(image=None, val="/data/cats")],
         [_data(val="/data/cats"), _data(val="https://example.org/cats.zip")],
+    ),
+    ("spec.template.batch", "with several GPUs, batch is a whole number that resources.gpus divides"): (
+        [
+            _shared(16, 2),
+            _shared(16, None),
+            _shared(-1, 0),
+            _shared(0.6, 1),
+            _shared(None, 4),
+            _shared(63, 21),
+        ],
+        [_shared(16, 3), _shared(-1, 2), _shared(0.6, 2), _shared(4.5, 2), _shared(None, 5), _shared(1, 64)],
     ),
     ("spec.template.hyperparameters", _KEY_RULE): (
         [_template(hyperparameters=keys) for keys in _GOOD_KEYS],

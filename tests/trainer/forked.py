@@ -94,7 +94,7 @@ def _claim() -> None:
 def _print_failures() -> None:
     from yolo_trainer.process.report import Report
 
-    Report.failed = lambda self, error: print("FAILED", error.reason, error.message, flush=True)  # type: ignore[method-assign]
+    Report.failed = lambda self, error, **_: print("FAILED", error.reason, error.message, flush=True)  # type: ignore[method-assign]
 
 
 def _arm(folder: str, fault: Fault) -> None:

@@ -1,77 +1,176 @@
-"""Several ranks: what is told when one of them dies. Real torchrun and gloo; the steps stand for training."""
+"""Several ranks, as GPUs of one pod would be: real gloo on the CPU, real Ultralytics, our launcher."""
 
 from __future__ import annotations
 
-import socket
-import sys
+import copy
+import csv
+import shutil
+import signal
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
+pytest.importorskip("ultralytics")
+import torch
 
 from yolo_crds.conditions import Reason
-from yolo_crds.trainer import ExitCode, TrainerConfig
-from yolo_trainer.supervise.stop import StopSignal
-from yolo_trainer.supervise.supervisor import Supervisor
+from yolo_crds.trainer import ExitCode
 
-from .training_process import Volumes, run
+from .ranked import Fault, images, train
+from .training_process import Volumes
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(120)]
 
-RANK = """
-import functools, os, signal, sys
-import torch
-from torch import distributed
-
-distributed.rendezvous.__globals__["TCPStore"] = functools.partial(distributed.TCPStore, use_libuv=False)
-from yolo_trainer import worker
-
-def steps(stage, report, interrupts):
-    distributed.init_process_group("gloo")
-    gradients = torch.ones(1000)
-    for step in range(1_000_000):
-        if distributed.get_rank() == 1 and step == 20:
-            os.kill(os.getpid(), signal.SIGKILL)
-        distributed.all_reduce(gradients)
-
-worker._run = steps
-worker.main()
-"""
+TEMPLATE: dict[str, Any] = {"epochs": 3, "batch": 6, "hyperparameters": {"nbs": 12, "warmup_epochs": 1}}
+"""Batches of 6 of 16 images: a last one of 4, which three ranks cannot share evenly."""
+WITHIN_SECOND_EPOCH = 4
 
 
-LAUNCHER = """
-import functools
-import torch.distributed
-
-# Debian's torch is built without libuv, and its launcher asks for it all the same.
-torch.distributed.TCPStore = functools.partial(torch.distributed.TCPStore, use_libuv=False)
-from torch.distributed.run import main
-
-main()
-"""
+def rows(volumes: Volumes) -> list[dict[str, str]]:
+    with (volumes.folder.train / "results.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(file)]
 
 
-def test_killed_rank_is_told_as_killed_whatever_the_survivor_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def state(volumes: Volumes, **numbers: int) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(volumes.attempt(**numbers) / "state.pt", weights_only=True)
+    return found
+
+
+def assert_same(volumes: Volumes, other: Volumes) -> None:
+    """Rows, model and average to the last bit."""
+    assert rows(volumes) == rows(other)
+    have, want = state(volumes, attempt=2), state(other)
+    for part in ("model", "ema"):
+        for name, tensor in want[part].items():
+            assert torch.equal(tensor, have[part][name]), (part, name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, Path]:
+    """A training on two ranks that nothing happens to."""
+    folder = tmp_path_factory.mktemp("whole")
+    volumes = Volumes(folder)
+    assert train(volumes, folder, 2, TEMPLATE).code is ExitCode.DONE
+    return volumes, folder
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, Path]:
+    """The same, stopped within its second epoch."""
+    folder = tmp_path_factory.mktemp("stopped")
+    volumes = Volumes(folder)
+    ended = train(volumes, folder, 2, TEMPLATE, Fault(1, WITHIN_SECOND_EPOCH, signal.SIGTERM))
+    assert ended.code is ExitCode.INTERRUPTED
+    assert ended.seconds_after_fault < 25
+    return volumes, folder
+
+
+def test_two_ranks_train_every_image_once_an_epoch_and_publish_once(whole: tuple[Volumes, Path]) -> None:
+    volumes, folder = whole
+
+    result = volumes.result()
+
+    assert (result.exit_code, result.epochs_done) == (0, 3)
+    assert result.weights is not None
+    assert (
+        "the 2 GPU(s) of the pod are stand-ins (YOLO_STAND_IN_GPUS=cpu): trained on the CPU"
+        in result.warnings
+    )
+    assert [row["epoch"] for row in rows(volumes)] == ["1", "2", "3"]
+    for epoch in images(folder, 1).values():
+        assert [len(batch) for batch in epoch] == [6, 6, 4]
+        assert set(Counter(name for batch in epoch for name in batch).values()) == {1}
+    for name in ("best.pt", "last.pt"):
+        assert torch.load(volumes.folder.train / "weights" / name, weights_only=False)["epoch"] == -1
+
+
+@pytest.mark.parametrize("ranks", [2, 1, 3])
+def test_stopped_ranks_go_on_at_the_same_batch_with_any_number_of_ranks(
+    whole: tuple[Volumes, Path], stopped: tuple[Volumes, Path], tmp_path: Path, ranks: int
 ) -> None:
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")  # the sandbox has no other, and no names either
+    volumes = copy.copy(stopped[0])
+    volumes.runs = tmp_path / "runs"
+    shutil.copytree(stopped[0].runs, volumes.runs, symlinks=True)
+    shutil.copy(stopped[1] / "batches-1.jsonl", tmp_path)
+    saved = state(volumes)
+    assert (saved["epochs_done"], saved["place"]["batches"]) == (1, 2)
+
+    ended = train(volumes, tmp_path, ranks, TEMPLATE, attempt=2, resume=True)
+
+    assert ended.code is ExitCode.DONE
+    assert images(tmp_path, 1, 2) == images(whole[1], 1)  # the very same batches, shared by more or fewer
+    if ranks == 2:
+        assert_same(volumes, whole[0])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_rank_ends_the_others_and_is_told_by_its_number(
+    whole: tuple[Volumes, Path], tmp_path: Path, rank: int
+) -> None:
     volumes = Volumes(tmp_path)
-    assert run(volumes.config(stage="prepare"), tmp_path).process.returncode == 0
-    script = tmp_path / "rank.py"
-    script.write_text(RANK)
-    monkeypatch.setenv("USE_LIBUV", "0")  # read by ranks
-    launcher = tmp_path / "launcher.py"
-    launcher.write_text(LAUNCHER)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-    launch = [sys.executable, str(launcher), "--nproc-per-node", "2"]
-    launch += ["--master-addr", "127.0.0.1", "--master-port", port]
-    config = TrainerConfig.model_validate(volumes.config(stage="train"))
 
-    code = Supervisor(config, StopSignal(), lambda *_: [*launch, str(script), "train"]).run()
+    ended = train(volumes, tmp_path, 2, TEMPLATE, Fault(rank, WITHIN_SECOND_EPOCH))
 
-    assert code is ExitCode.WORKER_KILLED
+    assert ended.code is ExitCode.WORKER_KILLED
+    assert ended.seconds_after_fault < 10
     result = volumes.result()
     assert result.reason is Reason.WORKER_KILLED
-    assert "did not say why" in result.message
+    assert result.message == f"rank {rank} was killed by signal 9 (SIGKILL)"
+    if rank == 1:
+        assert train(volumes, tmp_path, 2, TEMPLATE, attempt=2, resume=True).code is ExitCode.DONE
+        assert_same(volumes, whole[0])
+
+
+PLAIN = dict.fromkeys(("mosaic", "fliplr", "hsv_h", "hsv_s", "hsv_v", "translate", "scale"), 0.0)
+"""Without augmentation the images of a batch are the same however many ranks share it."""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("optimizer", "epochs", "weights", "losses"), [("SGD", 3, 0.2, 0.05), ("AdamW", 40, 2.0, 0.5)]
+)
+def test_two_ranks_are_near_one_process_of_the_same_batch(
+    tmp_path: Path, optimizer: str, epochs: int, weights: float, losses: float
+) -> None:
+    """Not equal: each rank divides a batch's loss by its own targets, and normalizes over its own images."""
+    template = {
+        **TEMPLATE,
+        "model": "begun.pt",
+        "batch": 8,
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "hyperparameters": {"nbs": 8, "warmup_epochs": 1, **PLAIN},
+    }
+    begun = Volumes(tmp_path)
+    assert train(begun, tmp_path, 1, {"epochs": 1}).code is ExitCode.DONE
+    shutil.copy(begun.folder.train / "weights" / "last.pt", begun.data / "weights" / "begun.pt")
+    start = torch.load(begun.data / "weights" / "begun.pt", weights_only=False)["model"].float().state_dict()
+    found = {}
+    for name, ranks in (("one", 1), ("two", 2), ("again", 2), ("four", 4)):
+        volumes = copy.copy(begun)
+        volumes.runs = tmp_path / name
+        volumes.runs.mkdir()
+        (tmp_path / f"{name}-log").mkdir()
+        assert train(volumes, tmp_path / f"{name}-log", ranks, template).code is ExitCode.DONE
+        found[name] = (rows(volumes), state(volumes)["model"])
+    assert found["two"][0] == found["again"][0]
+    one = found["one"]
+    moved = [key for key, tensor in start.items() if tensor.is_floating_point() and "running" not in key]
+    way = sum(float((one[1][key] - start[key]).square().sum()) for key in moved) ** 0.5
+    print(f"\n{optimizer}, {epochs} epochs; one process: {one[0][-1]}")
+    for name in ("two", "four"):
+        table, model = found[name]
+        apart = sum(float((model[key] - one[1][key]).square().sum()) for key in moved) ** 0.5 / way
+        worst = max(
+            abs(float(row[key]) - float(other[key])) / max(abs(float(other[key])), 1e-3)
+            for row, other in zip(table, one[0], strict=True)
+            for key in row
+            if "loss" in key
+        )
+        print(f"{name}: weights {apart:.4f} of the way apart, losses {worst:.4f}; {table[-1]}")
+        if name == "two":
+            assert apart < weights
+            assert worst < losses

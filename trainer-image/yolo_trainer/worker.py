@@ -47,7 +47,7 @@ def main() -> NoReturn:
         report.failed(TrainerError(Reason.INTERRUPTED, message, exit_code=code))
     except Exception as error:
         failure = diagnose(error, unknown)
-        if interrupts.requested and failure.secondhand:
+        if interrupts.requested and (failure.secondhand or not report.is_first):
             # The first rank has saved and left, as it was asked to, and this one was still in a collective.
             failure = TrainerError(
                 Reason.INTERRUPTED, "the worker was asked to end", None, ExitCode.INTERRUPTED

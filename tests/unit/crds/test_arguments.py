@@ -122,6 +122,37 @@ def test_check_arguments_collects_all() -> None:
     assert arguments.check_arguments(template(optimizer="adamw", hyperparameters={"lr0": 0.003})) == []
 
 
+@pytest.mark.parametrize(
+    ("batch", "gpus", "want"),
+    [
+        (-1, 1, None),
+        (0.5, 0, None),
+        (7, 1, None),
+        (12, 3, None),
+        (16, 3, "16 images cannot be shared by 3 GPUs: it takes a multiple of 3, as 15 or 18"),
+        (1, 2, "1 images cannot be shared by 2 GPUs: it takes a multiple of 2, as 2"),
+        (4.5, 2, "4.5 images cannot be shared by 2 GPUs: it takes a multiple of 2, as 4 or 6"),
+        (
+            -1,
+            2,
+            "-1 lets the memory of one GPU choose; for 2 GPUs give a number of images that is a multiple",
+        ),
+        (
+            0.6,
+            4,
+            "0.6 lets the memory of one GPU choose; for 4 GPUs give a number of images that is a multiple",
+        ),
+    ],
+)
+def test_check_arguments_refuses_a_batch_that_the_gpus_cannot_share(
+    batch: float, gpus: int, want: str | None
+) -> None:
+    problems = arguments.check_arguments(template(batch=batch, resources={"gpus": gpus}))
+
+    assert [p.field for p in problems] == (["template.batch"] if want else [])
+    assert not want or problems[0].message.startswith(want)
+
+
 def test_ignored_hyperparameters_are_those_that_auto_chooses() -> None:
     auto = template(hyperparameters={"lr0": 0.1, "mosaic": 0.5})
     assert arguments.ignored_hyperparameters(auto) == ["lr0"]

@@ -102,8 +102,13 @@ class Report:
             print(f"WARNING {message}", file=sys.stderr, flush=True)
             self._send("warning", {"message": message})
 
-    def failed(self, error: TrainerError) -> None:
-        """The worker gives up."""
+    @property
+    def is_first(self) -> bool:
+        """Whether this process speaks for the training: its only one, or rank 0 of several."""
+        return self._rank == 0
+
+    def failed(self, error: TrainerError, *, seen: bool = False) -> None:
+        """The worker gives up; `seen`: it was killed, and who started it tells."""
         rank = f"rank {self._rank}: " if self._rank else ""
         self._send(
             "failed",
@@ -113,6 +118,7 @@ class Report:
                 "hint": error.hint,
                 "exit_code": int(error.exit_code),
                 "secondhand": error.secondhand,
+                "seen": seen,
             },
         )
 

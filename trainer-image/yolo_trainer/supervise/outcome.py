@@ -48,9 +48,11 @@ def more_telling(known: Mapping[str, object] | None, told: Mapping[str, object])
     """Which of two last words of a worker's processes says why it ended; the first one, as a rule.
 
     A process that lost another one speaks first and of the connection alone, and the launcher then asks the
-    rest to end: neither knows why.
+    rest to end: neither knows why. The launcher does, where it has seen the other one killed.
     """
-    return told if known is None or (_is_hearsay(known) and not _is_hearsay(told)) else known
+    if known is None or (_is_hearsay(known) and not _is_hearsay(told)):
+        return told
+    return told if told.get("seen") is True else known
 
 
 def _is_hearsay(failure: Mapping[str, object]) -> bool:

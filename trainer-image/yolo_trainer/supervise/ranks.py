@@ -95,7 +95,7 @@ class Ranks:
     def _tell(self, rank: int, code: int) -> None:
         """Of a rank that was killed; one that ended by itself has told why."""
         if code < 0:
-            self._report.failed(error_of_killed(-code, f"rank {rank}"))
+            self._report.failed(error_of_killed(-code, f"rank {rank}"), seen=True)
 
     def _leave(self, kill_at: float) -> None:
         self._leaving = True

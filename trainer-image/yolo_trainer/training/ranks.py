@@ -32,8 +32,9 @@ class RankedTrainer(BaseTrainer):  # type: ignore[misc]
             # An earlier start's: Ultralytics looks whether it is there and deletes it, in all ranks at once.
             Path(str(overrides["save_dir"]), "results.csv").unlink(missing_ok=True)
         super().__init__(overrides=overrides)
-        # Ultralytics counts the GPUs of `device`: none, where they are stand-ins.
-        self.world_size = int(os.environ.get("WORLD_SIZE", self.world_size))
+        if RANK >= 0:
+            # Ultralytics counts the GPUs of `device`: none, where they are stand-ins.
+            self.world_size = int(os.environ["WORLD_SIZE"])
 
     def agree(self, *wishes: bool) -> list[bool]:
         """Each wish, whether any rank has it; called by all ranks together."""

@@ -28,7 +28,7 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
     prepared = attempt.prepared
     if prepared is None:
         raise InvalidArgumentsError(f"{attempt.path} has no prepare.json: the prepare stage comes first")
-    if is_first_rank():
+    if report.is_first:
         check_images(prepared, DataVolume(Path(config.data_dir)))
     device = choose_device(config.template.resources.gpus, report)
     overrides = build_overrides(config, prepared, attempt.path, device, threads())
@@ -50,15 +50,10 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
         )
         trainer = build_trainer(session, overrides)
         trainer.train()
-    if is_first_rank():
+    if report.is_first:
         attempt.publish(plots=True)
         attempt.leave()
     report.finished(metrics=trainer.metrics)
-
-
-def is_first_rank() -> bool:
-    """Whether this process speaks for the training: its only one, or rank 0 of several."""
-    return int(os.environ.get("RANK", "0")) <= 0
 
 
 def check_images(prepared: Prepared, volume: DataVolume) -> None:

@@ -106,6 +106,17 @@ def test_fault_3_names_reach_no_shell_and_no_other_folder(world: Any) -> None:
             run(world, data={"train": reference, "labels": ["a; rm -rf /"]})
 
 
+def test_batch_that_several_gpus_cannot_share_is_refused(world: Any) -> None:
+    with pytest.raises(InvalidArgumentsError, match=r"template\.batch: 16 images cannot be shared by 3 GPUs"):
+        run(world, batch=16, resources={"gpus": 3})
+
+
+def test_rect_with_several_gpus_is_warned_of(world: Any) -> None:
+    world.example()
+    found = run(world, resources={"gpus": 2}, extraArgs={"rect": "True"})
+    assert any(warning.startswith("rect does not go with several GPUs") for warning in found.warnings)
+
+
 def test_auto_optimizer_that_ignores_lr0_is_said(world: Any) -> None:
     world.example()
     assert any("ignores lr0" in w for w in run(world, hyperparameters={"lr0": 0.01}).warnings)

@@ -198,6 +198,12 @@ def test_more_telling_is_the_rank_that_knows_why(hearsay: dict[str, object]) -> 
     assert more_telling(WITNESS, ASKED) is WITNESS
 
 
+def test_more_telling_is_the_launcher_that_saw_a_rank_killed() -> None:
+    seen = {**WITNESS, "secondhand": False, "seen": True}
+    assert more_telling(CAUSE, seen) is seen
+    assert more_telling(seen, CAUSE) is seen
+
+
 @pytest.mark.parametrize("failure", [None, WITNESS, ASKED])
 @pytest.mark.parametrize(("kills", "want"), [(0, Reason.WORKER_KILLED), (1, Reason.OOM_KILLED)])
 def test_decide_takes_a_lost_rank_for_killed(
