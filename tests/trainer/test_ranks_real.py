@@ -107,7 +107,7 @@ def test_stopped_ranks_go_on_at_the_same_batch_with_any_number_of_ranks(
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_killed_rank_ends_the_others_and_is_told_by_its_number(
-    whole: tuple[Volumes, Path], tmp_path: Path, rank: int
+    request: pytest.FixtureRequest, tmp_path: Path, rank: int
 ) -> None:
     volumes = Volumes(tmp_path)
 
@@ -120,7 +120,7 @@ def test_killed_rank_ends_the_others_and_is_told_by_its_number(
     assert result.message == f"rank {rank} was killed by signal 9 (SIGKILL)"
     if rank == 1:
         assert train(volumes, tmp_path, 2, TEMPLATE, attempt=2, resume=True).code is ExitCode.DONE
-        assert_same(volumes, whole[0])
+        assert_same(volumes, request.getfixturevalue("whole")[0])
 
 
 PLAIN = dict.fromkeys(("mosaic", "fliplr", "hsv_h", "hsv_s", "hsv_v", "translate", "scale"), 0.0)

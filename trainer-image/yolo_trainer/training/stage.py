@@ -37,7 +37,7 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
     switch_off_trackers()
 
     from .callbacks import Callbacks
-    from .supervised import Session
+    from .session import Session
 
     with attempt.start() as start:
         session = Session(

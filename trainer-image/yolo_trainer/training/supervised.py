@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +16,19 @@ from ultralytics.utils import RANK
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
-from yolo_crds.training import SaveInterval
 
 from ..errors import TrainerError
-from ..process.interrupts import Interrupted, Interrupts
-from ..process.report import Report
-from ..runfolder.attempt import Attempt
+from ..process.interrupts import Interrupted
 from ..runfolder.attempts import Start
 from ..runfolder.retire import STAGING
 from ..volume import write_atomic
 from . import randomness, state
 from .cadence import Cadence
-from .callbacks import Callbacks
 from .place import Place, follow
 from .ranks import RankedTrainer
 from .results import cut_results, fit_results
 from .schedule import Schedule
-
-
-@dataclass
-class Session:
-    """What a supervised trainer needs besides Ultralytics' arguments."""
-
-    report: Report
-    interrupts: Interrupts
-    callbacks: Callbacks
-    attempt: Attempt
-    """What may be done with the run folder."""
-    start: Start
-    """What to go on from; its results are kept, since Ultralytics deletes those in its own folder."""
-    interval: SaveInterval = field(default_factory=SaveInterval)
-    seconds: float = 0.0
-    """Training time of earlier attempts."""
-    best: dict[str, object] | None = None
-    built: list[dict[str, Any]] = field(default_factory=list)
+from .session import Session
 
 
 class _NothingLeft(Exception):  # noqa: N818
