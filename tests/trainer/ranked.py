@@ -30,10 +30,11 @@ RECORD_ENV = "TEST_RANK_RECORD"
 
 @dataclass(frozen=True)
 class Fault:
-    """What comes amid the batch of that number (from 0) that a rank of this attempt trains."""
+    """What befalls a rank of this attempt."""
 
     rank: int
-    at_batch: int
+    at_batch: int | None = None
+    """Amid the batch of that number (from 0) that it trains; None: when it first validates."""
     signal_number: int = signal.SIGKILL
     """Sent to the rank; SIGTERM comes to the supervisor, and the rank waits for what that makes of it."""
 
@@ -121,21 +122,30 @@ def _work() -> None:
     from yolo_trainer import worker
     from yolo_trainer.training.supervised import SupervisedTrainer
 
+    def befall(trainer: Any, batch: int | None) -> None:
+        if not fault or (rank, batch) != (fault["rank"], fault["at_batch"]):
+            return
+        Path(fault["marker"]).touch()
+        if fault["signal_number"] != signal.SIGTERM:
+            os.kill(os.getpid(), fault["signal_number"])
+        while not trainer.session.interrupts.requested:
+            time.sleep(0.005)
+
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     fault = json.loads(os.environ[FAULT_ENV] or "null")
     trained, names = 0, []
     preprocess, pause = SupervisedTrainer.preprocess_batch, SupervisedTrainer.pause
+    validate_as_before = SupervisedTrainer.validate
 
     def preprocess_batch(self: Any, batch: Any) -> Any:
         nonlocal names
         names = [Path(name).name for name in batch["im_file"]]
-        if fault and (rank, trained) == (fault["rank"], fault["at_batch"]):
-            Path(fault["marker"]).touch()
-            if fault["signal_number"] != signal.SIGTERM:
-                os.kill(os.getpid(), fault["signal_number"])
-            while not self.session.interrupts.requested:
-                time.sleep(0.005)
+        befall(self, trained)
         return preprocess(self, batch)
+
+    def validate(self: Any) -> Any:
+        befall(self, None)
+        return validate_as_before(self)
 
     def write_down(self: Any) -> None:
         nonlocal trained
@@ -147,6 +157,7 @@ def _work() -> None:
 
     SupervisedTrainer.preprocess_batch = preprocess_batch  # type: ignore[method-assign]
     SupervisedTrainer.pause = write_down  # type: ignore[method-assign]
+    SupervisedTrainer.validate = validate  # type: ignore[method-assign]
     sys.argv = ["worker", "train"]
     worker.main()
 

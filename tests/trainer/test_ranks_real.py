@@ -105,6 +105,21 @@ def test_stopped_ranks_go_on_at_the_same_batch_with_any_number_of_ranks(
         assert_same(volumes, whole[0])
 
 
+def test_stop_in_validation_ends_all_ranks_and_validates_again(
+    whole: tuple[Volumes, Path], tmp_path: Path
+) -> None:
+    """The first rank saves and leaves; the other one waits for it in a collective, and is not waited for."""
+    volumes = Volumes(tmp_path)
+
+    ended = train(volumes, tmp_path, 2, TEMPLATE, Fault(0, signal_number=signal.SIGTERM))
+
+    assert ended.code is ExitCode.INTERRUPTED
+    assert ended.seconds_after_fault < 10
+    assert (state(volumes)["epochs_done"], state(volumes)["place"]["batches"]) == (0, 3)
+    assert train(volumes, tmp_path, 2, TEMPLATE, attempt=2, resume=True).code is ExitCode.DONE
+    assert_same(volumes, whole[0])
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_killed_rank_ends_the_others_and_is_told_by_its_number(
     request: pytest.FixtureRequest, tmp_path: Path, rank: int

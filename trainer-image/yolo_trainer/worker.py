@@ -52,7 +52,7 @@ def main() -> NoReturn:
             failure = TrainerError(
                 Reason.INTERRUPTED, "the worker was asked to end", None, ExitCode.INTERRUPTED
             )
-        if not isinstance(error, TrainerError):
+        elif not isinstance(error, TrainerError):
             traceback.print_exc()  # into train_err.log, for who looks deeper
         report.failed(failure)
         code = failure.exit_code
