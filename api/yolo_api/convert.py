@@ -53,7 +53,7 @@ def to_template(
         "imgsz": ("imgsz", -(-request.imgsz // _IMGSZ_STEP) * _IMGSZ_STEP),
         "workers": ("workers", request.workers),
     }
-    template |= dict(option for name, option in options.items() if name in asked)
+    template |= {key: value for name, (key, value) in options.items() if name in asked and value is not None}
     if "device" in asked:
         template["resources"] = {**resources, **(template.get("resources") or {}), "gpus": request.device}
     gpus = (template.get("resources") or {}).get("gpus", Resources().gpus)

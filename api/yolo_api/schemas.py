@@ -98,8 +98,8 @@ class StartRequest(Legacy):
     """Epochs in all."""
     imgsz: Whole = Field(default=640, ge=1, le=8192)
     """Edge of the training image in pixels, rounded up to a multiple of 32."""
-    workers: Whole = Field(default=8, ge=0, le=256)
-    """Data-loader processes."""
+    workers: Whole | None = Field(default=None, ge=0, le=256)
+    """Data-loader processes of each GPU. Unset: 8, and none on the CPU."""
     continue_train: bool = False
     """Go on from this model's last checkpoint, with these new options."""
     hyp_dict: dict[str, Any] = Field(default_factory=dict)

@@ -41,6 +41,9 @@ def parse_quantity(text: str) -> int:
 # The API server fills in the defaults below a field only where the field itself is there.
 _DEFAULTED: dict[str, JsonValue] = {"default": {}}
 
+WORKERS_BESIDE_GPU = 8
+"""Ultralytics' own default; on the CPU it takes none, whatever was asked for."""
+
 Task = Literal["detect", "segment", "semantic", "depth", "classify", "pose", "obb"]
 
 
@@ -138,8 +141,9 @@ class Template(Model):
     memory, and a fraction below 1 is that part of it."""
     imgsz: int = Field(default=640, ge=32, le=8192)
     """Edge of the square training image in pixels; rounded up to a multiple of 32."""
-    workers: int = Field(default=8, ge=0, le=256)
-    """Data-loader processes; never more than the pod's CPUs allow."""
+    workers: int | None = Field(default=None, ge=0, le=256)
+    """Data-loader processes of each GPU; never more than the pod's CPUs allow. Unset: 8, and none on the CPU,
+    where training needs all of them itself."""
     patience: int = Field(default=100, ge=0, le=100_000)
     """Epochs without improvement after which training ends early; 0 never."""
     optimizer: Annotated[str, StringConstraints(max_length=32, pattern=r"^[A-Za-z]+$")] = "auto"
@@ -165,6 +169,13 @@ class Template(Model):
     """What the training pod asks for."""
     scheduling: Scheduling = Field(default_factory=Scheduling, json_schema_extra=_DEFAULTED)
     """Where the training pod may run."""
+
+    @property
+    def workers_wanted(self) -> int:
+        """Data-loader processes that are asked for, before the pod's CPUs bound them."""
+        if self.workers is None:
+            return WORKERS_BESIDE_GPU if self.resources.gpus else 0
+        return self.workers
 
 
 _SECONDS_MAX = 315_360_000

@@ -39,11 +39,11 @@ def _value(argument: str, template: Template, earlier: Sequence[Remedy]) -> str:
     for remedy in reversed(earlier):
         if remedy.argument == argument:
             return remedy.after
-    value = getattr(template, argument)
     if argument == "workers":
         # More never start: of the pod's CPUs each GPU has its part.
         resources = template.resources
-        value = min(value, parse_quantity(resources.cpu) // max(resources.gpus, 1))
+        return str(min(template.workers_wanted, parse_quantity(resources.cpu) // max(resources.gpus, 1)))
+    value = getattr(template, argument)
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 

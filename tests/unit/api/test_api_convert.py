@@ -47,7 +47,6 @@ WANT_DEFAULT: Manifest = {
             "epochs": 30,
             "batch": 10,
             "imgsz": 640,
-            "workers": 8,
             "optimizer": "auto",
             "hyperparameters": {},
             "extraArgs": {},

@@ -9,7 +9,8 @@ from pathlib import Path
 SEED_FOLDER = Path("/opt/yolo/seed")
 """Settings and font lists that the image worked out when it was built."""
 FONT_FOLDER = Path("/opt/yolo/fonts")
-_MMAP_BYTES = str(1 << 20)
+_SPINS = "3000"
+_MMAP_BYTES = str(4 << 20)
 _TRIM_BYTES = str(128 << 20)
 
 
@@ -27,11 +28,12 @@ def build_environment(outer: Mapping[str, str], runtime: Path, cpus: int) -> dic
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
         "OMP_NUM_THREADS": str(cpus),
-        # Threads that spin while they wait steal the CPU from those they wait for wherever the node is busy:
-        # measured on two busy CPUs, 6 epochs took 27 s with the default and 9 s so.
-        "OMP_WAIT_POLICY": outer.get("OMP_WAIT_POLICY", "PASSIVE"),
-        # glibc's own thresholds grow with what is freed. Fixed, tensors up to 1 MiB stay with the worker and
-        # larger ones go back: a tenth less memory at the peak, for no more page faults (docs/benchmarks.md).
+        # Threads that wait spin for about 0.1 ms before they sleep. Without, each of the many short sections
+        # of a step waits for a wake-up; with libgomp's own, 100 times as much, they keep the CPU from those
+        # they wait for wherever the node is busy (docs/benchmarks.md).
+        "GOMP_SPINCOUNT": outer.get("GOMP_SPINCOUNT", _SPINS),
+        # glibc's own thresholds grow with what is freed. Fixed, tensors below stay with the worker and larger
+        # ones go back.
         "MALLOC_MMAP_THRESHOLD_": outer.get("MALLOC_MMAP_THRESHOLD_", _MMAP_BYTES),
         "MALLOC_TRIM_THRESHOLD_": outer.get("MALLOC_TRIM_THRESHOLD_", _TRIM_BYTES),
     }
