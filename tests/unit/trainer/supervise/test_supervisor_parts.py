@@ -198,6 +198,15 @@ def test_more_telling_is_the_rank_that_knows_why(hearsay: dict[str, object]) -> 
     assert more_telling(WITNESS, ASKED) is WITNESS
 
 
+def test_decide_tells_which_rank_the_kernel_killed_for_memory() -> None:
+    said = "rank 1 was killed by signal 9 (SIGKILL)"
+    seen = {"reason": "WorkerKilled", "message": said, "exit_code": 8, "secondhand": False, "seen": True}
+
+    outcome = decide(137, seen, None, "", oom_kills=1, ranks=2)
+
+    assert (outcome.reason, outcome.message) == (Reason.OOM_KILLED, f"out of memory (cgroup): {said}")
+
+
 def test_more_telling_is_the_launcher_that_saw_a_rank_killed() -> None:
     seen = {**WITNESS, "secondhand": False, "seen": True}
     assert more_telling(CAUSE, seen) is seen
