@@ -72,7 +72,7 @@ def decide(
 
     `returncode` as of subprocess (negative: a signal), `failure` the worker's last word, `ending` why the
     supervisor ended it (and a sentence), `oom_kills` how many processes the kernel killed for memory, `ranks`
-    how many processes train: their launcher ends with 1 when one of them was killed.
+    how many processes train: where they leave no word, nobody knows which of them was killed.
     """
     if returncode == 0:
         return Outcome(ExitCode.DONE)
