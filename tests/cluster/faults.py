@@ -20,7 +20,7 @@ SHORT = {
     "scheduler": "kube-scheduler",
     "proxy": "kube-proxy",
 }
-OF_NODES = ("containerd", "kubelet", "kube-proxy", "policy-agent")
+OF_NODES = ("containerd", "kubelet", "kube-proxy", "policy-agent", "simulated-gpus")
 
 
 def full_name(component: str) -> str:

@@ -181,6 +181,11 @@ class Supervisor:
         if pid := self.pid(name):
             end([pid], grace=grace)
 
+    def forget(self, name: str, *, grace: float = 0.0) -> None:
+        """Ends the component for good: nothing tells of it any more but its log."""
+        self.stop(name, grace=grace)
+        self._path(name).unlink(missing_ok=True)
+
     def require(self, *names: str) -> None:
         """Raises ClusterError with the end of its log if a component that was started has ended."""
         for name in names:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
+from cluster import packages
 from cluster.locks import locked
 from cluster.paths import ClusterError, cache_dir
 
@@ -37,11 +39,12 @@ def build_library() -> Path:
 
 
 def _compile(target: Path) -> None:
+    if not shutil.which("gcc"):
+        if os.geteuid() or not shutil.which("apt-get"):
+            raise ClusterError("gcc is missing: install your system's C compiler and C library headers")
+        packages.install(["gcc", "libc6-dev"])
     command = ["gcc", *_FLAGS, os.fspath(SOURCE), "-o", os.fspath(target)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise ClusterError("gcc is missing: install your system's C compiler and C library headers") from None
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
 

@@ -124,7 +124,7 @@ static int enter(const char *function) {
     return OK;
 }
 
-static Device handle(int gpu, int mig) { return (Device)(size_t)(1 + gpu * MIG_SLOTS + mig + 1); }
+static Device handle(int gpu, int mig) { return (Device)((size_t)gpu * MIG_SLOTS + (size_t)(mig + 2)); }
 static int gpu_of(Device device) { return (int)(((size_t)device - 1) / MIG_SLOTS); }
 static int mig_of(Device device) { return (int)(((size_t)device - 1) % MIG_SLOTS) - 1; }
 

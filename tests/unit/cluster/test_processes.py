@@ -94,6 +94,12 @@ def test_start_time_of_a_process_whose_main_thread_ended_first() -> None:
     process.wait()
 
 
+def test_a_component_that_is_forgotten_is_no_dead_one(supervisor: Supervisor) -> None:
+    supervisor.ensure(SLEEP)
+    supervisor.forget("sleeper")
+    assert (supervisor.names(), marked(supervisor.state)) == ([], [])
+
+
 def test_output_goes_to_the_log(supervisor: Supervisor) -> None:
     supervisor.start(Daemon("speaker", ("sh", "-c", "echo out; echo err >&2; exec sleep 30")))
     pid = supervisor.pid("speaker")
