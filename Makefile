@@ -23,8 +23,8 @@ help: ## This list
 .PHONY: demo up status clean distclean
 demo: $(STAMP) ## Train a small model through POST /start on a real Kubernetes and download best.pt
 	@$(PY) -m demo run
-up: $(STAMP) ## The same system without a training; writes .local/env for your shell
-	@$(PY) -m demo up
+up: $(STAMP) ## The same without a training, writes .local/env for your shell; NODES=2 GPUS=4: with simulated GPUs
+	@$(PY) -m demo up $(if $(NODES),--nodes $(NODES)) $(if $(GPUS),--gpus $(GPUS))
 status: $(STAMP) ## What runs now: cluster, pods, trainings
 	@$(PY) -m demo status
 clean: ## Remove everything but the per-user cache: clusters, state, virtual environment

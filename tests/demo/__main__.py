@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cluster import Cluster, ClusterError
 from cluster.progress import say, step
+from simulated_gpus.nodes import gpu_nodes
+from simulated_gpus.nodes import start as start_gpus
 
 from .client import CallFailedError, OldClient
 from .digits import LABELS, make_pictures, write_ucd, write_yolo_folder
@@ -36,9 +38,18 @@ START = {
 }
 
 
-def up() -> System:
-    """The system without a training."""
-    system = bring_up_current() if os.environ.get("CLUSTER") == "current" else bring_up(CLUSTER_NAME)
+def up(nodes: int | None = None, gpus: int | None = None) -> System:
+    """The system without a training; so many nodes, and simulated GPUs on each, or as many as before."""
+    if os.environ.get("CLUSTER") == "current":
+        if nodes or gpus:
+            raise ClusterError("NODES and GPUS are of the local cluster: leave them out with CLUSTER=current")
+        system = bring_up_current()
+    else:
+        system = bring_up(CLUSTER_NAME, nodes=nodes)
+        cluster = Cluster(CLUSTER_NAME)
+        if gpus is not None or gpu_nodes(cluster):
+            with step("GPUs: simulated"):
+                start_gpus(cluster, gpus)
     place_data(system)
     say(f"  shell lines for you: source {write_environment(system).relative_to(ROOT)}")
     return system
@@ -101,14 +112,17 @@ def status() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("command", choices=("run", "up", "status", "down"))
-    command = parser.parse_args().command
+    parser.add_argument("--nodes", type=int, help="of the local cluster (at first: 1)")
+    parser.add_argument("--gpus", type=int, help="simulated ones a node (at first: 0)")
+    arguments = parser.parse_args()
+    command = arguments.command
     try:
         if command == "down":
             tear_down()
         elif command == "status":
             return status()
         else:
-            system = up()
+            system = up(arguments.nodes, arguments.gpus)
             return train(system) if command == "run" else 0
     except (ClusterError, InstallError, CallFailedError, TimeoutError) as error:
         say(f"error: {error}")

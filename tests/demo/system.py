@@ -30,7 +30,9 @@ LOCAL_VALUES = [
 ]
 
 
-def bring_up(name: str, *, port: int | None = None, values: list[str] | None = None) -> System:
+def bring_up(
+    name: str, *, port: int | None = None, nodes: int | None = None, values: list[str] | None = None
+) -> System:
     """A ready system on the local cluster `name`. Safe to call again: what is there stays.
 
     port: of 127.0.0.1, where the façade is reached; by default see `choose_port`.
@@ -44,7 +46,7 @@ def bring_up(name: str, *, port: int | None = None, values: list[str] | None = N
     with ThreadPoolExecutor(1) as background:
         building = background.submit(images.build)
         build.binaries()
-        cluster.up(host_port=port)
+        cluster.up(host_port=port, nodes=nodes)
         references = building.result()
     with step("images: onto the node"):
         for reference in references.values():
