@@ -83,7 +83,7 @@ def build_labels(scenario: Scenario) -> dict[str, str]:
         f"{RESOURCE}.count": str(len(scenario.gpus)),
         f"{RESOURCE}.replicas": str(scenario.replicas if whole else 0),
         f"{RESOURCE}.sharing-strategy": sharing,
-        "nvidia.com/mig.capable": str(first.mig_enabled is not None).lower(),
+        "nvidia.com/mig.capable": str(any(gpu.mig_enabled is not None for gpu in scenario.gpus)).lower(),
         "nvidia.com/mig.strategy": "mixed",
     }
     if first.memory_total is not None:

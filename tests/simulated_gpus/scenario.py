@@ -182,6 +182,9 @@ def _valid(model: type[Valid], values: dict[str, Any]) -> Valid:
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(map(str, found["loc"])) or model.__name__.lower()
+        if found["type"] == "extra_forbidden":
+            names = ", ".join(model.model_fields)
+            raise ClusterError(f"{where}: there is no such value, but there are {names}") from None
         raise ClusterError(f"{where}: {found['msg']}, got {found['input']!r}") from None
 
 
