@@ -145,18 +145,19 @@ def containerd(plan: Plan, index: int) -> Daemon:
 
 
 def kubelet(plan: Plan, index: int) -> Daemon:
-    node = node_name(index)
+    """In its own root, see `device_notes.py`."""
+    node, root = node_name(index), str(plan.node_root(index) / "kubelet")
     config = plan.config / f"kubelet-{index}.json"
     flags = {
         "config": config,
         "kubeconfig": plan.config / f"kubelet-{index}.kubeconfig",
         "hostname-override": node,
         "node-ip": plan.addresses.node_address(index),
-        "root-dir": plan.node_root(index) / "kubelet",
-        "cert-dir": plan.node_root(index) / "kubelet" / "pki",
+        "root-dir": root,
+        "cert-dir": f"{root}/pki",
     }
     argv = (str(plan.bin / "kubelet"), *_flags(flags))
-    return with_config(Daemon(f"kubelet@{node}", argv, plan.addresses.netns(index)), config)
+    return with_config(Daemon(f"kubelet@{node}", argv, plan.addresses.netns(index), cwd=root), config)
 
 
 def proxy(plan: Plan, index: int) -> Daemon:

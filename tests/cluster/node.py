@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from . import cgroups, components, config, disks, mounts, network, pool
+from . import cgroups, components, config, device_notes, disks, mounts, network, pool
 from .api import Api, wait_for
 from .files import write_json, write_text
 from .oci import packed
@@ -93,7 +93,7 @@ class Node:
             plan.config / f"proxy-{self.index}.json",
             config.proxy_config(plan.addresses, self.index, kubeconfig=proxy),
         )
-        (folder / "kubelet").mkdir(parents=True, exist_ok=True)
+        device_notes.ensure(folder / "kubelet")
         disks.free(folder)
         self.supervisor.ensure(components.policy_agent(plan, self.index))
         started = self.supervisor.ensure(components.kubelet(plan, self.index))

@@ -31,6 +31,7 @@ class Daemon:
     argv: tuple[str, ...]
     netns: str | None = None
     env: dict[str, str] = field(default_factory=dict)
+    cwd: str = "/"
 
 
 def start_time(pid: int) -> str | None:
@@ -132,7 +133,8 @@ class Supervisor:
         record = self._record(name)
         if record is None:
             raise ClusterError(f"no component {name!r} here; there are: {', '.join(self.names()) or 'none'}")
-        return Daemon(name, tuple(record["argv"]), record["netns"], record["env"])
+        cwd = record.get("cwd", "/")  # an older start had no other
+        return Daemon(name, tuple(record["argv"]), record["netns"], record["env"], cwd)
 
     def runs(self, daemon: Daemon) -> bool:
         """Whether `daemon` runs just so, be it on record or started by an `up` that was killed."""
@@ -172,7 +174,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 env=environment,
                 check=True,
-                cwd="/",
+                cwd=daemon.cwd,
             )
         self._write(daemon, int(shell.stdout))
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from . import network, node, slots
+from . import device_notes, network, node, slots
 from .mounts import detach
 from .node import Node
 from .paths import run_dir
@@ -76,3 +76,4 @@ def _remove_everything(state: Path, slot: int) -> None:
     shutil.rmtree(run_dir(slot), ignore_errors=True)
     with suppress(OSError):  # not empty: other clusters run
         run_dir(slot).parent.rmdir()
+        device_notes.remove()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster import Cluster, images
+from cluster import Cluster, device_notes, images
 from cluster.api import wait_for
 from simulated_gpus import nodes
 from simulated_gpus.devices import RESOURCE, mig_resource
@@ -108,6 +108,7 @@ def test_a_kubelet_that_starts_again_knows_gpus_and_who_has_them(
     _start(cluster, "holder", image, {RESOURCE: 1})
     held = _words(cluster, "holder", 1)[0]["gpus"]
     before = _container(cluster, "holder")
+    assert (device_notes.own_notes(node.kubelet_root) / "kubelet_internal_checkpoint").exists()
     cluster.faults.restart("kubelet@node-1")
     spare = next(index for index, gpu in enumerate(node.file.read().gpus) if gpu.uuid != held)
     node.file.change(lambda now: now.with_gpu(spare, unhealthy=True))

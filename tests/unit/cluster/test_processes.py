@@ -100,6 +100,15 @@ def test_a_component_that_is_forgotten_is_no_dead_one(supervisor: Supervisor) ->
     assert (supervisor.names(), marked(supervisor.state)) == ([], [])
 
 
+def test_a_component_runs_in_its_folder_also_when_started_again(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    daemon = Daemon("sleeper", SLEEP.argv, cwd=str(tmp_path))
+    supervisor.start(daemon)
+    assert supervisor.daemon("sleeper") == daemon
+    assert Path(f"/proc/{supervisor.pid('sleeper')}/cwd").readlink() == tmp_path
+
+
 def test_output_goes_to_the_log(supervisor: Supervisor) -> None:
     supervisor.start(Daemon("speaker", ("sh", "-c", "echo out; echo err >&2; exec sleep 30")))
     pid = supervisor.pid("speaker")
