@@ -29,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("nodes", nargs="*", metavar="NODE", help="which (default: all)")
     start.add_argument("--gpus", type=int, help="how many a node (at first: 1)")
     start.add_argument("--replicas", type=int, help="time-slicing: as how many each is offered")
-    start.add_argument("--value", action="append", default=[], metavar="KEY=VALUE", help="of each new GPU")
+    start.add_argument(
+        "--value", action="append", default=[], metavar="KEY=VALUE", help="of each: new GPUs then"
+    )
     command("stop", "take them away")
     command("show", "what each GPU says")
     of = command("set", "change values: of a GPU such as memory_used, of a node such as library")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
@@ -13,12 +12,11 @@ from cluster.progress import say
 
 from .device_plugin import DevicePlugin
 from .devices import build_labels, build_offers
-from .nodes import GpuNode
+from .nodes import GpuNode, label
 from .scenario import Scenario
 
 LOOK_EVERY = 0.1  # seconds
 TRY_AGAIN = 2.0  # seconds, when the API server does not take the labels
-PREFIX = "nvidia.com/"
 
 
 class Keeper:
@@ -51,15 +49,6 @@ class Keeper:
             except ClusterError as error:
                 say(f"labels: {error}")
                 self._not_before = time.monotonic() + TRY_AGAIN
-
-
-def label(node: GpuNode, labels: dict[str, str]) -> None:
-    """Leaves the node exactly these of NVIDIA's labels. Raises ClusterError."""
-    found = json.loads(node.cluster.kubectl("get", "node", node.name, "-o", "json"))["metadata"]["labels"]
-    has = {key: value for key, value in found.items() if key.startswith(PREFIX)}
-    if has != labels:
-        patch = {"metadata": {"labels": {**dict.fromkeys(has), **labels}}}
-        node.cluster.kubectl("patch", "node", node.name, "--type=merge", "-p", json.dumps(patch))
 
 
 def keep(node: GpuNode) -> None:

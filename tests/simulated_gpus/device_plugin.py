@@ -45,8 +45,9 @@ class DevicePlugin:
     def offer(self, devices: Sequence[Device]) -> None:
         """Tells the kubelet, if it listens, that these are now all devices."""
         with self._changed:
-            self._devices = tuple(devices)
-            self._changed.notify_all()
+            if self._devices != (offered := tuple(devices)):
+                self._devices = offered
+                self._changed.notify_all()
 
     def stop(self) -> None:
         """Leaves: the devices are no longer allocatable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -81,12 +82,12 @@ def start(
 ) -> list[GpuNode]:
     """Gives nodes, by default all, simulated GPUs and waits until the API server counts them.
 
-    A node that has some keeps them and their state unless another number is named. `values` are those of each
-    new GPU, such as `name="NVIDIA L4", memory_total="24GiB"`. Raises ClusterError.
+    A node that has some keeps them, unless another number or values are named: all are new then.
+    `values` are those of each GPU, such as `name="NVIDIA L4", memory_total="24GiB"`. Raises ClusterError.
     """
     found = [GpuNode.find(cluster, name) for name in nodes or cluster.plan.node_names]
     for node in found:
-        _ensure_scenario(node, gpus, replicas, values)
+        ensure_scenario(node, gpus, replicas, **values)
         node.install_library()
         cluster.supervisor.ensure(node.daemon)
     for node in found:
@@ -94,10 +95,14 @@ def start(
     return found
 
 
-def _ensure_scenario(node: GpuNode, gpus: int | None, replicas: int | None, values: dict[str, Any]) -> None:
-    new = not node.file.path.exists()
-    if new or values or (gpus is not None and gpus != len(node.file.read().gpus)):
-        node.file.write(build_scenario(node.name, 1 if gpus is None else gpus, **values))
+def ensure_scenario(
+    node: GpuNode, gpus: int | None = None, replicas: int | None = None, **values: Any
+) -> None:
+    """What `start` does to a node's scenario."""
+    has = len(node.file.read().gpus) if node.file.path.exists() else None
+    wanted = gpus if gpus is not None else has if has is not None else 1
+    if wanted != has or values:
+        node.file.write(build_scenario(node.name, wanted, **values))
     if replicas is not None:
         node.file.change(lambda now: now.with_values(replicas=replicas))
 
@@ -122,10 +127,20 @@ def wait_until_counted(node: GpuNode) -> None:
     wait_for(f"the GPUs of {node.name}", counted, _PATIENCE, hint=hint)
 
 
+def label(node: GpuNode, labels: dict[str, str]) -> None:
+    """Leaves the node exactly these of NVIDIA's labels. Raises ClusterError."""
+    found = json.loads(node.cluster.kubectl("get", "node", node.name, "-o", "json"))["metadata"]["labels"]
+    has = {key: value for key, value in found.items() if key.startswith("nvidia.com/")}
+    if has != labels:
+        patch = {"metadata": {"labels": {**dict.fromkeys(has), **labels}}}
+        node.cluster.kubectl("patch", "node", node.name, "--type=merge", "-p", json.dumps(patch))
+
+
 def stop(cluster: Cluster) -> None:
     """Takes all simulated GPUs away; the kubelet forgets them 5 minutes later."""
     for node in gpu_nodes(cluster):
         cluster.supervisor.forget(node.daemon.name, grace=5.0)
+        label(node, {})
         node.file.path.unlink()
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cluster import ClusterError
-from simulated_gpus import devices, wire
-from simulated_gpus.__main__ import line, parse_values
+from cluster import Cluster, ClusterError
+from simulated_gpus import devices, nodes, wire
+from simulated_gpus.__main__ import line, main, parse_values
 from simulated_gpus.devices import Device, build_labels, build_offers
 from simulated_gpus.scenario import Library, Scenario, ScenarioFile, build_scenario, with_mig
 
@@ -133,3 +133,31 @@ def test_words_of_the_command_line_become_values() -> None:
     assert line(after).endswith("pid 7")
     with pytest.raises(ClusterError, match="should be KEY=VALUE"):
         parse_values(["lost"])
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        (["show", "--name", "not-there"], "no cluster 'not-there' here"),
+        (["xid", "node-1", "79"], "'node-1' is no GPU: should be NODE/INDEX, such as node-1/0"),
+    ],
+)
+def test_a_command_that_cannot_be_says_why(
+    words: list[str], want: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["simulated_gpus", *words])
+    assert main() == 1
+    assert want in capsys.readouterr().err
+
+
+def test_gpus_stay_until_other_ones_are_named(tmp_path: Path) -> None:
+    node = nodes.GpuNode(Cluster("unit"), 1, "node-1", tmp_path, tmp_path)
+    nodes.ensure_scenario(node)
+    assert node.file.read() == build_scenario("node-1", 1)
+    nodes.ensure_scenario(node, 2)
+    changed = node.file.change(lambda now: now.with_xid(1, 94))
+    nodes.ensure_scenario(node)
+    nodes.ensure_scenario(node, 2)
+    assert node.file.read() == changed
+    nodes.ensure_scenario(node, replicas=3, name="NVIDIA L4")
+    assert node.file.read() == build_scenario("node-1", 2, name="NVIDIA L4").with_values(replicas=3)
