@@ -1,0 +1,116 @@
+"""Listens for what the driver says about GPUs while nobody asks: Xid events."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+from collections import defaultdict, deque
+from datetime import UTC, datetime
+from typing import Any
+
+import pynvml
+
+from yolo_crds.gpus import Xid
+
+logger = logging.getLogger(__name__)
+
+KEPT = 10
+"""Newest Xids that are kept of each GPU."""
+_WAIT_MS = 250
+_RETRY_SECONDS = 10.0
+_RECOVERABLE = frozenset(
+    {8, 11, 13, 31, 32, 38, 39, 40, 41, 43, 44, 45, 63, 66, 68, 69, 70, 71, 72, 80, 92, 93, 94, 121, 137, 154}
+)
+
+
+def means_fault(code: int) -> bool:
+    """Whether the GPU is not to be trusted after this Xid until somebody resets it.
+
+    Those that only end the application, or inform, are left out: https://docs.nvidia.com/deploy/xid-errors/
+    154 says that the recovery action changed, which is read by itself.
+    """
+    return code not in _RECOVERABLE
+
+
+class XidListener:
+    """A thread of its own that waits for Xids. It opens NVML for itself, so nobody else ends it."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[str, deque[Xid]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.listening = threading.Event()
+        """Set while events are told to this process."""
+        self._thread = threading.Thread(target=self._run, name="xids", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, soon where NVML answers."""
+        self._stop.set()
+        self._thread.join(2.0)
+
+    def of(self, uuid: str | None) -> tuple[Xid, ...]:
+        """The newest ones of a GPU, oldest first."""
+        with self._lock:
+            return tuple(self._seen.get(uuid or "", ()))
+
+    def note(self, uuid: str, code: int) -> None:
+        """Takes down one that came now."""
+        logger.warning("Xid", extra={"uuid": uuid, "xid": code})
+        with self._lock:
+            self._seen[uuid].append(Xid(code=code, at=datetime.now(UTC)))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._listen()
+            except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError) as error:
+                logger.debug("no Xids to be had", extra={"cause": str(error)})
+            self.listening.clear()
+            self._stop.wait(_RETRY_SECONDS)
+
+    def _listen(self) -> None:
+        pynvml.nvmlInit()
+        try:
+            events = pynvml.nvmlEventSetCreate()
+            try:
+                self._wait(events, _register(events))
+            finally:
+                pynvml.nvmlEventSetFree(events)
+        finally:
+            pynvml.nvmlShutdown()
+
+    def _wait(self, events: Any, uuids: dict[int | None, str]) -> None:
+        """Until something is wrong, as after a reset: then all is set up anew."""
+        if not uuids:
+            return
+        self.listening.set()
+        while not self._stop.is_set():
+            try:
+                event = pynvml.nvmlEventSetWait_v2(events, _WAIT_MS)
+            except pynvml.NVMLError_Timeout:
+                continue
+            if event.eventType == pynvml.nvmlEventTypeXidCriticalError:
+                self.note(uuids.get(_address(event.device), ""), int(event.eventData))
+
+
+def _register(events: Any) -> dict[int | None, str]:
+    """UUIDs by handle of the GPUs that will tell: one that gets lost can no longer say its UUID."""
+    uuids = {}
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid = pynvml.nvmlDeviceGetUUID(handle)
+            pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
+        except pynvml.NVMLError as error:
+            logger.info("this GPU tells no Xids", extra={"gpu": index, "cause": str(error)})
+        else:
+            uuids[_address(handle)] = uuid
+    return uuids
+
+
+def _address(handle: Any) -> int | None:
+    return ctypes.cast(handle, ctypes.c_void_p).value
