@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -11,6 +12,8 @@ from .cache import TrainingCache
 from .data import DataAdvice
 from .deps import Services
 from .errors import install_error_handlers
+from .gpu_agents import AgentClient
+from .gpus import Gpus
 from .kube import Kube, connect
 from .metrics import Metrics
 from .middleware import AccessLog, BodyLimit
@@ -38,7 +41,20 @@ def build_services(settings: Settings, kube: Kube, cache: TrainingCache) -> Serv
         DataAdvice(settings.data_dir, settings.fetch),
         settings.default_resources,
     )
-    return Services(settings, trainings, Access(kube, settings), Metrics(cache))
+    gpus = Gpus(AgentClient(settings.gpu_agents) if settings.gpu_agents else None, kube, settings.namespace)
+    return Services(settings, trainings, Access(kube, settings), Metrics(cache), gpus)
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """The work goes on beside what is done within."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
@@ -52,15 +68,11 @@ def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
                 client = connected = await connect(settings.namespace)
                 stack.push_async_callback(connected.close)
             cache = TrainingCache(client)
-            app.state.services = build_services(settings, client, cache)
-            app.state.services.trainings.collect()
-            watching = asyncio.create_task(cache.run())
-            try:
-                yield
-            finally:
-                watching.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watching
+            app.state.services = services = build_services(settings, client, cache)
+            services.trainings.collect()
+            for work in (cache.run(), services.gpus.run()):
+                await stack.enter_async_context(_running(work))
+            yield
 
     app = FastAPI(
         title="YOLO training",

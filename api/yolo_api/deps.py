@@ -11,6 +11,7 @@ from yolo_crds.meta import normalize_model_name
 
 from .auth import Access, authorize
 from .errors import ForbiddenError, InvalidFieldsError, MethodDisabledError
+from .gpus import Gpus
 from .kube import Verb
 from .metrics import Metrics
 from .runs import is_component
@@ -28,6 +29,7 @@ class Services:
     trainings: Trainings
     access: Access
     metrics: Metrics
+    gpus: Gpus
 
 
 def get_services(request: Request) -> Services:
@@ -36,6 +38,10 @@ def get_services(request: Request) -> Services:
 
 def get_trainings(request: Request) -> Trainings:
     return get_services(request).trainings
+
+
+def get_gpus(request: Request) -> Gpus:
+    return get_services(request).gpus
 
 
 def may(verb: Verb) -> Callable[[Request], Awaitable[None]]:
@@ -79,5 +85,6 @@ async def check_models(request: Request, model: Annotated[str, Path(description=
 
 
 TrainingsDep = Annotated[Trainings, Depends(get_trainings)]
+GpusDep = Annotated[Gpus, Depends(get_gpus)]
 ModelName = Annotated[str, Depends(check_model)]
 ModelNameOrAll = Annotated[str, Depends(check_models)]

@@ -91,6 +91,10 @@ class Kube(Protocol):
         """Names of the pods of a training that have not ended."""
         ...
 
+    async def list_pods(self) -> list[Manifest]:
+        """All pods of the namespace that have not ended."""
+        ...
+
     async def review_token(self, token: str, audience: str) -> User | None:
         """Whose token it is; None when it is not valid for the audience."""
         ...
@@ -107,20 +111,13 @@ class KubeClient:
         self._client = client
         self._namespace = namespace
         self._trainings = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}"
+        self._pods = f"/api/v1/namespaces/{quote(namespace)}/pods"
 
     async def close(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
 
     async def list_trainings(self) -> tuple[list[Manifest], str]:
-        items: list[Manifest] = []
-        query = {"limit": str(LIST_PAGE)}
-        while True:
-            page = await self._call("GET", self._trainings, query, seconds=LIST_SECONDS)
-            items += page["items"]
-            metadata = page["metadata"]
-            if not metadata.get("continue"):
-                return items, str(metadata["resourceVersion"])
-            query["continue"] = metadata["continue"]
+        return await self._list(self._trainings, seconds=LIST_SECONDS)
 
     async def watch_trainings(self, resource_version: str) -> AsyncIterator[WatchEvent]:
         query = {
@@ -158,9 +155,14 @@ class KubeClient:
         await self._call("DELETE", self._path(name), body=options)
 
     async def list_unfinished_pods(self, training: str) -> list[str]:
-        query = {"labelSelector": f"{LABEL_TRAINING}={training}", "fieldSelector": _FINISHED_PODS}
-        found = await self._call("GET", f"/api/v1/namespaces/{quote(self._namespace)}/pods", query)
-        return [pod["metadata"]["name"] for pod in found["items"]]
+        found, _ = await self._list(
+            self._pods, labelSelector=f"{LABEL_TRAINING}={training}", fieldSelector=_FINISHED_PODS
+        )
+        return [pod["metadata"]["name"] for pod in found]
+
+    async def list_pods(self) -> list[Manifest]:
+        found, _ = await self._list(self._pods, fieldSelector=_FINISHED_PODS)
+        return found
 
     async def review_token(self, token: str, audience: str) -> User | None:
         review = await self._call(
@@ -205,6 +207,20 @@ class KubeClient:
 
     def _path(self, name: str) -> str:
         return f"{self._trainings}/{quote(name)}"
+
+    async def _list(
+        self, path: str, *, seconds: float = CALL_SECONDS, **selectors: str
+    ) -> tuple[list[Manifest], str]:
+        """All objects, page by page, and the resource version of the list."""
+        items: list[Manifest] = []
+        query = {"limit": str(LIST_PAGE), **selectors}
+        while True:
+            page = await self._call("GET", path, query, seconds=seconds)
+            items += page["items"]
+            metadata = page["metadata"]
+            if not metadata.get("continue"):
+                return items, str(metadata["resourceVersion"])
+            query["continue"] = metadata["continue"]
 
     async def _call(
         self,

@@ -1,6 +1,6 @@
 """The bodies of the old calls: what a client may send and what it gets."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -218,22 +218,65 @@ class CacheInfo(Legacy):
     train: list[str]
 
 
+class GpuProcessInfo(Legacy):
+    """A process on a GPU, as its node numbers it."""
+
+    pid: int
+    memory: int | None = None
+    """MiB."""
+    kind: str
+    """`compute` or `graphics`."""
+
+
+class GpuXidInfo(Legacy):
+    """An error that NVIDIA's driver told about a GPU."""
+
+    code: int
+    at: str
+    """RFC 3339, UTC."""
+
+
 class GpuInfo(Legacy):
-    """One GPU of the cluster."""
+    """One GPU of the cluster, or one MIG device of a GPU that is parted. null: not known."""
 
     name: str
     index: int
+    """Counts through the array: by the nodes' names, then as NVML does on the node."""
     memory_used: int
     memory_total: int
-    """MiB."""
+    """MiB, never null since old clients count with it. 0: not known, and neither is what is used."""
     node: str
-    uuid: str
+    node_index: int | None = None
+    """What nvidia-smi on the node calls it."""
+    uuid: str = ""
+    gpu_uuid: str = ""
+    """Of the whole GPU, where `uuid` is a MIG device's."""
     utilization: float | None = None
+    """Percent; null for a MIG device."""
     temperature: float | None = None
+    """Degrees Celsius, of the whole GPU."""
     power_draw: float | None = None
-    processes: list[Any] = Field(default_factory=list)
+    """Watts, of the whole GPU."""
+    processes: list[GpuProcessInfo] | None = None
+    """What the node's driver shows; with newer drivers not those of pods."""
+    health: str | None = None
+    """ok, faulty or lost."""
+    xids: list[GpuXidInfo] = Field(default_factory=list)
+    """Newest errors, oldest first."""
+    free: bool | None = None
+    """Whether nobody holds it and it can be worked with."""
     model_name: str | None = None
-    """Whose training holds it."""
+    """Whose training of this namespace holds it; joined by commas where it is shared in time."""
+    namespace: str | None = None
+    """Whose pod holds it."""
+    pod: str | None = None
+    """Which, if it is one of this namespace."""
+    stale: bool = False
+    """Its node does not answer: all values are those of `seen_at`."""
+    seen_at: str | None = None
+    """RFC 3339, UTC."""
+    source: Literal["agent", "requests"] = "agent"
+    """Who says so: the node's agent, or the requests of this namespace's pods on nodes without one."""
 
 
 class NamesAnswer(Legacy):

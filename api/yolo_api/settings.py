@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     default_shared_memory: Quantity | None = None
     """Size of /dev/shm of trainings that come in by REST; unset: the custom resource's default."""
 
+    gpu_agents: str = Field(default="", pattern=r"^([a-z0-9.-]+(:[0-9]+)?)?$")
+    """Host name of the GPU agents' headless Service, `host` or `host:port`; empty: there are none."""
+
     @field_validator("time_zone")
     @classmethod
     def _check_time_zone(cls, name: str) -> str:

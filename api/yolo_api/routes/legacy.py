@@ -10,6 +10,7 @@ from .. import logs
 from ..auth import authorize
 from ..deps import (
     ALL_MODELS,
+    GpusDep,
     ModelName,
     ModelNameOrAll,
     TrainingsDep,
@@ -163,9 +164,11 @@ async def download_model(model: ModelName, file: str, trainings: TrainingsDep) -
 
 @router.get("/gpu_info", summary="GPUs", response_model=list[GpuInfo], dependencies=LIST)
 @router.get("/get_gpu_info", summary="GPUs", response_model=list[GpuInfo], dependencies=LIST)
-async def gpu_info() -> Any:
-    """Empty as yet: the inventory of GPUs and who holds them is still to be built."""
-    return []
+async def gpu_info(gpus: GpusDep) -> list[GpuInfo]:
+    """Each GPU and who holds it; empty where there are none. Without agents on the nodes: the GPUs that pods
+    of this namespace were given, as `source: requests`.
+    """
+    return await gpus.rows()
 
 
 @router.get(

@@ -24,6 +24,7 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects: dict[str, Manifest] = {}
         self.pods: dict[str, list[str]] = {}
+        self.pod_objects: list[Manifest] = []
         self.users: dict[str, User] = {}
         self.rights: set[tuple[str, Verb]] = set()
         self.calls: list[str] = []
@@ -87,6 +88,10 @@ class FakeKube:
 
     async def list_unfinished_pods(self, training: str) -> list[str]:
         return self.pods.get(training, [])
+
+    async def list_pods(self) -> list[Manifest]:
+        self.calls.append("list pods")
+        return copy.deepcopy(self.pod_objects)
 
     async def review_token(self, token: str, audience: str) -> User | None:
         self.calls.append("review token")

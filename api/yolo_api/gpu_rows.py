@@ -1,0 +1,176 @@
+"""The rows of `GET /gpu_info`: pure, over the nodes' reports and the namespace's pods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from yolo_crds.gpus import Gpu, Health, Holder, MigDevice, NodeReport
+from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
+
+from .schemas import GpuInfo, GpuProcessInfo, GpuXidInfo
+
+_MIB = 1 << 20
+_GPU_RESOURCE = re.compile(r"[^/]+/(.*gpu.*|mig-.*)|gpu\.[^/]+/.+")
+"""Extended resources that are GPUs: `nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`, `gpu.intel.com/i915`."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as an agent last told it. silent: no answer, or none about its GPUs, since `seen_at`."""
+
+    report: NodeReport
+    seen_at: datetime
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of the façade's namespace: whose it is, and what it asks for."""
+
+    name: str
+    node: str | None = None
+    model_name: str | None = None
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    """How many of each extended resource that is a GPU."""
+
+
+def to_pod(body: Mapping[str, Any]) -> Pod:
+    """A pod of the API server."""
+    metadata, spec = body["metadata"], body["spec"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    training = labels.get(LABEL_TRAINING)
+    gpus: dict[str, int] = {}
+    for container in spec.get("containers", ()):
+        for resource, amount in (container.get("resources", {}).get("limits") or {}).items():
+            if _GPU_RESOURCE.fullmatch(resource) and str(amount).isdecimal():
+                gpus[resource] = gpus.get(resource, 0) + int(amount)
+    return Pod(
+        name=metadata["name"],
+        node=spec.get("nodeName"),
+        model_name=training and annotations.get(ANNOTATION_MODEL_NAME, training),
+        gpus={resource: count for resource, count in gpus.items() if count},
+    )
+
+
+def build_rows(nodes: Iterable[Node], pods: Sequence[Pod], namespace: str) -> list[GpuInfo]:
+    """One row for each thing that is handed out by itself: a GPU, or each MIG device of one that is parted.
+
+    Nodes come in the order of their names (numbers in them by value), the GPUs of a node in NVML's, which is
+    that of their PCI addresses; `index` counts through all. What the namespace's pods asked for on nodes that
+    no agent told about follows, as `source: requests`.
+    """
+    nodes = sorted(nodes, key=lambda node: _natural(node.report.node))
+    models = {pod.name: pod.model_name for pod in pods}
+    rows = [row for node in nodes for row in _Rows(node, namespace, models).build()]
+    told = {node.report.node for node in nodes if node.report.gpus}
+    rows += _requested([pod for pod in pods if pod.node and pod.node not in told], namespace)
+    return [row.model_copy(update={"index": index}) for index, row in enumerate(rows)]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one node."""
+
+    node: Node
+    namespace: str
+    models: Mapping[str, str | None]
+
+    def build(self) -> Iterator[GpuInfo]:
+        for gpu in self.node.report.gpus:
+            if not gpu.mig_devices:
+                yield self._row(gpu, gpu, gpu.holders)
+            for part in gpu.mig_devices:
+                yield self._row(gpu, part, (*part.holders, *gpu.holders))
+
+    def _row(self, gpu: Gpu, part: Gpu | MigDevice, holders: tuple[Holder, ...]) -> GpuInfo:
+        whole = part is gpu
+        owners = _owners(holders, self.namespace, self.models)
+        return GpuInfo(
+            name=part.name or "",
+            index=0,
+            memory_used=(part.memory_used or 0) // _MIB,
+            memory_total=(part.memory_total or 0) // _MIB,
+            node=self.node.report.node,
+            node_index=gpu.index,
+            uuid=part.uuid or "",
+            gpu_uuid=gpu.uuid or "",
+            utilization=gpu.utilization if whole else None,
+            temperature=gpu.temperature,
+            power_draw=gpu.power_draw,
+            processes=_processes(gpu) if whole else None,
+            health=str(gpu.health),
+            xids=[GpuXidInfo(code=xid.code, at=_time(xid.at)) for xid in gpu.xids],
+            free=self._free(gpu, part, holders),
+            stale=self.node.silent,
+            seen_at=_time(self.node.seen_at),
+            source="agent",
+            **owners,
+        )
+
+    def _free(self, gpu: Gpu, part: Gpu | MigDevice, holders: tuple[Holder, ...]) -> bool | None:
+        if holders or gpu.health is not Health.OK or (part is gpu and (gpu.processes or gpu.mig_enabled)):
+            return False
+        return None if self.node.silent or not self.node.report.holders_known else True
+
+
+def _owners(
+    holders: Iterable[Holder], namespace: str, models: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Who holds it; of other namespaces no more than their names. Several of a GPU that is shared in time are
+    joined; none of these names can hold a comma.
+    """
+    own = [holder.pod for holder in holders if holder.namespace == namespace]
+    return {
+        "namespace": _joined(holder.namespace for holder in holders),
+        "pod": _joined(own),
+        "model_name": _joined(models.get(pod) for pod in own),
+    }
+
+
+def _joined(names: Iterable[str | None]) -> str | None:
+    return ", ".join(dict.fromkeys(name for name in names if name)) or None
+
+
+def _processes(gpu: Gpu) -> list[GpuProcessInfo] | None:
+    if gpu.processes is None:
+        return None
+    return [
+        GpuProcessInfo(
+            pid=process.pid,
+            memory=None if process.memory is None else process.memory // _MIB,
+            kind=process.kind,
+        )
+        for process in gpu.processes
+    ]
+
+
+def _requested(pods: Iterable[Pod], namespace: str) -> Iterator[GpuInfo]:
+    """What is known without an agent: somebody of this namespace was given so many GPUs of a node."""
+    for pod in sorted(pods, key=lambda pod: (_natural(pod.node or ""), pod.name)):
+        for resource, count in sorted(pod.gpus.items()):
+            for _ in range(count):
+                yield GpuInfo(
+                    name=resource,
+                    index=0,
+                    memory_used=0,
+                    memory_total=0,
+                    node=pod.node or "",
+                    model_name=pod.model_name,
+                    namespace=namespace,
+                    pod=pod.name,
+                    free=False,
+                    source="requests",
+                )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key by which `gpu-9` comes before `gpu-10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,112 @@
+"""The cluster's GPUs, kept current in the background: the last report of each node, also of silent ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from yolo_crds.gpus import Gap, NodeReport
+
+from .errors import DomainError, UnavailableError
+from .gpu_rows import Node, Pod, build_rows, to_pod
+from .kube import Kube
+from .schemas import GpuInfo
+
+logger = logging.getLogger(__name__)
+
+ROUND_SECONDS = 5.0
+"""Between two rounds through all agents."""
+SILENT_SECONDS = 20.0
+"""A node that told nothing for so long is stale."""
+FORGET_SECONDS = 3600.0
+"""A node that told nothing for so long is gone, as one that the cluster shrank by."""
+_FIRST_SECONDS = 12.0
+_PODS_SECONDS = 2.0
+
+
+class Agents(Protocol):
+    """The agents of all nodes."""
+
+    async def reports(self) -> list[NodeReport]:
+        """What those tell that answer."""
+        ...
+
+
+def merge_reports(known: dict[str, Node], reports: Iterable[NodeReport], now: datetime) -> dict[str, Node]:
+    """The nodes after a round: by name, each with its last report that had something to tell.
+
+    A node whose driver stopped answering keeps the GPUs that it had, since they are still in it.
+    """
+    nodes = dict(known)
+    for report in reports:
+        before = nodes.get(report.node)
+        lost = not report.gpus and report.gap not in (None, Gap.NO_GPUS)
+        if not (lost and before and before.report.gpus):
+            nodes[report.node] = Node(report, now - timedelta(seconds=report.age))
+    ages = {name: (now - node.seen_at).total_seconds() for name, node in nodes.items()}
+    return {
+        name: Node(node.report, node.seen_at, silent=ages[name] > SILENT_SECONDS)
+        for name, node in nodes.items()
+        if ages[name] <= FORGET_SECONDS
+    }
+
+
+class Gpus:
+    """Which GPUs there are and who holds them. Without agents: what the namespace's pods asked for."""
+
+    def __init__(self, agents: Agents | None, kube: Kube, namespace: str) -> None:
+        self._agents = agents
+        self._kube = kube
+        self._namespace = namespace
+        self._nodes: dict[str, Node] = {}
+        self._asked = asyncio.Event()
+        self._pods: list[Pod] | None = None
+        self._pods_at = float("-inf")
+        self._listing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Asks the agents again and again until it is cancelled; no failure ends it."""
+        while self._agents:
+            try:
+                reports = await self._agents.reports()
+                self._note_changes(reports)
+                self._nodes = merge_reports(self._nodes, reports, datetime.now(UTC))
+                self._asked.set()
+            except Exception:
+                logger.exception("the GPU agents could not be asked")
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async def rows(self) -> list[GpuInfo]:
+        """The array of `GET /gpu_info`. Raises UnavailableError while neither agents nor pods are known."""
+        if self._agents:
+            try:
+                async with asyncio.timeout(_FIRST_SECONDS):
+                    await self._asked.wait()
+            except TimeoutError:
+                raise UnavailableError("the GPUs are not known yet; ask again") from None
+        nodes = merge_reports(self._nodes, (), datetime.now(UTC))
+        return build_rows(nodes.values(), await self._list_pods(), self._namespace)
+
+    async def _list_pods(self) -> list[Pod]:
+        """The namespace's pods, listed when somebody asks; the last ones while the API server is away."""
+        async with self._listing:
+            if time.monotonic() - self._pods_at > _PODS_SECONDS:
+                try:
+                    self._pods = [to_pod(body) for body in await self._kube.list_pods()]
+                    self._pods_at = time.monotonic()
+                except DomainError as error:
+                    if self._pods is None:
+                        raise
+                    logger.warning("pods could not be listed", extra={"cause": str(error)})
+            return self._pods or []
+
+    def _note_changes(self, reports: Iterable[NodeReport]) -> None:
+        for report in reports:
+            before = self._nodes.get(report.node)
+            if report.gap and report.gap != (before and before.report.gap):
+                told = {"node": report.node, "gap": report.gap, "cause": report.message}
+                logger.info("no GPUs of a node", extra=told)

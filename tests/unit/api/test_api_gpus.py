@@ -1,0 +1,307 @@
+"""`/gpu_info`: rows out of reports and pods, agents asked over real HTTP, nodes that fall silent."""
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from yolo_api.app import create_app
+from yolo_api.gpu_agents import AgentClient
+from yolo_api.gpu_rows import Node, Pod, build_rows, to_pod
+from yolo_api.gpus import FORGET_SECONDS, SILENT_SECONDS, merge_reports
+from yolo_api.settings import Settings
+from yolo_crds.gpus import Gpu, GpuProcess, Health, Holder, MigDevice, NodeReport
+from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
+
+GIB = 1 << 30
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+
+
+def held(pod: str, namespace: str = "team") -> Holder:
+    return Holder(namespace=namespace, pod=pod, container="trainer", device="GPU-a")
+
+
+def gpu(index: int = 0, **values: Any) -> Gpu:
+    return Gpu(index=index, **{"uuid": f"GPU-{index}", "name": "NVIDIA L4"} | values)
+
+
+def node(*gpus: Gpu, name: str = "n", silent: bool = False, **values: Any) -> Node:
+    return Node(NodeReport(node=name, gpus=gpus, **values), NOW, silent)
+
+
+def rows(*nodes: Node, pods: tuple[Pod, ...] = ()) -> list[dict[str, Any]]:
+    return [row.model_dump() for row in build_rows(nodes, pods, "team")]
+
+
+def test_build_rows_keeps_the_old_keys_and_adds_who_holds_it() -> None:
+    card = gpu(
+        memory_used=3 * GIB + 5,
+        memory_total=24 * GIB,
+        utilization=87,
+        temperature=66,
+        power_draw=71.5,
+        processes=(GpuProcess(pid=7, memory=2 * GIB, kind="compute"),),
+        holders=(held("train-x"),),
+    )
+    (got,) = rows(node(card), pods=(Pod("train-x", "n", "安全帽 v1"),))
+    assert got == {
+        "name": "NVIDIA L4",
+        "index": 0,
+        "memory_used": 3072,
+        "memory_total": 24576,
+        "node": "n",
+        "node_index": 0,
+        "uuid": "GPU-0",
+        "gpu_uuid": "GPU-0",
+        "utilization": 87.0,
+        "temperature": 66.0,
+        "power_draw": 71.5,
+        "processes": [{"pid": 7, "memory": 2048, "kind": "compute"}],
+        "health": "ok",
+        "xids": [],
+        "free": False,
+        "model_name": "安全帽 v1",
+        "namespace": "team",
+        "pod": "train-x",
+        "stale": False,
+        "seen_at": "2026-11-27T12:00:00Z",
+        "source": "agent",
+    }
+
+
+def test_build_rows_counts_through_nodes_by_the_numbers_in_their_names() -> None:
+    found = rows(node(gpu(0), name="gpu-10"), node(gpu(0), gpu(1), name="gpu-9"))
+    assert [(row["index"], row["node"], row["node_index"]) for row in found] == [
+        (0, "gpu-9", 0),
+        (1, "gpu-9", 1),
+        (2, "gpu-10", 0),
+    ]
+
+
+def test_build_rows_gives_old_clients_whole_numbers_where_nothing_is_known() -> None:
+    (got,) = rows(node(Gpu(index=0, health=Health.LOST)))
+    assert (got["name"], got["uuid"], got["memory_used"], got["memory_total"]) == ("", "", 0, 0)
+    assert (got["health"], got["free"], got["processes"], got["utilization"]) == ("lost", False, None, None)
+
+
+FREE: list[tuple[str, Node, bool | None]] = [
+    ("idle", node(gpu()), True),
+    ("held", node(gpu(holders=(held("x", "other"),))), False),
+    ("used by a stranger", node(gpu(processes=(GpuProcess(pid=1, kind="compute"),))), False),
+    ("faulty", node(gpu(health=Health.FAULTY)), False),
+    ("silent node", node(gpu(), silent=True), None),
+    ("silent node, held", node(gpu(holders=(held("x"),)), silent=True), False),
+    ("kubelet does not tell", node(gpu(), holders_known=False), None),
+    ("parted, no part made", node(gpu(mig_enabled=True)), False),
+]
+
+
+@pytest.mark.parametrize(("node", "want"), [case[1:] for case in FREE], ids=[case[0] for case in FREE])
+def test_free_is_told_only_where_it_is_known(node: Node, want: bool | None) -> None:
+    (got,) = rows(node)
+    assert got["free"] is want
+
+
+def test_mig_devices_are_rows_of_their_own() -> None:
+    parts = (
+        MigDevice(
+            uuid="MIG-x", name="L4 MIG 1g", memory_used=GIB, memory_total=2 * GIB, holders=(held("p"),)
+        ),
+        MigDevice(uuid="MIG-y"),
+    )
+    whole = gpu(mig_enabled=True, mig_devices=parts, utilization=0, temperature=50)
+    first, second = rows(node(whole), pods=(Pod("p", "n", "a"),))
+    assert (first["uuid"], first["gpu_uuid"], first["name"]) == ("MIG-x", "GPU-0", "L4 MIG 1g")
+    assert (first["memory_total"], first["utilization"], first["temperature"]) == (2048, None, 50.0)
+    assert [(row["index"], row["free"], row["model_name"]) for row in (first, second)] == [
+        (0, False, "a"),
+        (1, True, None),
+    ]
+
+
+def test_shared_gpus_name_all_their_holders_and_strangers_by_namespace_only() -> None:
+    card = gpu(holders=(held("a"), held("b"), held("secret", "other")))
+    (got,) = rows(node(card), pods=(Pod("a", "n", "one"), Pod("b", "n", "two"), Pod("secret", "n", "not me")))
+    assert (got["model_name"], got["namespace"], got["pod"]) == ("one, two", "team, other", "a, b")
+
+
+def test_pods_on_nodes_without_an_agent_are_told_as_requests() -> None:
+    pods = (
+        Pod("seen", "n", "a", {"nvidia.com/gpu": 1}),
+        Pod("unseen", "m", "b", {"nvidia.com/gpu": 2}),
+        Pod("waits", None, "c", {"nvidia.com/gpu": 1}),
+        Pod("cpu", "m", "d"),
+    )
+    _, *got = rows(node(gpu()), pods=pods)
+    assert [(row["index"], row["name"], row["node"], row["model_name"], row["pod"]) for row in got] == [
+        (1, "nvidia.com/gpu", "m", "b", "unseen"),
+        (2, "nvidia.com/gpu", "m", "b", "unseen"),
+    ]
+    assert {(row["source"], row["free"], row["memory_total"], row["health"]) for row in got} == {
+        ("requests", False, 0, None)
+    }
+
+
+def pod_object(name: str = "p", **limits: str) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "labels": {LABEL_TRAINING: "helmet-x"},
+        "annotations": {ANNOTATION_MODEL_NAME: "头盔"},
+    }
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": "n", "containers": [{"resources": {"limits": limits}}]},
+    }
+
+
+def test_to_pod_reads_whose_it_is_and_which_gpus_it_asks_for() -> None:
+    limits = {"cpu": "4", "nvidia.com/gpu": "2", "nvidia.com/mig-1g.5gb": "1", "rdma/hca": "1"}
+    want = Pod("p", "n", "头盔", {"nvidia.com/gpu": 2, "nvidia.com/mig-1g.5gb": 1})
+    assert to_pod(pod_object(**limits)) == want
+    assert to_pod({"metadata": {"name": "q"}, "spec": {"containers": [{}]}}) == Pod("q")
+
+
+def test_merge_reports_marks_silent_nodes_and_forgets_them_at_last() -> None:
+    known = merge_reports({}, [NodeReport(node="n", gpus=(gpu(),), age=1)], NOW)
+    assert (known["n"].seen_at, known["n"].silent) == (NOW - timedelta(seconds=1), False)
+    later = merge_reports(known, [], NOW + timedelta(seconds=SILENT_SECONDS))
+    assert (later["n"].silent, later["n"].seen_at) == (True, known["n"].seen_at)
+    back = merge_reports(later, [NodeReport(node="n")], NOW + timedelta(seconds=60))
+    assert not back["n"].silent
+    assert merge_reports(later, [], NOW + timedelta(seconds=FORGET_SECONDS)) == {}
+
+
+def test_merge_reports_keeps_the_gpus_of_a_node_whose_driver_went_away() -> None:
+    known = merge_reports({}, [NodeReport(node="n", gpus=(gpu(),))], NOW)
+    gone = NodeReport(node="n", gap="DriverNotLoaded")
+    later = merge_reports(known, [gone], NOW + timedelta(seconds=60))
+    assert (len(later["n"].report.gpus), later["n"].silent) == (1, True)
+    emptied = merge_reports(known, [NodeReport(node="n", gap="NoGpus")], NOW)
+    assert emptied["n"].report.gpus == ()
+
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    """An agent that answers what the test says."""
+
+    body: bytes = b""
+    status = 200
+
+    def do_GET(self) -> None:
+        assert self.path == "/gpus"
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        pass
+
+
+@pytest.fixture
+def agent() -> Iterator[tuple[type[Agent], str]]:
+    """Its class, to set what it answers, and its address."""
+
+    class This(Agent):
+        pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), This) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield This, f"localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+REPORT = NodeReport(node="n", gpus=(gpu(holders=(held("train-x"),)),))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "want"),
+    [
+        (200, REPORT.model_dump_json(by_alias=True), [REPORT]),
+        (200, json.dumps({"node": "n", "newer": 1}), [NodeReport(node="n")]),
+        (200, "<html>", []),
+        (200, '{"node": 5}', []),
+        (500, "{}", []),
+        (302, "{}", []),
+    ],
+)
+async def test_agents_answers_are_taken_or_left(
+    agent: tuple[type[Agent], str], status: int, body: str, want: list[NodeReport]
+) -> None:
+    served, address = agent
+    served.status, served.body = status, body.encode()
+    assert await AgentClient(address).reports() == want
+
+
+async def test_a_name_without_agents_and_a_port_without_a_server_are_no_agents() -> None:
+    assert await AgentClient("no-such-service.invalid").reports() == []
+    assert await AgentClient("127.0.0.1:9").reports() == []
+
+
+async def test_a_report_that_is_too_large_is_left(
+    agent: tuple[type[Agent], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo_api.gpu_agents._MAX_BYTES", 10)
+    served, address = agent
+    served.body = REPORT.model_dump_json().encode()
+    assert await AgentClient(address).reports() == []
+
+
+def test_gpu_info_joins_agents_and_pods(
+    settings: Settings,
+    kube: Any,
+    agent: tuple[type[Agent], str],
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], bool]], None],
+) -> None:
+    monkeypatch.setattr("yolo_api.gpus.ROUND_SECONDS", 0.02)
+    monkeypatch.setattr("yolo_api.gpus.SILENT_SECONDS", 0.3)
+    served, address = agent
+    served.body = REPORT.model_dump_json(by_alias=True).encode()
+    kube.pod_objects = [pod_object("train-x", **{"nvidia.com/gpu": "1"})]
+    app = create_app(settings.model_copy(update={"gpu_agents": address}), kube)
+    with TestClient(app) as client:
+        (got,) = client.get("/gpu_info").json()
+        assert (got["uuid"], got["model_name"], got["source"], got["stale"]) == (
+            "GPU-0",
+            "头盔",
+            "agent",
+            False,
+        )
+        served.status = 503
+        wait_until(lambda: client.get("/get_gpu_info").json()[0]["stale"])
+        served.status = 200
+        wait_until(lambda: not client.get("/get_gpu_info").json()[0]["stale"])
+
+
+def test_gpu_info_without_agents_tells_requests(client: TestClient, kube: Any) -> None:
+    kube.pod_objects = [pod_object("train-x", **{"nvidia.com/gpu": "1"})]
+    (got,) = client.get("/gpu_info").json()
+    assert (got["source"], got["node"], got["model_name"], got["memory_total"]) == (
+        "requests",
+        "n",
+        "头盔",
+        0,
+    )
+
+
+def test_gpu_info_does_not_wait_for_ever_for_the_first_round(
+    settings: Settings, kube: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: AgentClient) -> list[NodeReport]:
+        raise RuntimeError("no round ends")
+
+    monkeypatch.setattr(AgentClient, "reports", never)
+    monkeypatch.setattr("yolo_api.gpus._FIRST_SECONDS", 0.1)
+    app = create_app(settings.model_copy(update={"gpu_agents": "agents"}), kube)
+    with TestClient(app) as client:
+        started = time.monotonic()
+        answer = client.get("/gpu_info")
+        assert time.monotonic() - started < 5
+        assert (answer.status_code, answer.json()["detail"]) == (503, "the GPUs are not known yet; ask again")
