@@ -13,10 +13,11 @@ from pydantic_settings import BaseSettings
 
 import yolo_api.kube
 import yolo_api.settings
+import yolo_gpu_agent.settings
 import yolo_operator.kube
 import yolo_operator.settings
 from chart.rendering import ALL_VALUES, FOLDER, Chart, container, environment, load_yaml, nested
-from yolo_crds import meta
+from yolo_crds import gpus, meta
 
 pytestmark = pytest.mark.chart
 
@@ -127,6 +128,61 @@ def test_environment_is_read_as_meant(
     assert {key: got[key] for key in want} == want
 
 
+def test_gpu_agent_gets_its_settings_and_what_nvidias_runtime_reads(
+    chart: Chart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = chart.one("DaemonSet", "yolo-gpu-agent", nested("gpuAgent.enabled", True))
+    settings = yolo_gpu_agent.settings.Settings
+    want = {f"YOLO_GPU_AGENT_{name.upper()}" for name in settings.model_fields} - {"YOLO_GPU_AGENT_HOST"}
+    nvidia = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "utility"}
+    assert {entry["name"] for entry in container(agent)["env"]} == want | set(nvidia)
+    variables = environment(agent)
+    assert nvidia.items() <= variables.items()
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    got = settings(node="n")
+    (port,) = container(agent)["ports"]
+    (service,) = chart.one("Service", "yolo-gpu-agent", nested("gpuAgent.enabled", True))["spec"]["ports"]
+    assert got.port == port["containerPort"] == service["port"] == gpus.AGENT_PORT
+    (mount,) = [m for m in container(agent)["volumeMounts"] if m["name"] == "pod-resources"]
+    assert str(got.pod_resources_socket.parent) == mount["mountPath"]
+
+
+@pytest.mark.parametrize(
+    ("values", "want"),
+    [
+        ({}, None),
+        ({"gpuAgent": {"enabled": True}}, "yolo-gpu-agent.yolo-gpu-agent.svc:8085"),
+        ({"api": {"gpuAgents": "other-gpu-agent.gpus.svc"}}, "other-gpu-agent.gpus.svc"),
+    ],
+)
+def test_facade_asks_the_agents_that_there_are(
+    chart: Chart, values: dict[str, Any], want: str | None
+) -> None:
+    assert environment(chart.one("Deployment", "yolo-api", values)).get("YOLO_API_GPU_AGENTS") == want
+
+
+def test_network_policy_lets_facades_and_the_named_ask_the_agents(chart: Chart) -> None:
+    def peers(values: dict[str, Any]) -> list[dict[str, Any]]:
+        policy = chart.one("NetworkPolicy", "yolo-gpu-agent", values)
+        assert policy["metadata"]["namespace"] == "yolo-gpu-agent"
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert "egress" not in policy["spec"]
+        (rule,) = policy["spec"]["ingress"]
+        found: list[dict[str, Any]] = rule["from"]
+        return found
+
+    prometheus = {"namespaceSelector": {"matchLabels": {"a": "b"}}}
+    facades, named = peers({"gpuAgent": {"enabled": True, "allowFrom": [prometheus]}})
+    assert named == prometheus
+    facade = chart.one("Deployment", "yolo-api")["spec"]["template"]["metadata"]["labels"]
+    assert facades["podSelector"]["matchLabels"].items() <= facade.items()
+    (namespaces,) = facades["namespaceSelector"]["matchExpressions"]
+    assert namespaces["values"] == ["train"]
+    (all_facades,) = peers({"gpuAgent": {"enabled": True}, "operator": {"scope": "cluster"}})
+    assert all_facades["namespaceSelector"] == {}
+
+
 def test_scope_cluster_serves_all_namespaces(chart: Chart) -> None:
     operator = chart.one("Deployment", "yolo-operator", nested("operator.scope", "cluster"))
     assert environment(operator)["YOLO_OPERATOR_NAMESPACES"] == "[]"
@@ -233,7 +289,7 @@ def test_services_select_their_pods_and_name_their_ports(chart: Chart) -> None:
         (target,) = [
             found
             for found in objects
-            if found["kind"] == "Deployment"
+            if found["kind"] in {"Deployment", "DaemonSet"}
             and service["spec"]["selector"].items() <= found["spec"]["template"]["metadata"]["labels"].items()
         ]
         names = {port["name"] for port in container(target)["ports"]}

@@ -33,7 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "dataAccess": {"enabled": True, "resources": {"requests": None, "limits": None}},
     },
 }
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 
 
 @pytest.fixture(params=VARIANTS)
@@ -80,6 +80,32 @@ def test_pods_are_restricted(objects: list[dict[str, Any]]) -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+def test_gpu_agent_is_restricted_but_for_its_user_and_the_nodes_folder(chart: Chart) -> None:
+    """The two exceptions that docs/gpus.md explains; all else is as `restricted` wants it."""
+    agent = chart.one("DaemonSet", "yolo-gpu-agent", nested("gpuAgent.enabled", True))
+    pod = pod_spec(agent)
+    assert pod["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container(agent)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert [volume for volume in pod["volumes"] if "emptyDir" not in volume] == [
+        {
+            "name": "pod-resources",
+            "hostPath": {"path": "/var/lib/kubelet/pod-resources", "type": "Directory"},
+        }
+    ]
+    (mount,) = [mount for mount in container(agent)["volumeMounts"] if mount["name"] == "pod-resources"]
+    assert mount["readOnly"] is True
+    assert pod["automountServiceAccountToken"] is pod["enableServiceLinks"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & set(pod)
 
 
 def test_pods_can_write_to_tmp_and_hold_no_token_that_they_do_not_need(objects: list[dict[str, Any]]) -> None:

@@ -82,6 +82,16 @@ ADDED: list[tuple[str, object, set[str]]] = [
     ("storage.gc.schedule", "@daily", {"CronJob yolo-gc"}),
     ("fetch.ucdServer", "http://ucd.example.org", {"NetworkPolicy yolo-fetching-pods"}),
     ("fetch.archives.enabled", True, {"NetworkPolicy yolo-fetching-pods"}),
+    (
+        "gpuAgent.enabled",
+        True,
+        {
+            "Namespace yolo-gpu-agent",
+            "DaemonSet yolo-gpu-agent/yolo-gpu-agent",
+            "Service yolo-gpu-agent/yolo-gpu-agent",
+            "NetworkPolicy yolo-gpu-agent/yolo-gpu-agent",
+        },
+    ),
     ("api.ingress", {"enabled": True, "hosts": ["a.example.org"]}, {"Ingress yolo-api"}),
     (
         "operator.namespaces",
@@ -279,6 +289,12 @@ REFUSED: list[tuple[str, object, str]] = [
         "api.serviceAccount.name: needed because api.serviceAccount.create is false",
     ),
     ("operator.serviceAccount", {"create": False}, "operator.serviceAccount.name: needed"),
+    (
+        "gpuAgent",
+        {"enabled": True, "namespace": NAMESPACE},
+        "gpuAgent.namespace: train is the release's own and exists already; name another one, or set "
+        "gpuAgent.createNamespace=false.",
+    ),
 ]
 
 

@@ -85,6 +85,12 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("api.serviceAccount.annotations", {"a": 1}, "/api/serviceAccount/annotations/a"),
     ("api.extraEnv", [{"value": "x"}], "/api/extraEnv/0"),
     ("api.extraEnv", [{"name": "A", "val": "x"}], "val"),
+    ("api.gpuAgents", "http://agents:8085", "/api/gpuAgents"),
+    ("gpuAgent.enable", True, "enable"),
+    ("gpuAgent.namespace", "", "/gpuAgent/namespace"),
+    ("gpuAgent.kubeletRoot", "var/lib/kubelet", "/gpuAgent/kubeletRoot"),
+    ("gpuAgent.allowFrom", [{"podselector": {}}], "podselector"),
+    ("gpuAgent.extraVolumes", [{"hostPath": {"path": "/x"}}], "/gpuAgent/extraVolumes/0"),
     ("dataAccess.image", {}, "image"),
 ]
 

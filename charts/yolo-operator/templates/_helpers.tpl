@@ -87,7 +87,6 @@ capabilities:
 {{/* Who a pod is and where it may run. Call with (list $ "api" <node labels besides the component's own>). */}}
 {{- define "yolo.podBasics" -}}
 {{- $root := index . 0 -}}
-{{- $component := get $root.Values (index . 1) -}}
 # Without: the Service <name>-api of a release `yolo` would appear as YOLO_API_PORT=tcp://… in every pod.
 enableServiceLinks: false
 securityContext:
@@ -98,6 +97,13 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+{{- include "yolo.podPlacement" . }}
+{{- end }}
+
+{{/* Where a pod may run, and whose images it may pull. Called as yolo.podBasics, which has it in it. */}}
+{{- define "yolo.podPlacement" -}}
+{{- $root := index . 0 -}}
+{{- $component := get $root.Values (index . 1) -}}
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -141,5 +147,14 @@ affinity:
 {{- $_ := set $settings "maxArchiveBytes" ($fetch.archives.maxBytes | int64) -}}
 {{- with $fetch.ucdServer -}}{{- $_ := set $settings "ucdServer" . -}}{{- end -}}
 {{- $settings | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* Host and port of the GPU agents that the façade asks; empty where there are none. */}}
+{{- define "yolo.gpuAgents" -}}
+{{- if .Values.api.gpuAgents -}}
+{{- .Values.api.gpuAgents -}}
+{{- else if .Values.gpuAgent.enabled -}}
+{{- printf "%s-gpu-agent.%s.svc:8085" (include "yolo.fullname" .) .Values.gpuAgent.namespace -}}
 {{- end -}}
 {{- end }}
