@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 from pydantic import ValidationError
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from yolo_crds.base import describe_settings_errors
@@ -22,8 +23,13 @@ def main() -> int:
         sys.stderr.writelines(f"{line}\n" for line in describe_settings_errors(error, "YOLO_GPU_AGENT_"))
         return 2
     handler = logging.StreamHandler(sys.stdout)
-    names = {"asctime": "time", "levelname": "level", "name": "logger"}
-    handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields=names))
+    handler.setFormatter(
+        JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        )
+    )
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # uvicorn ends gracefully and then raises the signal once more, for whoever was there before it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -23,7 +23,6 @@ _DEVICES: wire.Schema = {1: ("resource_name", None), 2: ("device_ids", None)}
 _CLAIMED: wire.Schema = {
     1: ("cdi_devices", {1: ("name", None)}),
     2: ("driver_name", None),
-    3: ("pool_name", None),
     4: ("device_name", None),
 }
 _CONTAINER: wire.Schema = {

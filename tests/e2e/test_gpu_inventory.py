@@ -1,0 +1,120 @@
+"""Who holds which GPU: the agent's DaemonSet, a real kubelet, NVML with simulated GPUs, and `/gpu_info`."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cluster import Cluster
+from cluster.api import wait_for
+from demo.client import OldClient
+from demo.install import System, change_values
+from simulated_gpus import nodes
+from simulated_gpus.agent import agent_values
+from simulated_gpus.devices import RESOURCE
+from simulated_gpus.nodes import GpuNode
+from yolo_api.gpus import SILENT_SECONDS
+from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+AGENTS = "yolo-gpu-agent"
+MODEL = "安全帽 v1"
+
+
+@pytest.fixture
+def node(system: System, cluster: Cluster) -> Iterator[GpuNode]:
+    """The cluster's node with two GPUs, and the chart's agent on it."""
+    (node,) = nodes.start(cluster, 2)
+    change_values(system, *agent_values(cluster))
+    yield node
+    change_values(system, "gpuAgent.enabled=false")
+    nodes.stop(cluster)
+
+
+def test_gpu_info_tells_who_holds_which_gpu(
+    system: System, cluster: Cluster, client: OldClient, node: GpuNode
+) -> None:
+    uuids = [gpu.uuid for gpu in node.file.read().gpus]
+    idle = _until(client, "two free GPUs", lambda rows: [row["free"] for row in rows] == [True, True])
+    assert [(row["index"], row["node"], row["uuid"]) for row in idle] == [
+        (0, node.name, uuids[0]),
+        (1, node.name, uuids[1]),
+    ]
+    assert all(row["memory_total"] == 80 << 10 and row["health"] == "ok" for row in idle)
+
+    _hold(system, "holder")
+    held = _until(client, "a holder", lambda rows: any(row["model_name"] for row in rows))
+    (mine,) = [row for row in held if row["model_name"]]
+    (other,) = [row for row in held if not row["model_name"]]
+    assert (mine["model_name"], mine["namespace"], mine["pod"]) == (MODEL, system.namespace, "holder")
+    assert (mine["free"], other["free"], other["namespace"]) == (False, True, None)
+
+    node.file.change(
+        lambda now: now.with_xid(other["node_index"], 48).with_gpu(other["node_index"], lost=True)
+    )
+    lost = _until(client, "a lost GPU", lambda rows: any(row["health"] == "lost" for row in rows))
+    assert [row["uuid"] for row in lost] == uuids
+    assert [xid["code"] for xid in lost[other["index"]]["xids"]] == [48]
+    assert lost[other["index"]]["free"] is False
+    node.file.change(lambda now: now.with_healed(other["node_index"]))
+
+    # Nobody but a façade reaches the agents, and a pod of theirs that is gone leaves its node as it was seen.
+    asked = "import urllib.request as u; u.urlopen('http://{}-gpu-agent.{}.svc:8085/gpus', timeout=2)"
+    program = asked.format(system.release, AGENTS)
+    stranger = system.run_kubectl(
+        "exec", f"deploy/{system.release}-data", "--", "python", "-c", program, check=False
+    )
+    assert "timed out" in stranger.stderr, stranger
+    system.run(
+        "kubectl", "-n", AGENTS, "patch", "daemonset", f"{system.release}-gpu-agent", "--patch", _NOWHERE
+    )
+    stale = _until(
+        client, "a stale node", lambda rows: all(row["stale"] for row in rows), SILENT_SECONDS + 40
+    )
+    assert [(row["uuid"], row["model_name"]) for row in stale] == [
+        (row["uuid"], row["model_name"]) for row in held
+    ]
+    assert {row["free"] for row in stale} == {False, None}
+    system.kubectl("delete", "pod", "holder")
+
+
+_NOWHERE = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "true"}}}}})
+
+
+def _hold(system: System, name: str) -> None:
+    """A pod as the operator makes them, that holds one GPU and does nothing."""
+    image = system.kubectl(
+        "get", f"deploy/{system.release}-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
+    )
+    program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
+    container = {
+        "name": "trainer",
+        "image": image,
+        "command": ["python", "-c", program],
+        "resources": {"limits": {RESOURCE: "1"}},
+    }
+    metadata = {
+        "name": name,
+        "labels": {LABEL_TRAINING: "helmet"},
+        "annotations": {ANNOTATION_MODEL_NAME: MODEL},
+    }
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+
+Rows = list[dict[str, Any]]
+
+
+def _until(client: OldClient, what: str, condition: Callable[[Rows], bool], seconds: float = 60) -> Rows:
+    """The array of `/gpu_info`, once it says so."""
+    rows: Rows = []
+
+    def said() -> bool:
+        rows[:] = client.get("/gpu_info")
+        return bool(rows) and condition(rows)
+
+    wait_for(what, said, seconds)
+    return rows
