@@ -59,6 +59,7 @@ def test_gpu_info_tells_who_holds_which_gpu(
     assert [xid["code"] for xid in lost[other["index"]]["xids"]] == [48]
     assert lost[other["index"]]["free"] is False
     node.file.change(lambda now: now.with_healed(other["node_index"]))
+    _until(client, "a healed GPU", lambda rows: all(row["health"] == "ok" for row in rows))
 
     # Nobody but a façade reaches the agents, and a pod of theirs that is gone leaves its node as it was seen.
     asked = "import urllib.request as u; u.urlopen('http://{}-gpu-agent.{}.svc:8085/gpus', timeout=2)"
@@ -77,6 +78,13 @@ def test_gpu_info_tells_who_holds_which_gpu(
         (row["uuid"], row["model_name"]) for row in held
     ]
     assert {row["free"] for row in stale} == {False, None}
+
+    # Without agents the façade still knows what its own namespace's pods were given.
+    change_values(system, "gpuAgent.enabled=false")
+    (known,) = client.get("/gpu_info")
+    want = ("requests", RESOURCE, MODEL, node.name, "holder", False, 0)
+    keys = ("source", "name", "model_name", "node", "pod", "free", "memory_total")
+    assert tuple(known[key] for key in keys) == want
     system.kubectl("delete", "pod", "holder")
 
 
