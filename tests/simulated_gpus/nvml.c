@@ -236,7 +236,23 @@ API int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(Device mig_device, Device *
     return mig ? OK : INVALID_ARGUMENT;
 }
 
+API int nvmlDeviceGetGpuInstanceId(Device mig_device, unsigned *instance) {
+    const char *gpu, *mig;
+    int error = open_device(__func__, mig_device, &gpu, &mig);
+    if (error) return error;
+    *instance = (unsigned)mig_of(mig_device) + 1;
+    return mig ? OK : INVALID_ARGUMENT;
+}
+
 /* What a device is */
+
+API int nvmlDeviceGetMinorNumber(Device device, unsigned *minor) {
+    const char *gpu, *mig;
+    int error = open_device(__func__, device, &gpu, &mig);
+    if (error) return error;
+    *minor = (unsigned)gpu_of(device);
+    return mig ? NOT_SUPPORTED : OK;
+}
 
 API int nvmlDeviceGetName(Device device, char *name, unsigned size) {
     const char *gpu, *mig;

@@ -28,7 +28,7 @@ def test_read_tells_all_that_the_driver_tells(node: ScenarioFile, nvml: Nvml) ->
     )
     version, (first, got) = nvml.read()
     assert version == "580.95.05"
-    assert (got.index, got.uuid, got.name) == (1, node.read().gpus[1].uuid, "NVIDIA L4")
+    assert (got.index, got.minor, got.uuid, got.name) == (1, 1, node.read().gpus[1].uuid, "NVIDIA L4")
     assert (got.memory_used, got.memory_total) == (3 * GIB, 24 * GIB)
     assert (got.utilization, got.temperature, got.power_draw, got.recovery_action) == (87, 66, 71.5, 0)
     assert got.processes == (GpuProcess(pid=4711, memory=2 * GIB, kind="compute"),)
@@ -159,8 +159,8 @@ def test_mig_devices_are_told_with_their_gpu(node: ScenarioFile, nvml: Nvml) -> 
     node.change(lambda now: with_mig(now, 0, ["3g.40gb", "1g.10gb"]))
     _, (gpu, other) = nvml.read()
     assert (gpu.mig_enabled, bool(other.mig_enabled)) == (True, False)
-    assert [(part.uuid, part.memory_total) for part in gpu.mig_devices] == [
-        (part.uuid, part.memory_total) for part in node.read().gpus[0].mig_devices
+    assert [(part.uuid, part.gpu_instance, part.memory_total) for part in gpu.mig_devices] == [
+        (part.uuid, place, part.memory_total) for place, part in enumerate(node.read().gpus[0].mig_devices, 1)
     ]
 
 
