@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 ASK_SECONDS = 5.0
 """Longest wait for one agent, which itself answers within 3 seconds."""
 _RESOLVE_SECONDS = 5.0
-_CONCURRENT = 16
+_CONCURRENT = 64
+"""So many that do not answer delay the others by no more than one time-out."""
 _MAX_BYTES = 4 << 20
 """Largest report: 16 GPUs with thousands of processes stay far below."""
 

@@ -114,7 +114,9 @@ class _Rows:
     def _free(self, gpu: Gpu, part: Gpu | MigDevice, holders: tuple[Holder, ...]) -> bool | None:
         if holders or gpu.health is not Health.OK or (part is gpu and (gpu.processes or gpu.mig_enabled)):
             return False
-        return None if self.node.silent or not self.node.report.holders_known else True
+        report = self.node.report
+        unknown = any("nvidia" in holder.resource for holder in report.other_holders)
+        return None if self.node.silent or unknown or not report.holders_known else True
 
 
 def _owners(

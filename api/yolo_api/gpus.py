@@ -63,6 +63,7 @@ class Gpus:
         self._kube = kube
         self._namespace = namespace
         self._nodes: dict[str, Node] = {}
+        self._gaps: dict[str, str | None] = {}
         self._asked = asyncio.Event()
         self._pods: list[Pod] | None = None
         self._pods_at = float("-inf")
@@ -106,7 +107,8 @@ class Gpus:
 
     def _note_changes(self, reports: Iterable[NodeReport]) -> None:
         for report in reports:
-            before = self._nodes.get(report.node)
-            if report.gap and report.gap != (before and before.report.gap):
+            before = self._gaps.get(report.node)
+            self._gaps[report.node] = report.gap
+            if report.gap and report.gap != before:
                 told = {"node": report.node, "gap": report.gap, "cause": report.message}
                 logger.info("no GPUs of a node", extra=told)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from yolo_crds.gpus import REPORT_PATH, NodeReport
+from yolo_crds.gpus import REPORT_PATH, Gap, NodeReport
 
 from .metrics import render
 from .nvml import Nvml
@@ -22,7 +22,7 @@ from .xids import XidListener
 
 
 def to_health(report: NodeReport) -> dict[str, object]:
-    """Why there are no GPUs or no holders, for a person. A restart would help neither, so `status` is ok."""
+    """Why there are no GPUs or no holders, for a person."""
     return {
         "status": "ok",
         "gpus": len(report.gpus),
@@ -58,9 +58,21 @@ def create_app(settings: Settings, fresh: float = FRESH_SECONDS) -> Starlette:
     async def healthz(_: Request) -> Response:
         return JSONResponse(to_health(sampler.last()))
 
+    async def livez(_: Request) -> Response:
+        """The runtime brings the library in as a container starts: after an upgrade only a new start helps."""
+        report = sampler.last()
+        if report.gap == Gap.VERSION_MISMATCH:
+            return JSONResponse(to_health(report) | {"status": "outdated"}, status_code=503)
+        return JSONResponse(to_health(report))
+
     async def metrics(_: Request) -> Response:
         report = await run_sync(sampler.report)
         return Response(render(report), media_type=CONTENT_TYPE_LATEST)
 
-    routes = [Route(REPORT_PATH, gpus), Route("/healthz", healthz), Route("/metrics", metrics)]
+    routes = [
+        Route(REPORT_PATH, gpus),
+        Route("/healthz", healthz),
+        Route("/livez", livez),
+        Route("/metrics", metrics),
+    ]
     return Starlette(routes=routes, lifespan=lifespan)

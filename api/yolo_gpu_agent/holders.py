@@ -60,7 +60,11 @@ def with_holders(
     others: list[Holder] = []
     for one in filter(is_gpu, allocations):
         holder = Holder(
-            namespace=one.namespace, pod=one.pod, container=one.container, device=one.device[:256]
+            namespace=one.namespace,
+            pod=one.pod,
+            container=one.container,
+            resource=one.resource[:256],
+            device=one.device[:256],
         )
         key = find_device((one.device, *one.aliases), gpus)
         (others if key is None else held[key]).append(holder)

@@ -42,6 +42,8 @@ class Holder(Lenient):
     namespace: ShortText
     pod: ShortText
     container: ShortText
+    resource: ShortText = ""
+    """The extended resource, or the DRA driver."""
     device: ShortText
     """The device's id as the kubelet knows it."""
 

@@ -98,6 +98,11 @@ FREE: list[tuple[str, Node, bool | None]] = [
     ("silent node", node(gpu(), silent=True), None),
     ("silent node, held", node(gpu(holders=(held("x"),)), silent=True), False),
     ("kubelet does not tell", node(gpu(), holders_known=False), None),
+    (
+        "somebody holds one of the node's, nobody knows which",
+        node(gpu(), other_holders=(held("x").model_copy(update={"resource": "nvidia.com/gpu"}),)),
+        None,
+    ),
     ("parted, no part made", node(gpu(mig_enabled=True)), False),
 ]
 

@@ -49,6 +49,19 @@ def test_healthz_tells_why_there_is_nothing(node: ScenarioFile, tmp_path: Path) 
         assert client.get("/metrics").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("library", "want"), [(Library.OK, 200), (Library.MISSING, 200), (Library.MISMATCH, 503)]
+)
+def test_livez_asks_for_a_new_start_only_after_a_driver_upgrade(
+    node: ScenarioFile, tmp_path: Path, library: Library, want: int
+) -> None:
+    node.change(lambda now: now.with_values(library=library))
+    settings = Settings(node="node-1", pod_resources_socket=tmp_path / "kubelet.sock")
+    with TestClient(create_app(settings)) as client:
+        client.get("/gpus")
+        assert (client.get("/livez").status_code, client.get("/healthz").status_code) == (want, 200)
+
+
 def test_metrics_have_dcgms_names_and_leave_out_what_is_not_known(
     client: TestClient, node: ScenarioFile, kubelet: Kubelet
 ) -> None:
