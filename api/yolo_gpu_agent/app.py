@@ -59,7 +59,7 @@ def create_app(settings: Settings, fresh: float = FRESH_SECONDS) -> Starlette:
         return JSONResponse(to_health(sampler.last()))
 
     async def livez(_: Request) -> Response:
-        """The runtime brings the library in as a container starts: after an upgrade only a new start helps."""
+        """The runtime brings the library in as a container starts: after an upgrade only a new one helps."""
         report = sampler.last()
         if report.gap == Gap.VERSION_MISMATCH:
             return JSONResponse(to_health(report) | {"status": "outdated"}, status_code=503)
