@@ -16,7 +16,16 @@ import yolo_api.settings
 import yolo_gpu_agent.settings
 import yolo_operator.kube
 import yolo_operator.settings
-from chart.rendering import ALL_VALUES, FOLDER, Chart, container, environment, load_yaml, nested
+from chart.rendering import (
+    ALL_VALUES,
+    FOLDER,
+    Chart,
+    container,
+    environment,
+    load_yaml,
+    nested,
+    pod_spec,
+)
 from yolo_crds import gpus, meta
 
 pytestmark = pytest.mark.chart
@@ -146,6 +155,15 @@ def test_gpu_agent_gets_its_settings_and_what_nvidias_runtime_reads(
     assert got.port == port["containerPort"] == service["port"] == gpus.AGENT_PORT
     (mount,) = [m for m in container(agent)["volumeMounts"] if m["name"] == "pod-resources"]
     assert str(got.pod_resources_socket.parent) == mount["mountPath"]
+
+
+def test_gpu_agent_leaves_a_node_whose_driver_is_upgraded(chart: Chart) -> None:
+    """The GPU operator changes `true` to these words; older ones know no such label."""
+    agent = chart.one("DaemonSet", "yolo-gpu-agent", nested("gpuAgent.enabled", True))
+    required = pod_spec(agent)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    ((rule,),) = [term["matchExpressions"] for term in required["nodeSelectorTerms"]]
+    assert (rule["key"], rule["operator"]) == ("nvidia.com/gpu.deploy.client", "NotIn")
+    assert rule["values"] == ["paused-for-driver-upgrade", "paused-for-mig-change"]
 
 
 @pytest.mark.parametrize(
