@@ -40,6 +40,7 @@ def create_app(settings: Settings, fresh: float = FRESH_SECONDS) -> Starlette:
     sampler = Sampler(
         settings.node,
         lambda: take_report(settings.node, nvml, settings.pod_resources_socket),
+        close=nvml.close,
         fresh=fresh,
     )
 

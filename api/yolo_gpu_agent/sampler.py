@@ -58,10 +58,11 @@ class Sampler:
         node: str,
         take: Callable[[], NodeReport],
         *,
+        close: Callable[[], None] = lambda: None,
         wait: float = WAIT_SECONDS,
         fresh: float = FRESH_SECONDS,
     ) -> None:
-        self._take, self._wait, self._fresh = take, wait, fresh
+        self._take, self._close, self._wait, self._fresh = take, close, wait, fresh
         self._changed = threading.Condition()
         self._wanted = True
         self._stopped = False
@@ -76,7 +77,7 @@ class Sampler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, unless NVML hangs in it: then it ends with the process."""
+        """Closes and ends the thread, unless NVML hangs in it: then it ends with the process."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -113,7 +114,7 @@ class Sampler:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted or self._stopped)
                 if self._stopped:
-                    return
+                    break
                 self._wanted = False
                 self._looking_since = begun = time.monotonic()
             report = self._look()
@@ -124,6 +125,7 @@ class Sampler:
                     )
                 self._report, self._seen_at, self._looking_since = report, begun, None
                 self._changed.notify_all()
+        self._close()
 
     def _look(self) -> NodeReport:
         try:

@@ -8,13 +8,10 @@ from pathlib import Path
 
 from cluster import Cluster, ClusterError
 from cluster.progress import say, step
-from simulated_gpus.agent import agent_values
-from simulated_gpus.nodes import gpu_nodes
-from simulated_gpus.nodes import start as start_gpus
 
 from .client import CallFailedError, OldClient
 from .digits import LABELS, make_pictures, write_ucd, write_yolo_folder
-from .install import ROOT, InstallError, System, change_values
+from .install import ROOT, InstallError, System
 from .show import show_progress
 from .system import NAMESPACE, bring_up, bring_up_current, tear_down, write_environment
 
@@ -46,12 +43,7 @@ def up(nodes: int | None = None, gpus: int | None = None) -> System:
             raise ClusterError("NODES and GPUS are of the local cluster: leave them out with CLUSTER=current")
         system = bring_up_current()
     else:
-        system = bring_up(CLUSTER_NAME, nodes=nodes)
-        cluster = Cluster(CLUSTER_NAME)
-        if gpus is not None or gpu_nodes(cluster):
-            with step("GPUs: simulated"):
-                start_gpus(cluster, gpus)
-                change_values(system, *agent_values(cluster))
+        system = bring_up(CLUSTER_NAME, nodes=nodes, gpus=gpus)
     place_data(system)
     say(f"  shell lines for you: source {write_environment(system).relative_to(ROOT)}")
     return system

@@ -9,6 +9,9 @@ from cluster import Cluster, ClusterError, build, images, packages
 from cluster.ports import free_port, is_free
 from cluster.processes import Daemon, Supervisor
 from cluster.progress import say, step
+from simulated_gpus.agent import agent_values
+from simulated_gpus.nodes import gpu_nodes
+from simulated_gpus.nodes import start as start_gpus
 
 from .install import NODE_PORT, ROOT, InstallError, System, install_chart
 
@@ -31,11 +34,17 @@ LOCAL_VALUES = [
 
 
 def bring_up(
-    name: str, *, port: int | None = None, nodes: int | None = None, values: list[str] | None = None
+    name: str,
+    *,
+    port: int | None = None,
+    nodes: int | None = None,
+    gpus: int | None = None,
+    values: list[str] | None = None,
 ) -> System:
     """A ready system on the local cluster `name`. Safe to call again: what is there stays.
 
     port: of 127.0.0.1, where the façade is reached; by default see `choose_port`.
+    gpus: simulated ones a node, with the agents that tell of them; by default as many as there are.
 
     Raises ClusterError or InstallError.
     """
@@ -52,9 +61,13 @@ def bring_up(
         for reference in references.values():
             cluster.load(reference)
     system = System(cluster.kubeconfig, cluster.bin, NAMESPACE, RELEASE, f"http://127.0.0.1:{port}")
-    node_port = ["api.service.type=NodePort", f"api.service.nodePort={NODE_PORT}"]
+    given = ["api.service.type=NodePort", f"api.service.nodePort={NODE_PORT}", *(values or [])]
+    if gpus is not None or gpu_nodes(cluster):
+        with step("GPUs: simulated"):
+            start_gpus(cluster, gpus)
+        given += agent_values(cluster)
     with step("chart: installed and ready"):
-        install_chart(system, references, [*LOCAL_VALUES, *node_port, *(values or [])])
+        install_chart(system, references, [*LOCAL_VALUES, *given])
         system.wait_ready()
     # What the README tells people to type needs no `--namespace` then.
     system.run("kubectl", "config", "set-context", "--current", f"--namespace={NAMESPACE}")
