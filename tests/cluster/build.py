@@ -19,19 +19,35 @@ from .paths import SOURCES, ClusterError, cache_dir
 from .progress import say, step
 from .versions import version
 
+KUBE_COMMANDS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubectl",
+)
+NOT_COMMANDS = ("kube", "coredns", "pause", "kueue")  # run from images, or under other names
 KUBE_VERSION = "k8s.io/component-base/version"
+KUEUE = "sigs.k8s.io/kueue"
 CONTAINERD = "github.com/containerd/containerd/v2"
 
 
 @dataclass(frozen=True)
 class Program:
-    """One Go module under `go/` and the binaries built from it: binary name -> package."""
+    """One Go module under `go/` and the binaries built from it: binary name -> package.
+
+    `folder` of `module`'s source is kept beside them; an `optional` one is built only by name.
+    """
 
     name: str
     packages: dict[str, str]
     variables: dict[str, str]
     tags: str = ""
     cold: str = ""
+    module: str = ""
+    folder: str = ""
+    optional: bool = False
 
     @property
     def sources(self) -> Path:
@@ -72,7 +88,21 @@ def programs() -> list[Program]:
             cold="about 2 minutes",
         ),
         Program("pause", {"pause": "."}, {}, cold="seconds"),
+        Program(
+            "kueue",
+            {"kueue": f"{KUEUE}/cmd/kueue"},
+            {f"{KUEUE}/pkg/version.GitVersion": f"v{version('kueue')}"},
+            module=KUEUE,
+            folder="config/components",
+            optional=True,
+        ),
     ]
+
+
+def wanted(*, api_only: bool = False, kueue: bool = False) -> list[str]:
+    """The programs that a cluster is made of."""
+    every = [program.name for program in programs() if not program.optional]
+    return [*(("kube", "etcd", "helm") if api_only else every), *(("kueue",) if kueue else ())]
 
 
 def cache_key(program: Program, sources: dict[str, bytes], go_version: str) -> str:
@@ -84,6 +114,7 @@ def cache_key(program: Program, sources: dict[str, bytes], go_version: str) -> s
     digest.update(
         repr((sorted(program.packages.items()), program.ldflags(), program.tags, go_version)).encode()
     )
+    digest.update(f"{program.module} {program.folder}".encode() if program.folder else b"")
     return digest.hexdigest()[:16]
 
 
@@ -157,11 +188,11 @@ def ensure_go() -> tuple[str, str]:
 
 
 def binaries(*names: str) -> dict[str, Path]:
-    """Builds what is missing and returns every binary by name; `names` limits it to some programs."""
+    """Builds what is missing and returns every binary by name; `names`: of these programs alone."""
     go, go_version = ensure_go()
     found: dict[str, Path] = {}
     for program in programs():
-        if names and program.name not in names:
+        if program.name not in (names or wanted()):
             continue
         folder = entry(program, go_version)
         if not _complete(folder, program):
@@ -172,8 +203,21 @@ def binaries(*names: str) -> dict[str, Path]:
     return found
 
 
+def link(found: dict[str, Path], folder: Path) -> None:
+    """Makes `folder` one for PATH: the commands among the binaries, the multi-call one by all its names."""
+    folder.mkdir(exist_ok=True)
+    targets = {name: path for name, path in found.items() if name not in NOT_COMMANDS}
+    targets.update(dict.fromkeys(KUBE_COMMANDS, found["kube"]))
+    for name, target in targets.items():
+        command = folder / name
+        if not command.is_symlink() or command.readlink() != target:
+            command.unlink(missing_ok=True)
+            command.symlink_to(target)
+
+
 def _complete(folder: Path, program: Program) -> bool:
-    return all(os.access(folder / name, os.X_OK) for name in program.packages)
+    kept = not program.folder or (folder / Path(program.folder).name).is_dir()
+    return kept and all(os.access(folder / name, os.X_OK) for name in program.packages)
 
 
 def _build(go: str, program: Program, folder: Path) -> None:
@@ -191,7 +235,21 @@ def _build(go: str, program: Program, folder: Path) -> None:
                 cwd=program.sources,
                 env={**os.environ, **build_environment()},
             )  # fmt: skip
+    if program.folder:
+        _keep_folder(go, program, aside)
     aside.replace(folder)
+
+
+def _keep_folder(go: str, program: Program, aside: Path) -> None:
+    """Copies the folder out of the module cache, which keeps its files read-only."""
+    question = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", program.module]
+    environment = {**os.environ, **build_environment()}
+    module = _run(question, cwd=program.sources, env=environment).strip()
+    kept = aside / Path(program.folder).name
+    shutil.copytree(Path(module) / program.folder, kept, copy_function=shutil.copyfile)
+    for path in (kept, *kept.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
 
 
 def build_environment() -> dict[str, str]:
@@ -208,10 +266,12 @@ def build_environment() -> dict[str, str]:
     }
 
 
-def _run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+def _run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """What the command printed."""
     done = subprocess.run(
         command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
         say(done.stdout[-4000:])
         raise ClusterError(f"{' '.join(command[:3])} … failed with {done.returncode} (its output is above)")
+    return done.stdout

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.build import Program, cache_key, newer_or_equal, programs, read_sources
+from cluster.build import Program, cache_key, newer_or_equal, programs, read_sources, wanted
 from cluster.versions import version
 
 PROGRAM = Program("etcd", {"etcd": "."}, {"main.version": "1"})
@@ -22,6 +22,7 @@ KEY = cache_key(PROGRAM, SOURCES, "1.26.8")
         cache_key(replace(PROGRAM, variables={"main.version": "2"}), SOURCES, "1.26.8"),
         cache_key(replace(PROGRAM, tags="no_btrfs"), SOURCES, "1.26.8"),
         cache_key(replace(PROGRAM, packages={"etcd": "./cmd"}), SOURCES, "1.26.8"),
+        cache_key(replace(PROGRAM, module="example.com/x", folder="config"), SOURCES, "1.26.8"),
     ],
 )
 def test_cache_key_changes_with_every_input(other: str) -> None:
@@ -55,6 +56,7 @@ def test_newer_or_equal_compares_numbers(found: str, wanted: str, want: bool) ->
         ("containerd", "github.com/containerd/containerd/v2"),
         ("coredns", "github.com/coredns/coredns"),
         ("helm", "helm.sh/helm/v4"),
+        ("kueue", "sigs.k8s.io/kueue"),
     ],
 )
 def test_versions_are_those_of_the_go_modules(program: str, module: str) -> None:
@@ -62,6 +64,11 @@ def test_versions_are_those_of_the_go_modules(program: str, module: str) -> None
     found = re.search(rf"(?m)^(?:require)?\s*{re.escape(module)} v(\S+)", sources["go.mod"].decode())
     assert found is not None
     assert found[1] == version("kubernetes" if program == "kube" else program)
+
+
+def test_kueue_is_built_only_where_it_is_wanted() -> None:
+    assert "kueue" not in wanted()
+    assert wanted(api_only=True, kueue=True) == ["kube", "etcd", "helm", "kueue"]
 
 
 def test_every_program_has_committed_sums() -> None:
