@@ -49,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="until a silent node is lost (at first: 40)",
     )
+    up.add_argument("--kueue", action="store_true", default=None, help="with Kueue, a queue for Jobs")
+    up.add_argument(
+        "--kueue-pods-ready",
+        type=int,
+        metavar="SECONDS",
+        help="Kueue evicts a Job whose pods are not ready within this (at first: 1800)",
+    )
     for mark, form in (("label", "[NODE:]KEY=VALUE"), ("taint", "[NODE:]KEY=VALUE:EFFECT")):
         up.add_argument(
             f"--{mark}",
@@ -63,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     logs = command("logs", "show a component's log")
     logs.add_argument("component")
     logs.add_argument("-f", "--follow", action="store_true")
-    command("build", "build all programs into the cache, start nothing")
+    command("build", "build all programs into the cache, start nothing").add_argument(
+        "--kueue", action="store_true", help="Kueue too"
+    )
     command("prune", "free the cache's disk of old builds, pushed images and the images of stopped nodes")
     command("env", 'print what `eval "$(python -m cluster env)"` needs')
     command("dump", "write logs, objects and events into a folder").add_argument("folder", type=Path)
@@ -87,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
                 grace=arguments.node_monitor_grace_period,
                 labels=arguments.label,
                 taints=arguments.taint,
+                kueue=arguments.kueue,
+                pods_ready=arguments.kueue_pods_ready,
             )
             say(f'cluster {cluster.name} is up: eval "$(python -m cluster env --name {cluster.name})"')
         case "down":
@@ -101,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
         case "logs":
             return show_logs(cluster, arguments.component, follow=arguments.follow)
         case "build":
-            print("\n".join(str(path) for path in build.binaries().values()))
+            print(
+                "\n".join(str(path) for path in build.binaries(*build.wanted(kueue=arguments.kueue)).values())
+            )
         case "prune":
             prune.prune()
         case "env":

@@ -24,6 +24,7 @@ from . import (
     removal,
     slots,
 )
+from . import kueue as kueue_component
 from .api import Api, wait_for
 from .faults import Faults
 from .files import write_json
@@ -37,15 +38,6 @@ from .processes import Supervisor, marked
 from .progress import say, step
 from .registry import push
 from .slots import Addresses
-
-KUBE_COMMANDS = (
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kube-proxy",
-    "kubelet",
-    "kubectl",
-)
 
 
 class Cluster:
@@ -113,14 +105,18 @@ class Cluster:
         grace: int | None = None,
         labels: Sequence[str] | None = None,
         taints: Sequence[str] | None = None,
+        kueue: bool | None = None,
+        pods_ready: int | None = None,
     ) -> None:
         """Builds, installs and starts what is missing of such a cluster, and waits until it is ready.
 
         What is not said stays as it was, at first: one node, no host port, 40 s until a silent node is lost,
-        no labels (`node-2:gpu=a100`, for all nodes `gpu=a100`), no taints (`node-2:gpu=a100:NoSchedule`).
+        no labels (`node-2:gpu=a100`, for all nodes `gpu=a100`), no taints (`node-2:gpu=a100:NoSchedule`),
+        no Kueue, which once there stays; `pods_ready`: seconds that it gives the pods of an admitted Job.
         """
         packages.ensure(nodes=not api_only)
-        binaries = build.binaries(*(("kube", "etcd", "helm") if api_only else ()))
+        kueue = kueue or self._has_kueue()
+        binaries = build.binaries(*build.wanted(api_only=api_only, kueue=kueue))
         with self._locked():
             removal.sweep_orphans()
             removal.end_unrecorded(self.state)
@@ -134,6 +130,8 @@ class Cluster:
                 grace=grace or before.grace,
                 labels=before.labels if labels is None else tuple(labels),
                 taints=before.taints if taints is None else tuple(taints),
+                kueue=kueue,
+                pods_ready=pods_ready or before.pods_ready,
                 binaries=binaries,
             )
             marks.check(plan)
@@ -145,13 +143,18 @@ class Cluster:
             plan.store()
             if not api_only:
                 slots.note_owner(plan.slot, self.state)
-            self._link_binaries(plan)
+            build.link(binaries, plan.bin)
             with step(f"cluster {self.name}: control plane"):
                 control_plane.start(plan)
+                if plan.kueue:
+                    kueue_component.start(plan, self.kubectl)
             if not api_only:
                 title = f"cluster {self.name}: {'node' if plan.nodes == 1 else f'{plan.nodes} nodes'}"
                 with step(title):
                     self._start_nodes(plan)
+            if plan.kueue:
+                with step(f"cluster {self.name}: Kueue"):
+                    kueue_component.wait_ready(plan, self.kubectl)
 
     def down(self) -> None:
         """Ends the cluster and removes all of it, its volumes too; only the logs stay."""
@@ -220,6 +223,12 @@ class Cluster:
         with locked(self.state.with_name(f"{self.name}.lock"), waiting_for=f"cluster {self.name}"):
             yield
 
+    def _has_kueue(self) -> bool:
+        try:
+            return self.plan.kueue
+        except ClusterError:
+            return False
+
     def _before(self, addresses: Addresses) -> Plan:
         """What was started here before; for a new cluster the least, and the last one's logs are removed."""
         try:
@@ -242,18 +251,6 @@ class Cluster:
                 f"host port: {plan.host_port} of 127.0.0.1 is taken by another program; "
                 "end that, or give a free port with --host-port"
             )
-
-    def _link_binaries(self, plan: Plan) -> None:
-        plan.bin.mkdir(exist_ok=True)
-        targets = {
-            name: path for name, path in plan.binaries.items() if name not in ("kube", "coredns", "pause")
-        }
-        targets.update(dict.fromkeys(KUBE_COMMANDS, plan.binaries["kube"]))
-        for name, target in targets.items():
-            link = plan.bin / name
-            if not link.is_symlink() or link.readlink() != target:
-                link.unlink(missing_ok=True)
-                link.symlink_to(target)
 
     def _start_nodes(self, plan: Plan) -> None:
         addons.ensure_volumes(plan.volumes)

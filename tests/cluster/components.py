@@ -133,6 +133,14 @@ def scheduler(plan: Plan) -> Daemon:
     return Daemon("kube-scheduler", (str(plan.bin / "kube-scheduler"), *_flags(flags)))
 
 
+def kueue(plan: Plan) -> Daemon:
+    """Kueue in a root folder of its own, see kueue.py."""
+    root = plan.kueue_root
+    argv = (f"/{plan.kueue_binary.name}", "--config=/kueue.json", "--kubeconfig=/kubeconfig")
+    files = [root / name for name in ("kueue.json", "kubeconfig", "visibility/tls.crt")]
+    return with_config(Daemon("kueue", argv, root=str(root)), *files)
+
+
 def containerd(plan: Plan, index: int) -> Daemon:
     node = node_name(index)
     config = plan.node_run(index) / "containerd.toml"

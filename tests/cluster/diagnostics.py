@@ -20,6 +20,10 @@ KINDS = (
     "pods,jobs,deployments,daemonsets,statefulsets,services,configmaps,persistentvolumeclaims,serviceaccounts,"
     "networkpolicies"
 )
+QUEUE_KINDS = (
+    "workloads.kueue.x-k8s.io,localqueues,clusterqueues,resourceflavors,workloadpriorityclasses,"
+    "mutatingwebhookconfigurations,validatingwebhookconfigurations,apiservices"
+)
 KUBELET_PORT = 10250
 CLUSTER_KINDS = "nodes,persistentvolumes,customresourcedefinitions"
 
@@ -35,6 +39,7 @@ def dump(cluster: Cluster, folder: Path) -> None:
         "events.txt": ["get", "events", "-A", "--sort-by=.lastTimestamp"],
         "objects.yaml": ["get", KINDS, "-A", "-o", "yaml"],
         "cluster.yaml": ["get", CLUSTER_KINDS, "-o", "yaml"],
+        **_queue_questions(cluster),
         "trainings.yaml": ["get", "yolotrainings", "-A", "-o", "yaml"],
     }
     for file, question in questions.items():
@@ -46,6 +51,12 @@ def dump(cluster: Cluster, folder: Path) -> None:
             "items"
         ]:
             _dump_pod(cluster, pod["metadata"]["namespace"], pod["metadata"]["name"], folder / "pods")
+
+
+def _queue_questions(cluster: Cluster) -> dict[str, list[str]]:
+    if "kueue" not in cluster.supervisor.names():
+        return {}
+    return {"queues.yaml": ["get", QUEUE_KINDS, "-A", "-o", "yaml"]}
 
 
 def _dump_pod(cluster: Cluster, namespace: str, name: str, folder: Path) -> None:

@@ -24,6 +24,8 @@ class Plan:
     grace: int = 40
     labels: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()
+    kueue: bool = False
+    pods_ready: int | None = None
     binaries: dict[str, Path] = field(default_factory=dict, compare=False)
 
     @property
@@ -49,6 +51,16 @@ class Plan:
     @property
     def bin(self) -> Path:
         return self.state / "bin"
+
+    @property
+    def kueue_root(self) -> Path:
+        """What Kueue takes for `/`."""
+        return self.state / "kueue"
+
+    @property
+    def kueue_binary(self) -> Path:
+        """Named as its cache entry, so that another build is another command line."""
+        return self.kueue_root / self.binaries["kueue"].parent.name
 
     @property
     def node_names(self) -> list[str]:
@@ -86,5 +98,7 @@ class Plan:
             "grace": self.grace,
             "labels": self.labels,
             "taints": self.taints,
+            "kueue": self.kueue,
+            "pods_ready": self.pods_ready,
         }
         write_json(self.state / "cluster.json", stored)

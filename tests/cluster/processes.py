@@ -32,6 +32,7 @@ class Daemon:
     netns: str | None = None
     env: dict[str, str] = field(default_factory=dict)
     cwd: str = "/"
+    root: str | None = None
 
 
 def start_time(pid: int) -> str | None:
@@ -133,8 +134,9 @@ class Supervisor:
         record = self._record(name)
         if record is None:
             raise ClusterError(f"no component {name!r} here; there are: {', '.join(self.names()) or 'none'}")
-        cwd = record.get("cwd", "/")  # an older start had no other
-        return Daemon(name, tuple(record["argv"]), record["netns"], record["env"], cwd)
+        # An older start had neither of the last two.
+        places = record.get("cwd", "/"), record.get("root")
+        return Daemon(name, tuple(record["argv"]), record["netns"], record["env"], *places)
 
     def runs(self, daemon: Daemon) -> bool:
         """Whether `daemon` runs just so, be it on record or started by an `up` that was killed."""
@@ -162,7 +164,9 @@ class Supervisor:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.records.mkdir(parents=True, exist_ok=True)
         self._write(daemon, 0)
-        enter = ["nsenter", f"--net=/run/netns/{daemon.netns}", "--"] if daemon.netns else []
+        places = [f"--net=/run/netns/{daemon.netns}"] if daemon.netns else []
+        places += [f"--root={daemon.root}"] if daemon.root else []
+        enter = ["nsenter", *places, "--"] if places else []
         kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         environment = {**kept, **daemon.env, MARK: str(self.state)}
         # The shell ends at once, so that the daemon is nobody's child: no zombie in a long test run.

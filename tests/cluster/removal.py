@@ -56,7 +56,7 @@ def _remove_everything(state: Path, slot: int) -> None:
     """Ends and removes all that a slot can have: by records where there are any, by its names where not."""
     addresses = Addresses(slot)
     supervisor = Supervisor(state)
-    for name in ("forwarder", "kube-scheduler", "kube-controller-manager", "kube-apiserver"):
+    for name in ("forwarder", "kueue", "kube-scheduler", "kube-controller-manager", "kube-apiserver"):
         supervisor.stop(name)
     plan = Plan(state.name, state, addresses)
     names = {name for name in supervisor.names() if "@node-" in name}

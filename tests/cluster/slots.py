@@ -84,7 +84,18 @@ class Addresses:
         return f"{self.host}:5000"
 
 
-PORTS = ["etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "registry"]
+PORTS = [
+    "etcd",
+    "etcd-peer",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "registry",
+    "kueue-webhook",
+    "kueue-visibility",
+    "kueue-metrics",
+    "kueue-health",
+]
 
 
 def allocate(state: Path) -> int:

@@ -24,11 +24,14 @@ def test_up_passes_on_what_is_said_and_nothing_else(monkeypatch: pytest.MonkeyPa
         ["up"],
         ["up", "--nodes", "2", "--label", "zone=a", "--label", "node-2:gpu=a100"],
         ["up", "--api-only", "--node-monitor-grace-period", "8", "--taint", "gpu=a100:NoSchedule"],
+        ["up", "--kueue", "--kueue-pods-ready", "20"],
     ):
         command_line.run(command_line.parser().parse_args(words))
-    nothing = dict.fromkeys(("nodes", "host_port", "grace", "labels", "taints")) | {"api_only": False}
+    unsaid = ("nodes", "host_port", "grace", "labels", "taints", "kueue", "pods_ready")
+    nothing = dict.fromkeys(unsaid) | {"api_only": False}
     assert asked == [
         nothing,
         nothing | {"nodes": 2, "labels": ["zone=a", "node-2:gpu=a100"]},
         nothing | {"api_only": True, "grace": 8, "taints": ["gpu=a100:NoSchedule"]},
+        nothing | {"kueue": True, "pods_ready": 20},
     ]
