@@ -23,8 +23,8 @@ help: ## This list
 .PHONY: demo up status clean distclean
 demo: $(STAMP) ## Train a small model through POST /start on a real Kubernetes and download best.pt
 	@$(PY) -m demo run
-up: $(STAMP) ## The same without a training, writes .local/env for your shell; NODES=2 GPUS=4: with simulated GPUs
-	@$(PY) -m demo up $(if $(NODES),--nodes $(NODES)) $(if $(GPUS),--gpus $(GPUS))
+up: $(STAMP) ## The same without a training, writes .local/env for your shell; NODES=2 GPUS=4: simulated GPUs; KUEUE=1: a queue
+	@$(PY) -m demo up $(if $(NODES),--nodes $(NODES)) $(if $(GPUS),--gpus $(GPUS)) $(if $(KUEUE),--kueue)
 status: $(STAMP) ## What runs now: cluster, pods, trainings
 	@$(PY) -m demo status
 clean: ## Remove everything but the per-user cache: clusters, state, virtual environment
@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-remedies test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-remedies test-queue test bench-cluster bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -82,6 +82,9 @@ bench-cluster: programs ## Times of the local Kubernetes and sizes of the images
 	@$(PY) -m bench.cluster
 bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGES=2000 for a quick look
 	@$(PY) -m bench.data $(IMAGES)
+test-queue: programs ## Jobs and trainings in a queue of the real Kueue, built at first (3 minutes)
+	@$(PY) -m cluster build --kueue >/dev/null
+	@$(PYTEST) tests/e2e tests/integration -m queue
 test-remedies: programs ## What failures change for the next attempt, host memory too, which `make test` leaves out (5 minutes)
 	@$(PYTEST) tests/e2e/test_remedies.py -m "e2e or soak"
 bench-train: $(STAMP) ## A training beside stock `yolo train`: speed, first batch, memory (8 minutes, idle machine); ROUNDS=1 EPOCHS=2 for a quick look

@@ -13,7 +13,7 @@ from .client import CallFailedError, OldClient
 from .digits import LABELS, make_pictures, write_ucd, write_yolo_folder
 from .install import ROOT, InstallError, System
 from .show import show_progress
-from .system import NAMESPACE, bring_up, bring_up_current, tear_down, write_environment
+from .system import NAMESPACE, QUEUE, bring_up, bring_up_current, tear_down, write_environment
 
 CLUSTER_NAME = "local"
 MODEL = "digits-demo"
@@ -36,16 +36,22 @@ START = {
 }
 
 
-def up(nodes: int | None = None, gpus: int | None = None) -> System:
-    """The system without a training; so many nodes, and simulated GPUs on each, or as many as before."""
+def up(nodes: int | None = None, gpus: int | None = None, kueue: bool = False) -> System:
+    """The system without a training: so many nodes, and simulated GPUs on each, or as many as before; with
+    `kueue` a queue for trainings too. Raises ClusterError or InstallError.
+    """
     if os.environ.get("CLUSTER") == "current":
-        if nodes or gpus:
-            raise ClusterError("NODES and GPUS are of the local cluster: leave them out with CLUSTER=current")
+        if nodes or gpus or kueue:
+            raise ClusterError(
+                "NODES, GPUS and KUEUE are of the local cluster: leave them out with CLUSTER=current"
+            )
         system = bring_up_current()
     else:
-        system = bring_up(CLUSTER_NAME, nodes=nodes, gpus=gpus)
+        system = bring_up(CLUSTER_NAME, nodes=nodes, gpus=gpus, kueue=kueue)
     place_data(system)
     say(f"  shell lines for you: source {write_environment(system).relative_to(ROOT)}")
+    if kueue:
+        say(f"  a queue that lets one training run at a time: kubectl get localqueue {QUEUE}")
     return system
 
 
@@ -108,6 +114,7 @@ def main() -> int:
     parser.add_argument("command", choices=("run", "up", "status", "down"))
     parser.add_argument("--nodes", type=int, help="of the local cluster (at first: 1)")
     parser.add_argument("--gpus", type=int, help="simulated ones a node (at first: 0)")
+    parser.add_argument("--kueue", action="store_true", help="with Kueue and a queue")
     arguments = parser.parse_args()
     command = arguments.command
     try:
@@ -116,7 +123,7 @@ def main() -> int:
         elif command == "status":
             return status()
         else:
-            system = up(arguments.nodes, arguments.gpus)
+            system = up(arguments.nodes, arguments.gpus, arguments.kueue)
             return train(system) if command == "run" else 0
     except (ClusterError, InstallError, CallFailedError, TimeoutError) as error:
         say(f"error: {error}")

@@ -5,7 +5,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cluster import Cluster, ClusterError, build, images, packages
+from cluster import Cluster, ClusterError, build, images, packages, queues
 from cluster.ports import free_port, is_free
 from cluster.processes import Daemon, Supervisor
 from cluster.progress import say, step
@@ -19,6 +19,10 @@ RELEASE = "yolo"
 NAMESPACE = "yolo"
 PORT = 60066
 """Of the older server: its clients change host and port, here only the host where the port is free."""
+QUEUE = "trainings"
+"""The LocalQueue that `kueue` brings."""
+ONE_AT_A_TIME: queues.Quota = {"pods": 1, "cpu": 1000, "memory": "1Ti", "nvidia.com/gpu": 100}
+"""A quota must name all that its Jobs ask for; only the number of pods shall bound them here."""
 _CURRENT = ROOT / ".local" / "current"
 _FORWARD = "port-forward"
 LOCAL_VALUES = [
@@ -39,12 +43,14 @@ def bring_up(
     port: int | None = None,
     nodes: int | None = None,
     gpus: int | None = None,
+    kueue: bool = False,
     values: list[str] | None = None,
 ) -> System:
     """A ready system on the local cluster `name`. Safe to call again: what is there stays.
 
     port: of 127.0.0.1, where the façade is reached; by default see `choose_port`.
     gpus: simulated ones a node, with the agents that tell of them; by default as many as there are.
+    kueue: with Kueue and a queue `trainings` that lets one pod run at a time.
 
     Raises ClusterError or InstallError.
     """
@@ -54,8 +60,8 @@ def bring_up(
     # The binaries need the processors, the images mostly wait for downloads.
     with ThreadPoolExecutor(1) as background:
         building = background.submit(images.build)
-        build.binaries()
-        cluster.up(host_port=port, nodes=nodes)
+        build.binaries(*build.wanted(kueue=kueue))
+        cluster.up(host_port=port, nodes=nodes, kueue=kueue)
         references = building.result()
     with step("images: onto the node"):
         for reference in references.values():
@@ -69,6 +75,8 @@ def bring_up(
     with step("chart: installed and ready"):
         install_chart(system, references, [*LOCAL_VALUES, *given])
         system.wait_ready()
+    if kueue and not system.kubectl("get", "localqueue", QUEUE, "--ignore-not-found"):
+        queues.Queues(cluster).make(QUEUE, NAMESPACE, ONE_AT_A_TIME)
     # What the README tells people to type needs no `--namespace` then.
     system.run("kubectl", "config", "set-context", "--current", f"--namespace={NAMESPACE}")
     return system
