@@ -12,6 +12,8 @@ PAUSE_IMAGE = f"registry.local/cluster/pause:{version('pause')}"
 COREDNS_IMAGE = f"registry.local/cluster/coredns:{version('coredns')}"
 CNI_PLUGINS = "/usr/lib/cni"
 POLICY_AGENT = "system:policy-agent"
+KUEUE_NAMESPACE = "kueue-system"
+KUEUE = f"system:serviceaccount:{KUEUE_NAMESPACE}:kueue-controller-manager"  # whom its module's roles are for
 
 # Requests of components that only read, and leases, would bury what tests look for.
 AUDIT_POLICY: dict[str, Any] = {
@@ -23,7 +25,7 @@ AUDIT_POLICY: dict[str, Any] = {
         {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi*"]},
         {
             "level": "None",
-            "users": ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"],
+            "users": ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver", KUEUE],
             "verbs": ["get", "list", "watch"],
         },
         {"level": "None", "users": [POLICY_AGENT], "verbs": ["list", "watch"]},

@@ -18,6 +18,7 @@ import yaml
 
 from . import components
 from .api import Api, wait_for
+from .config import KUEUE, KUEUE_NAMESPACE
 from .files import write_json
 from .paths import ClusterError
 from .pki import Identity, Pki
@@ -25,8 +26,6 @@ from .plan import Plan
 from .processes import Supervisor
 from .slots import Addresses
 
-NAMESPACE = "kueue-system"
-USER = f"system:serviceaccount:{NAMESPACE}:kueue-controller-manager"  # whom the module's roles are bound to
 VISIBILITY_SERVICE = "kueue-visibility-server"
 VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta2"
 _SERVED_GROUPS = {"batch", "kueue.x-k8s.io"}  # whose objects the enabled integrations need a webhook for
@@ -35,7 +34,7 @@ Manifest = dict[str, Any]
 
 # Of the module's `config`: no Deployment, no Secrets of certificates; names as in its own installation.
 KUSTOMIZATION: Manifest = {
-    "namespace": NAMESPACE,
+    "namespace": KUEUE_NAMESPACE,
     "namePrefix": "kueue-",
     "resources": [f"components/{part}" for part in ("crd", "rbac", "webhook", "visibility")],
 }
@@ -75,7 +74,7 @@ def build_configuration(addresses: Addresses, pods_ready: int | None) -> Manifes
     configuration: Manifest = {
         "apiVersion": "config.kueue.x-k8s.io/v1beta2",
         "kind": "Configuration",
-        "namespace": NAMESPACE,
+        "namespace": KUEUE_NAMESPACE,
         "health": {"healthProbeBindAddress": on_loopback("kueue-health")},
         "metrics": {"bindAddress": on_loopback("kueue-metrics"), "enableClusterQueueResources": True},
         "webhook": {"host": "127.0.0.1", "port": addresses.port("kueue-webhook"), "certDir": "/visibility"},
@@ -103,7 +102,7 @@ def build_manifests(rendered: list[Manifest], addresses: Addresses, authority: s
     authority: PEM of who signed Kueue's certificates, base64.
     """
     webhook = f"https://127.0.0.1:{addresses.port('kueue-webhook')}"
-    items = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
+    items = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": KUEUE_NAMESPACE}}]
     for manifest in rendered:
         match manifest["kind"]:
             case "Service" if manifest["metadata"]["name"] != VISIBILITY_SERVICE:
@@ -115,7 +114,7 @@ def build_manifests(rendered: list[Manifest], addresses: Addresses, authority: s
                 manifest["spec"]["caBundle"] = authority
                 manifest["spec"]["service"] = {
                     "name": VISIBILITY_SERVICE,
-                    "namespace": NAMESPACE,
+                    "namespace": KUEUE_NAMESPACE,
                     "port": addresses.port("kueue-visibility"),
                 }
             case "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration":
@@ -144,8 +143,8 @@ def start(plan: Plan, kubectl: Callable[..., str]) -> None:
     if os.geteuid() != 0:
         raise ClusterError("Kueue gets a root folder of its own, which only root can give it: run as root")
     pki = Pki(plan.pki)
-    names = ("127.0.0.1", "localhost", f"{VISIBILITY_SERVICE}.{NAMESPACE}.svc")
-    pki.ensure(Identity("kueue", USER))
+    names = ("127.0.0.1", "localhost", f"{VISIBILITY_SERVICE}.{KUEUE_NAMESPACE}.svc")
+    pki.ensure(Identity("kueue", KUEUE))
     pki.ensure(Identity("kueue-serving", "kueue", names=names))
     _apply_manifests(plan, pki, kubectl)
     _fill_root(plan, pki)
