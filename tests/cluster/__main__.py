@@ -112,9 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
         case "logs":
             return show_logs(cluster, arguments.component, follow=arguments.follow)
         case "build":
-            print(
-                "\n".join(str(path) for path in build.binaries(*build.wanted(kueue=arguments.kueue)).values())
-            )
+            wanted = build.wanted(kueue=arguments.kueue)
+            print("\n".join(str(path) for path in build.binaries(*wanted).values()))
         case "prune":
             prune.prune()
         case "env":

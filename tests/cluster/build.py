@@ -92,6 +92,7 @@ def programs() -> list[Program]:
             "kueue",
             {"kueue": f"{KUEUE}/cmd/kueue"},
             {f"{KUEUE}/pkg/version.GitVersion": f"v{version('kueue')}"},
+            cold="about 3 minutes",
             module=KUEUE,
             folder="config/components",
             optional=True,

@@ -131,10 +131,11 @@ class Cluster:
                 labels=before.labels if labels is None else tuple(labels),
                 taints=before.taints if taints is None else tuple(taints),
                 kueue=kueue,
-                pods_ready=pods_ready or before.pods_ready,
+                pods_ready=before.pods_ready if pods_ready is None else pods_ready,
                 binaries=binaries,
             )
             marks.check(plan)
+            kueue_component.check(plan)
             self._check_host_port(plan)
             if before.nodes > max(plan.nodes, 1):
                 raise ClusterError(

@@ -138,10 +138,20 @@ def _to_url(client: Manifest, url: str, authority: str) -> Manifest:
     return {"url": f"{url}{client['service'].get('path', '/')}", "caBundle": authority}
 
 
+def check(plan: Plan) -> None:
+    """Raises ClusterError for what cannot be had, before anything of it is remembered."""
+    if plan.kueue and os.geteuid() != 0:
+        raise ClusterError("Kueue gets a root folder of its own, which only root can give it: run as root")
+    if plan.pods_ready is not None and not plan.kueue:
+        raise ClusterError(
+            "seconds until pods must be ready are for Kueue, which this cluster has not: --kueue"
+        )
+    if plan.pods_ready is not None and plan.pods_ready < 1:
+        raise ClusterError(f"pods cannot be ready within {plan.pods_ready} s: give 1 or more")
+
+
 def start(plan: Plan, kubectl: Callable[..., str]) -> None:
     """Applies the manifests where they have changed, and starts Kueue unless it runs just so."""
-    if os.geteuid() != 0:
-        raise ClusterError("Kueue gets a root folder of its own, which only root can give it: run as root")
     pki = Pki(plan.pki)
     names = ("127.0.0.1", "localhost", f"{VISIBILITY_SERVICE}.{KUEUE_NAMESPACE}.svc")
     pki.ensure(Identity("kueue", KUEUE))
@@ -192,7 +202,7 @@ def _fill_root(plan: Plan, pki: Pki) -> None:
     for place in _CERTIFICATES:
         (root / place).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pki.certificate("kueue-serving"), root / place / "tls.crt")
-        shutil.copyfile(pki.key("kueue-serving"), root / place / "tls.key")
+        shutil.copy(pki.key("kueue-serving"), root / place / "tls.key")  # with its mode
     binary = plan.kueue_binary
     if not binary.exists():
         for old in root.glob("kueue-*"):

@@ -1,6 +1,14 @@
-"""Kueue's manifests, made fit for one that runs beside the cluster."""
+"""Kueue's manifests, made fit for one that runs beside the cluster, and what cannot be had."""
 
-from cluster.kueue import build_configuration, build_manifests
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cluster.kueue import build_configuration, build_manifests, check
+from cluster.paths import ClusterError
+from cluster.plan import Plan
 from cluster.slots import Addresses
 
 ADDRESSES = Addresses(3)
@@ -77,3 +85,20 @@ def test_configuration_listens_on_loopback_alone() -> None:
         found["visibilityServer"]["bindAddress"],
     ]
     assert all(address.startswith("127.0.0.1") for address in addresses)
+
+
+@pytest.mark.parametrize(
+    ("kueue", "pods_ready", "user", "want"),
+    [
+        (True, None, 1000, "run as root"),
+        (False, 20, 0, "--kueue"),
+        (True, 0, 0, "give 1 or more"),
+    ],
+)
+def test_check_says_what_cannot_be_had(
+    kueue: bool, pods_ready: int | None, user: int, want: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    plan = replace(Plan("local", Path("/state"), ADDRESSES), kueue=kueue, pods_ready=pods_ready)
+    with pytest.raises(ClusterError, match=want):
+        check(plan)
