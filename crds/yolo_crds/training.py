@@ -23,6 +23,10 @@ ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-
 ImageReference = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]*$", min_length=1, max_length=512)
 ]
+QueueName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=63)
+]
+"""Name of an object that a label names."""
 
 _UNITS = {unit: 1000**i for i, unit in enumerate("kMGT", 1)} | {
     f"{u}i": 1024**i for i, u in enumerate("KMGT", 1)
@@ -104,8 +108,16 @@ class Toleration(Model):
 
 
 class Scheduling(Model):
-    """Where the training pod may run."""
+    """Where the training pod may run, and which queue lets it."""
 
+    queue_name: QueueName | None = None
+    """Kueue's LocalQueue for the train Job. Unset: the installation's, by default none. Like all of the template
+    it holds for the whole run; the operator never touches the label of a Job that is there."""
+    prepare_queue_name: QueueName | None = None
+    """The same for the prepare Job, which needs no GPU: normally unset, since trainings whose data is checked
+    in a queue reach the train queue in another order."""
+    workload_priority_class: QueueName | None = None
+    """Name of a Kueue WorkloadPriorityClass, for the order in the queue and for preemption."""
     node_selector: dict[str, ShortText] = Field(default_factory=dict, max_length=16)
     """Labels that the node must have."""
     tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
@@ -188,7 +200,8 @@ class Lifecycle(Model):
     max_restarts: int = Field(default=3, ge=0, le=1000)
     """How often a run is started again after a failure that another try can mend."""
     pending_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
-    """Longest wait for a pod to start, in seconds; then the run fails. Unset: for ever."""
+    """Longest wait for a pod to start, in seconds; then the run fails. Unset: for ever. Time in a queue does
+    not count, nor the grace period that a pod which a queue has displaced may take to leave."""
     active_deadline_seconds: int | None = Field(default=None, ge=1, le=_SECONDS_MAX)
     """Longest training time, in seconds; then the run fails and can be resumed."""
     active_deadline_scope: Literal["Run", "Attempt"] = "Run"

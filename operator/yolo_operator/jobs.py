@@ -9,6 +9,7 @@ from yolo_crds.meta import Egress, Stage
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
 
+from .queue_labels import INTERRUPTIONS_IGNORED, build_queue_labels
 from .remedies import Overrides
 from .settings import Settings
 from .snapshot import parse_time
@@ -49,7 +50,7 @@ def build_prepare_job(training: YoloTraining, attempt: int, settings: Settings) 
     if data.image:
         pod["volumes"].append(_image_volume(data.image))
     wanted = settings.fetch is not None and settings.fetch.is_wanted_for(data)
-    return _job(training, Stage.PREPARE, attempt, pod, Egress.FETCH if wanted else Egress.NONE)
+    return _job(training, Stage.PREPARE, attempt, settings, pod, Egress.FETCH if wanted else Egress.NONE)
 
 
 def build_train_job(
@@ -99,7 +100,7 @@ def build_train_job(
         pod["runtimeClassName"] = scheduling.runtime_class_name
     if avoid_nodes:
         pod["affinity"] = _avoid(avoid_nodes)
-    return _job(training, Stage.TRAIN, attempt, pod)
+    return _job(training, Stage.TRAIN, attempt, settings, pod)
 
 
 def build_config(
@@ -140,7 +141,12 @@ def _created(training: YoloTraining) -> float | None:
 
 
 def _job(
-    training: YoloTraining, stage: Stage, attempt: int, pod: Manifest, egress: Egress = Egress.NONE
+    training: YoloTraining,
+    stage: Stage,
+    attempt: int,
+    settings: Settings,
+    pod: Manifest,
+    egress: Egress = Egress.NONE,
 ) -> Manifest:
     labels = {
         meta.LABEL_TRAINING: training.name,
@@ -150,13 +156,15 @@ def _job(
         meta.LABEL_MANAGED_BY: meta.MANAGED_BY,
     }
     annotations = {meta.ANNOTATION_MODEL_NAME: training.model_name}
+    queue_labels = build_queue_labels(training, stage, settings)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": meta.job_name(training.name, training.spec.run, attempt, stage),
             "namespace": training.namespace,
-            "labels": labels,
+            # Neither the pods nor the custom resource: Kueue would take each for work of its own.
+            "labels": labels | queue_labels,
             "annotations": annotations,
             "ownerReferences": [
                 {
@@ -174,6 +182,7 @@ def _job(
             "completions": 1,
             "parallelism": 1,
             "podReplacementPolicy": "Failed",
+            **({"podFailurePolicy": INTERRUPTIONS_IGNORED} if queue_labels else {}),
             "template": {
                 "metadata": {
                     "labels": {**labels, meta.LABEL_EGRESS: str(egress)},

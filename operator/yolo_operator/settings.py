@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     """CPU request of the prepare pod."""
     prepare_memory: str = "2Gi"
     """Memory request and limit of the prepare pod."""
+    queue_name: str = ""
+    """Kueue's LocalQueue for train Jobs of trainings that name none, the same in every namespace; empty: none."""
+    prepare_queue_name: str = ""
+    """The same for prepare Jobs."""
     fetch: Fetch | None = None
     """What prepare may fetch over the network, as JSON (`{"ucdServer": …}`); unset: nothing."""
     metrics_port: int = Field(default=8080, ge=0, le=65535)

@@ -88,6 +88,8 @@ ALL_SETTINGS: dict[str, dict[str, Any]] = {
         "run_as_group": 3000,
         "prepare_cpu": "4",
         "prepare_memory": "8Gi",
+        "queue_name": "gpus",
+        "prepare_queue_name": "cpus",
         "time_zone": "Asia/Shanghai",
         "log_level": "DEBUG",
         "progress_interval_seconds": 5,

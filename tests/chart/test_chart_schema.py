@@ -53,6 +53,7 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("trainer.tolerations", [{"keys": "a"}], "keys"),
     ("trainer.prepare.memory", "2GB", "/trainer/prepare/memory"),
     ("trainer.prepare.gpu", 1, "gpu"),
+    ("trainer.queueName", "GPUs", "/trainer/queueName"),
     ("storage.gc.schedule", "daily", "/storage/gc/schedule"),
     ("storage.gc.keepDays", 0, "/storage/gc/keepDays"),
     ("fetch.ucdServer", "ucd:8080", "/fetch/ucdServer"),

@@ -47,6 +47,15 @@ FROM_IMAGE = YoloTraining.model_validate(
         }
     )
 )
+QUEUED = YoloTraining.model_validate(
+    make_training(
+        template={
+            "model": "yolo11n.yaml",
+            "data": {"train": "a"},
+            "scheduling": {"queueName": "gpus", "workloadPriorityClass": "urgent"},
+        }
+    )
+)
 ON_CPU = YoloTraining.model_validate(
     make_training(template={"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": {"gpus": 0}})
 )
@@ -66,6 +75,7 @@ JOBS = {
     "job-prepare-full": build_prepare_job(FULL, 2, ELABORATE),
     "job-prepare-image": build_prepare_job(FROM_IMAGE, 1, FETCHING),
     "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_nodes=["node-7", "node-9"]),
+    "job-train-queued": build_train_job(QUEUED, 1, SETTINGS),
     "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
 }
 
@@ -152,6 +162,40 @@ def test_build_job_lets_the_installer_win_over_the_node_selector() -> None:
     )
     spec = build_train_job(training, 1, ELABORATE)["spec"]["template"]["spec"]
     assert spec["nodeSelector"] == {"storage": "here", "gpu": "a100"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked", "want"),
+    [
+        ({}, {}, ({}, {})),
+        ({}, {"queueName": "a"}, ({}, {"queue-name": "a"})),
+        ({}, {"prepareQueueName": "b"}, ({"queue-name": "b"}, {})),
+        ({"queue_name": "d"}, {}, ({}, {"queue-name": "d"})),
+        (
+            {"queue_name": "d", "prepare_queue_name": "e"},
+            {"queueName": "a"},
+            ({"queue-name": "e"}, {"queue-name": "a"}),
+        ),
+        (
+            {},
+            {"queueName": "a", "workloadPriorityClass": "p"},
+            ({"priority-class": "p"}, {"queue-name": "a", "priority-class": "p"}),
+        ),
+    ],
+)
+def test_build_job_names_the_queue_on_the_job_alone(
+    installed: dict[str, str], asked: dict[str, str], want: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    template = {"model": "m.yaml", "data": {"train": "a"}, "scheduling": asked}
+    training = YoloTraining.model_validate(make_training(template=template))
+    settings = SETTINGS.model_copy(update=installed)
+    for job, labels in zip(
+        (build_prepare_job(training, 1, settings), build_train_job(training, 1, settings)), want, strict=True
+    ):
+        found = {key: value for key, value in job["metadata"]["labels"].items() if "kueue" in key}
+        assert found == {f"kueue.x-k8s.io/{name}": value for name, value in labels.items()}
+        assert "kueue" not in str(job["spec"]["template"])
+        assert ("podFailurePolicy" in job["spec"]) == bool(labels)
 
 
 def test_build_job_names_fit_in_a_label() -> None:
