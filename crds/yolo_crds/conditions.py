@@ -26,6 +26,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     DATA_READY = "DataReady"
+    ADMITTED = "Admitted"
     POD_READY = "PodReady"
     PROGRESSING = "Progressing"
     SUSPENDED = "Suspended"
@@ -42,6 +43,7 @@ class Reason(StrEnum):
     PREPARING = "Preparing"
     DATA_PREPARED = "DataPrepared"
     QUEUED = "Queued"
+    ADMITTED = "Admitted"
     STARTING = "Starting"
     TRAINING = "Training"
     RESTARTING = "Restarting"
@@ -55,6 +57,17 @@ class Reason(StrEnum):
     INVALID_DATA = "InvalidData"
     WEIGHTS_MISSING = "WeightsMissing"
     LEGACY_CHECKPOINT = "LegacyCheckpoint"
+    # a queue, or somebody else, holds the Job
+    SUSPENDED_BY_OTHERS = "SuspendedByOthers"
+    WAITING_FOR_QUOTA = "WaitingForQuota"
+    EXCEEDS_QUEUE = "ExceedsQueue"
+    NOT_ADMITTED = "NotAdmitted"
+    QUEUE_MISSING = "QueueMissing"
+    QUEUE_STOPPED = "QueueStopped"
+    PREEMPTED_IN_QUEUE = "PreemptedInQueue"
+    PODS_NOT_READY = "PodsNotReady"
+    DEACTIVATED = "Deactivated"
+    WEBHOOK_FAILED = "WebhookFailed"
     # the pod cannot start
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -98,6 +111,22 @@ HINTS: dict[Reason, str] = {
     Reason.WEIGHTS_MISSING: "put the named file into the weights folder of the data volume, "
     "or train from scratch with the architecture's .yaml",
     Reason.LEGACY_CHECKPOINT: "checkpoints of the YOLOv5 repository cannot be resumed; start a new training",
+    Reason.SUSPENDED_BY_OTHERS: "whoever set spec.suspend of the Job must unset it (kubectl describe job "
+    "tells more); limits in time do not count meanwhile",
+    Reason.WAITING_FOR_QUOTA: "starts by itself when its turn comes; limits in time do not count meanwhile",
+    Reason.EXCEEDS_QUEUE: "so it can never start: lower spec.template.resources and raise spec.run, or have "
+    "the ClusterQueue's quota raised",
+    Reason.NOT_ADMITTED: "see the message, and kubectl describe workload; a node selector or resource for "
+    "which the ClusterQueue has no flavor is corrected in spec.template, with a higher spec.run",
+    Reason.QUEUE_MISSING: "make the LocalQueue in this namespace, or correct queueName (prepareQueueName for "
+    "prepare) in spec.template.scheduling and raise spec.run",
+    Reason.QUEUE_STOPPED: "whoever runs the queue must start it again (its spec.stopPolicy); it goes on then",
+    Reason.PREEMPTED_IN_QUEUE: "it keeps its place, and goes on in the same attempt when the queue lets it",
+    Reason.PODS_NOT_READY: "its pod did not start in the time that Kueue gives (waitForPodsReady); see the "
+    "events of the pod. Kueue tries again by itself",
+    Reason.DEACTIVATED: "set spec.active of the named Workload to true, and it waits for its turn again",
+    Reason.WEBHOOK_FAILED: "the admission webhook that the message names must answer again, or its "
+    "configuration must go; the Job is created as soon as it does",
     Reason.UNSCHEDULABLE: "lower spec.template.resources, free the named resource, or add a node that has it",
     Reason.IMAGE_PULL_FAILED: "check the image's name and tag and the pull secrets in the Helm values",
     Reason.DATA_IMAGE_FAILED: "check spec.template.data.image: its registry, name and tag, and the pull "

@@ -73,6 +73,7 @@ _COLUMNS = [
     {"name": "Node", "type": "string", "jsonPath": ".status.nodeName", "priority": 1},
     {"name": "Restarts", "type": "integer", "jsonPath": ".status.restarts", "priority": 1},
     {"name": "Reason", "type": "string", "jsonPath": ".status.failure.reason", "priority": 1},
+    {"name": "Place", "type": "string", "jsonPath": ".status.printed.place", "priority": 1},
 ]
 
 

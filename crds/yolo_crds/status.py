@@ -35,6 +35,19 @@ class Printed(Lenient):
     """The task's headline metric, such as `mAP50-95 0.61`."""
     eta: str | None = None
     """Such as `12m`."""
+    place: str | None = None
+    """Such as `place 3`, while it waits in a queue that tells."""
+
+
+class Queue(Lenient):
+    """Where a training waits whose Job somebody else than the operator has suspended, Kueue as a rule."""
+
+    name: ShortText | None = None
+    """The LocalQueue."""
+    since: str | None = None
+    """RFC 3339 time of the Job's suspension."""
+    place: int | None = None
+    """From 1, among all that wait for the same ClusterQueue, those that can never start included."""
 
 
 class Best(Lenient):
@@ -157,6 +170,7 @@ class Status(Lenient):
     """Since when the training container of the newest attempt runs, or ran."""
     progress: Progress | None = None
     printed: Printed | None = None
+    queue: Queue | None = None
     best: Best | None = None
     weights: Weights | None = None
     dataset: Dataset | None = None

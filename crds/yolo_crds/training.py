@@ -111,8 +111,8 @@ class Scheduling(Model):
     """Where the training pod may run, and which queue lets it."""
 
     queue_name: QueueName | None = None
-    """Kueue's LocalQueue for the train Job. Unset: the installation's, by default none. Like all of the template
-    it holds for the whole run; the operator never touches the label of a Job that is there."""
+    """Kueue's LocalQueue for the train Job. Unset: the installation's, by default none. Like all of the
+    template it holds for the whole run; the operator never touches the label of a Job that is there."""
     prepare_queue_name: QueueName | None = None
     """The same for the prepare Job, which needs no GPU: normally unset, since trainings whose data is checked
     in a queue reach the train queue in another order."""

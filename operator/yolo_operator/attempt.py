@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
 from yolo_crds.status import Failure, Status
-from yolo_crds.trainer import Result, parse_result
+from yolo_crds.trainer import ExitCode, Result, parse_result
 from yolo_crds.training import YoloTraining
 
 from .diagnosis import diagnose, failure
@@ -71,6 +71,8 @@ def _deleted(view: Snapshot, number: int, before: Status) -> Attempt:
 def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | None = None) -> Attempt:
     """The attempt at the stage of `job`, which may be under way, ended well, or failed."""
     pod = newest_pod(p for p in view.pods if p.job_uid == job.uid)
+    if pod is not None and _taken_back(job, pod):
+        pod = None
     result = parse_result(pod.terminated.message) if pod and pod.terminated else None
     well = job.complete or (pod is not None and pod.phase == "Succeeded")
     ill = not well and (job.failed or (pod is not None and (pod.phase == "Failed" or pod.lost(view.now))))
@@ -85,6 +87,16 @@ def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | No
         failure=diagnose(job, pod) if ill else None,
         ended_at=ended_at if well or ill else None,
     )
+
+
+def _taken_back(job: JobView, pod: PodView) -> bool:
+    """Whether a pod's end is not the attempt's: its Job goes on, with another pod when a queue lets it."""
+    if pod.phase != "Failed" or job.finished:
+        return False
+    interrupted = pod.terminated is not None and pod.terminated.exit_code == ExitCode.INTERRUPTED
+    ignored = job.ignores_interruptions and (interrupted or pod.disruption is not None)
+    # Suspending a Job deletes its pod. Resumed at once, it may stand beside that pod's end for a moment.
+    return job.suspended or ignored or (job.interruptible and pod.gone_by is not None)
 
 
 def _finished_before(attempt: Attempt, result: Result) -> Attempt:

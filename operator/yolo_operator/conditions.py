@@ -26,7 +26,9 @@ _PHASE_REASONS = {
     Phase.SUSPENDED: Reason.SUSPENDED_BY_USER,
 }
 _USER_DRIVEN = frozenset({State.LEAVING, State.SUSPENDED, State.TERMINATED})
-_TOLD_WHEN_FALSE = frozenset({ConditionType.DATA_READY, ConditionType.POD_READY, ConditionType.PROGRESSING})
+_TOLD_WHEN_FALSE = frozenset(
+    {ConditionType.DATA_READY, ConditionType.ADMITTED, ConditionType.POD_READY, ConditionType.PROGRESSING}
+)
 _MESSAGE_MAX = 512
 
 
@@ -45,6 +47,8 @@ def derive_phase(view: Snapshot, verdict: Verdict) -> Phase:
     """One word for people."""
     if phase := _ENDED_PHASES.get(verdict.state):
         return phase
+    if verdict.held:
+        return Phase.QUEUED
     if verdict.state == State.UNDER_WAY:
         return _phase_under_way(verdict.stage, verdict.pod)
     if verdict.state == State.WAITING and verdict.stage == Stage.TRAIN:
@@ -70,12 +74,14 @@ def derive_conditions(
     for type_, (status, why, message) in _statuses(verdict, now, data_ready).items():
         last = before.get(type_)
         unchanged = last is not None and last.status == status
+        # What told it may be gone, as a pod that was deleted: then it is now that it is seen.
+        changed = print_time(view.now) if last and moment < last.last_transition_time else moment
         conditions.append(
             Condition(
                 type=type_,
                 status="True" if status == "True" else "False",
                 observed_generation=generation,
-                last_transition_time=last.last_transition_time if last and unchanged else moment,
+                last_transition_time=last.last_transition_time if last and unchanged else changed,
                 reason=why,
                 # The others would only repeat it.
                 message=message[:_MESSAGE_MAX] if status == "True" or type_ in _TOLD_WHEN_FALSE else "",
@@ -114,6 +120,9 @@ def _statuses(verdict: Verdict, now: _Now, data_ready: bool) -> dict[ConditionTy
         ConditionType.RECONCILING: row(not ended and now.phase != Phase.SUSPENDED),
         ConditionType.STALLED: row(failed),
         ConditionType.DATA_READY: row(True, Reason.DATA_PREPARED, "") if data_ready else row(False),
+        ConditionType.ADMITTED: row(True, Reason.ADMITTED, "")
+        if _admitted(verdict)
+        else row(False, pod_reason),
         ConditionType.POD_READY: row(running, pod_reason),
         ConditionType.PROGRESSING: row(running, pod_reason),
         ConditionType.SUSPENDED: row(now.phase == Phase.SUSPENDED),
@@ -129,6 +138,11 @@ def _phase_under_way(stage: Stage, pod: PodView | None) -> Phase:
     if pod is None or pod.node is None:
         return Phase.QUEUED
     return Phase.RUNNING if pod.started_at is not None else Phase.STARTING
+
+
+def _admitted(verdict: Verdict) -> bool:
+    """Whether no queue, and nobody else, holds the newest Job."""
+    return verdict.job is not None and not verdict.job.suspended
 
 
 def _runs(pod: PodView | None) -> bool:
@@ -153,7 +167,7 @@ def _moment(view: Snapshot, verdict: Verdict) -> str:
         return print_time(view.now)
     times = [str(view.training["metadata"]["creationTimestamp"])]
     for job in view.jobs:
-        times += [job.created, job.finished_at or ""]
+        times += [job.created, job.started_at or "", job.suspended_at or "", job.finished_at or ""]
     for pod in view.pods:
         times += [pod.created, pod.started_at or "", pod.finished_at or ""]
     return max(times)

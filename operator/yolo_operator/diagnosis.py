@@ -13,7 +13,7 @@ from .snapshot import EventView, JobView, PodView, Terminated
 MESSAGE_MAX = 1024
 """Longest message in characters: the whole object stays below 16 KiB."""
 _SIGKILL = 128 + 9
-_FORBIDDEN, _UNPROCESSABLE = 403, 422
+_FORBIDDEN, _UNPROCESSABLE, _SERVER_ERROR = 403, 422, 500
 _EXIT_CODES = frozenset(int(code) for code in EXIT_REASONS)
 
 # Reasons of the condition DisruptionTarget (Kubernetes, "Pod disruption conditions").
@@ -51,6 +51,7 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 # Where an image cannot be mounted as a volume: containerd from 2.1 on names the fault, an earlier one tries
 # to make a folder without a name, and a kubelet without the feature has no such volume.
 _NOT_MOUNTED = re.compile(r'ImageVolumeMountFailed|failed to mkdir ""|cannot find volume')
+_WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
 _INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 
 
@@ -114,8 +115,13 @@ def diagnose_waiting(pod: PodView | None, events: Iterable[EventView] = ()) -> F
     return failure(*found, node=pod.node if pod else None) if found else None
 
 
-def diagnose_refusal(code: int, message: str) -> Failure:
-    """Why the API server refused to create a Job (HTTP status `code`)."""
+def diagnose_refusal(code: int, message: str) -> Failure | None:
+    """Why the API server refused to create a Job (HTTP status `code`); None for a fault of its own."""
+    if code >= _SERVER_ERROR and (webhook := _WEBHOOK.search(message)):
+        told = f"no Job can be created, since the admission webhook {webhook[1]} does not answer: {message}"
+        return failure(Reason.WEBHOOK_FAILED, told)
+    if not 400 <= code < _SERVER_ERROR:
+        return None
     reasons = {_FORBIDDEN: _refusal_reason(message), _UNPROCESSABLE: Reason.INVALID_SPEC}
     return failure(reasons.get(code, Reason.INTERNAL_ERROR), message)
 

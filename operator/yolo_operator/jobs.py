@@ -163,7 +163,6 @@ def _job(
         "metadata": {
             "name": meta.job_name(training.name, training.spec.run, attempt, stage),
             "namespace": training.namespace,
-            # Neither the pods nor the custom resource: Kueue would take each for work of its own.
             "labels": labels | queue_labels,
             "annotations": annotations,
             "ownerReferences": [

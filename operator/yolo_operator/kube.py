@@ -26,6 +26,8 @@ RBAC: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "pods", ("list", "watch")),
     ("", "pods/log", ("get",)),
     ("", "events", ("list",)),
+    ("kueue.x-k8s.io", "workloads", ("list",)),
+    ("visibility.kueue.x-k8s.io", "localqueues/pendingworkloads", ("get",)),
 ]
 """(API group, resource, verbs) in each served namespace; `watch` is kopf's."""
 RBAC_CLUSTER: list[tuple[str, str, tuple[str, ...]]] = [
@@ -42,6 +44,9 @@ _PAGE = 500
 _TRAININGS = f"/apis/{meta.API_VERSION}"
 _JOBS = "/apis/batch/v1"
 _CORE = "/api/v1"
+_KUEUE = "/apis/kueue.x-k8s.io/v1beta2"
+_KUEUE_VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta2"
+_PENDING_MOST = 1000
 _PATHS = {meta.PLURAL: _TRAININGS, "jobs": _JOBS, "pods": _CORE}
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -133,6 +138,24 @@ class Kube:
         found = await self._json("GET", f"{_CORE}/namespaces/{namespace}/events", "events", query=query)
         events = sorted(found["items"], key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
         return tuple(EventView(e.get("reason", ""), e.get("message", "")) for e in reversed(events))
+
+    async def list_workloads(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
+        """The Workloads that Kueue made for the Job with this uid. Raises KubeError 404 without a Kueue."""
+        path = f"{_KUEUE}/namespaces/{namespace}/workloads"
+        query = {"labelSelector": f"{meta.LABEL_WORKLOAD_JOB}={job_uid}"}
+        found: list[dict[str, Any]] = (await self._json("GET", path, "workloads", query=query, tries=1))[
+            "items"
+        ]
+        return found
+
+    async def list_pending(self, namespace: str, queue: str) -> list[dict[str, Any]]:
+        """The Workloads that wait in a LocalQueue, with their places, the first thousand.
+
+        Raises KubeError (404 or 503) where Kueue does not tell them (its visibility API is an extra).
+        """
+        path = f"{_KUEUE_VISIBILITY}/namespaces/{namespace}/localqueues/{queue}/pendingworkloads"
+        found = await self._json("GET", path, "pendingworkloads", query={"limit": _PENDING_MOST}, tries=1)
+        return found.get("items") or []
 
     async def list_versions(self, resource: str, namespace: str | None) -> tuple[dict[str, str], str]:
         """resourceVersion by uid of all trainings, Jobs or pods (`resource`), and that of the list itself.

@@ -77,10 +77,10 @@ def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
 def wants_events(verdict: Verdict) -> datetime | None:
     """From when on the events of the newest Job or pod are needed to say what it waits for."""
     job, pod = verdict.job, verdict.pod
-    if verdict.state != State.UNDER_WAY or job is None or job.finished:
+    if verdict.state != State.UNDER_WAY or job is None or job.finished or job.suspended:
         return None
     if pod is None:
-        return parse_time(job.created) + NO_POD_AFTER
+        return parse_time(job.started_at or job.created) + NO_POD_AFTER
     creating = pod.started_at is None and not pod.finished and pod.node is not None
     return parse_time(pod.created) + STUCK_AFTER if creating else None
 

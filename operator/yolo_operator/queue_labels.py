@@ -26,7 +26,10 @@ INTERRUPTIONS_IGNORED: dict[str, Any] = {
 
 
 def build_queue_labels(training: YoloTraining, stage: Stage, settings: Settings) -> dict[str, str]:
-    """The labels by which Kueue manages a stage's Job; empty where no queue is asked for."""
+    """The labels by which Kueue manages a stage's Job; empty where no queue is asked for.
+
+    Neither the pods nor the custom resource carry them: Kueue would take each for work of its own.
+    """
     scheduling = training.spec.template.scheduling
     if stage == Stage.TRAIN:
         queue = scheduling.queue_name or settings.queue_name

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from yolo_crds.conditions import ConditionType
+from yolo_crds.conditions import ConditionType, Reason
 from yolo_crds.status import Status
 
 from .diagnosis import diagnose_refusal
@@ -14,6 +14,7 @@ from .kube import ConflictError, Kube, KubeError
 from .metrics import Metrics
 from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events
 from .progress import ProgressPoller
+from .queue_reader import QueueReader
 from .settings import Settings
 from .snapshot import Snapshot, view_job, view_pod, view_training
 from .status import describe, observe, status_patch
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 CONFLICTS_MOST = 5
 REFUSED_AGAIN_SECONDS = 30.0
 """How long to wait after the API server refused a Job."""
+WEBHOOK_AGAIN_SECONDS = 5.0
+"""The same where an admission webhook does not answer; the tries before that took 8 s, with back-off."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Decision:
         return (
             bool(self.plan.actions)
             or self.turns(view)
+            or self.verdict.taken_back_seconds > 0
             or (self.verdict.terminal and self.verdict.state not in {State.SETTLED, State.REFUSED})
         )
 
@@ -75,6 +79,7 @@ class Reconciler:
         self._kube = kube
         self._store = store
         self._progress = progress
+        self._queues = QueueReader(kube, store)
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -111,25 +116,30 @@ class Reconciler:
             view = await self._act(key, view, action)
         if decision.plan.actions:
             decision = decide(view, self._settings)
+        view, read_again = await self._with_admission(key, view, decision.verdict)
+        if read_again:
+            decision = decide(view, self._settings)
         await self._store_status(key, view, decision)
         if view.refusal is not None and not decision.verdict.terminal:
-            return REFUSED_AGAIN_SECONDS
+            webhook = view.refusal.reason == Reason.WEBHOOK_FAILED
+            return WEBHOOK_AGAIN_SECONDS if webhook else REFUSED_AGAIN_SECONDS
         wake = decision.plan.wake
-        return None if wake is None else max(0.1, (wake - self._clock()).total_seconds())
+        waits = [] if wake is None else [max(0.1, (wake - self._clock()).total_seconds())]
+        return min([*waits, *read_again], default=None)
 
     async def _live(self, key: Key) -> Snapshot | None:
         """The objects as the API server has them now."""
         namespace, name = key
-        training, jobs, pods = await asyncio.gather(
-            self._kube.get_training(namespace, name),
-            self._kube.list_jobs(namespace, name),
-            self._kube.list_pods(namespace, name),
+        training, pods = await asyncio.gather(
+            self._kube.get_training(namespace, name), self._kube.list_pods(namespace, name)
         )
+        # After the pods: a Job that was suspended to end a pod must not be seen as it was before that.
+        jobs = await self._kube.list_jobs(namespace, name)
         if training is None or "deletionTimestamp" in training["metadata"]:
             return None
         slim = view_training(training)
         self._store.put_training(slim)
-        return self._store.with_progress(
+        return self._store.with_news(
             Snapshot(
                 training=slim,
                 jobs=tuple(seen for job in jobs if (seen := view_job(job))),
@@ -144,12 +154,24 @@ class Reconciler:
         if pod is None or not pod.finished:
             return view
         await self._progress.read(key[0], pod)
-        return self._store.with_progress(view)
+        return self._store.with_news(view)
 
     async def _with_events(self, key: Key, view: Snapshot, verdict: Verdict) -> Snapshot:
         """With the events of the pod, or the Job, that should long have started."""
         stuck = verdict.pod.uid if verdict.pod else verdict.job.uid if verdict.job else ""
         return replace(view, events=await self._kube.list_events(key[0], stuck))
+
+    async def _with_admission(
+        self, key: Key, view: Snapshot, verdict: Verdict
+    ) -> tuple[Snapshot, tuple[float, ...]]:
+        """With Kueue's words on a suspended Job, and the seconds after which to read them again."""
+        if verdict.job is None:
+            return view, ()
+        if not verdict.held:
+            self._queues.forget(verdict.job.uid)
+            return view, ()
+        again = await self._queues.read(key[0], verdict.job)
+        return self._store.with_news(view), (again,)
 
     async def _act(self, key: Key, view: Snapshot, action: Action) -> Snapshot:
         """Carry out one action; the snapshot as it is afterwards."""
@@ -170,12 +192,13 @@ class Reconciler:
         try:
             body = await self._kube.create_job(namespace, action.manifest)
         except KubeError as error:
-            if not 400 <= error.code < 500:
+            refusal = diagnose_refusal(error.code, error.message)
+            if refusal is None:
                 raise
             logger.warning(
                 "Job refused", extra={"namespace": namespace, "training": name, "why": error.message}
             )
-            return replace(view, refusal=diagnose_refusal(error.code, error.message))
+            return replace(view, refusal=refusal)
         job = view_job(body)
         if job is None:
             return view

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     prepare_memory: str = "2Gi"
     """Memory request and limit of the prepare pod."""
     queue_name: str = ""
-    """Kueue's LocalQueue for train Jobs of trainings that name none, the same in every namespace; empty: none."""
+    """Kueue's LocalQueue for train Jobs of trainings that name none, the same in each namespace; or empty."""
     prepare_queue_name: str = ""
     """The same for prepare Jobs."""
     fetch: Fetch | None = None

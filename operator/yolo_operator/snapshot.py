@@ -10,6 +10,8 @@ from yolo_crds.meta import Stage
 from yolo_crds.status import Failure
 from yolo_crds.trainer import ProgressLine
 
+from .workload import Admission
+
 Wire = Mapping[str, Any]
 """An object as the API server sends it."""
 
@@ -45,7 +47,18 @@ class JobView:
     reason: str = ""
     """Of the Failed condition."""
     message: str = ""
+    started_at: str | None = None
+    """Since when its controller makes pods; anew each time that it is resumed, None while it is suspended."""
     finished_at: str | None = None
+    queue: str | None = None
+    """The LocalQueue that it is labelled with."""
+    suspended: bool = False
+    """`spec.suspend`. The operator never sets it: its own suspending deletes the Job."""
+    suspended_at: str | None = None
+    interruptible: bool = False
+    """Others start and stop it: it is labelled for a queue, or is or was suspended."""
+    ignores_interruptions: bool = False
+    """It has the pod failure policy of a queued Job."""
 
     @property
     def finished(self) -> bool:
@@ -140,6 +153,8 @@ class Snapshot:
     """Newest progress line by the pod's uid."""
     events: tuple[EventView, ...] = ()
     """Events of the Job or pod that does not start; read only for one that is stuck."""
+    admissions: Mapping[str, Admission] = field(default_factory=dict)
+    """What was last read of Kueue about suspended Jobs, by the Job's uid."""
     refusal: Failure | None = None
     """Why the API server refused the Job that should have been created."""
 
@@ -179,6 +194,9 @@ def view_job(body: Wire) -> JobView | None:
     metadata, conditions = body["metadata"], _conditions(body)
     failed = conditions.get("Failed", {})
     end = conditions.get("Complete") or failed
+    spec, status = body.get("spec", {}), body.get("status", {})
+    queue = metadata["labels"].get(meta.LABEL_QUEUE)
+    ever_suspended = any(c["type"] == "Suspended" for c in status.get("conditions") or ())
     return JobView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -193,7 +211,13 @@ def view_job(body: Wire) -> JobView | None:
         failed=bool(failed),
         reason=failed.get("reason", ""),
         message=failed.get("message", ""),
+        started_at=status.get("startTime"),
         finished_at=end.get("lastTransitionTime"),
+        queue=queue,
+        suspended=bool(spec.get("suspend")),
+        suspended_at=conditions.get("Suspended", {}).get("lastTransitionTime"),
+        interruptible=queue is not None or bool(spec.get("suspend")) or ever_suspended,
+        ignores_interruptions="podFailurePolicy" in spec,
     )
 
 

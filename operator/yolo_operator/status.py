@@ -16,6 +16,7 @@ from yolo_crds.status import (
     Failure,
     Printed,
     Progress,
+    Queue,
     RunSummary,
     Status,
     Weights,
@@ -27,6 +28,7 @@ from .avoidance import avoided_after, still_avoided
 from .conditions import derive_conditions, derive_phase, derive_reason
 from .snapshot import Snapshot, Wire, print_time
 from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
+from .workload import Admission
 
 RUNS_KEPT = 10
 WARNINGS_KEPT = 20
@@ -47,7 +49,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     phase = derive_phase(view, verdict)
     dataset = _dataset(verdict) or before.dataset
     line = view.progress.get(pod.uid) if pod else None
-    progress = _progress(verdict, line)
+    progress, queue = _progress(verdict, line), _queue(view, verdict)
     status = Status(
         phase=phase,
         observed_generation=generation,
@@ -62,7 +64,8 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         active_seconds=_active_seconds(verdict),
         attempt_start_time=None if again else verdict.attempt_start_time,
         progress=progress,
-        printed=_printed(verdict, progress),
+        printed=_printed(verdict, progress, queue),
+        queue=queue,
         best=_best(verdict, line) or before.best,
         weights=_weights(verdict) or before.weights,
         dataset=dataset,
@@ -134,10 +137,11 @@ def _started(verdict: Verdict) -> str | None:
 
 
 def _active_seconds(verdict: Verdict) -> int | None:
-    """Training time of the attempts that are over: each is added once, in the patch that ends it."""
+    """Training time of the attempts that are over, and of pods that a queue took back: each is added once, in
+    the patch that ends it."""
     over = verdict.state == State.AGAIN or verdict.state in ENDED
     before = verdict.before.active_seconds or 0
-    return before + (verdict.trained_seconds if over else 0) or None
+    return before + (verdict.trained_seconds if over else verdict.taken_back_seconds) or None
 
 
 def _data_ready(verdict: Verdict) -> bool:
@@ -173,7 +177,8 @@ def _progress(verdict: Verdict, line: ProgressLine | None) -> Progress | None:
                 "metrics": _numbers(result.metrics) or (progress.metrics if progress else {}),
             }
         )
-    if progress is not None and verdict.state != State.UNDER_WAY:
+    trains = verdict.state == State.UNDER_WAY and verdict.pod is not None and not verdict.held
+    if progress is not None and not trains:
         progress = progress.model_copy(update={"eta_seconds": None, "images_per_second": None, "stage": None})
     return progress
 
@@ -186,13 +191,24 @@ def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value is not None}
 
 
-def _printed(verdict: Verdict, progress: Progress | None) -> Printed | None:
+def _queue(view: Snapshot, verdict: Verdict) -> Queue | None:
+    job = verdict.job
+    if job is None or not verdict.held:
+        return None
+    admission = view.admissions.get(job.uid) or Admission()
+    name = job.queue or (admission.workload.queue if admission.workload else None)
+    return Queue(name=name, since=job.suspended_at, place=admission.place)
+
+
+def _printed(verdict: Verdict, progress: Progress | None, queue: Queue | None) -> Printed | None:
+    place = f"place {queue.place}" if queue and queue.place else None
     if progress is None or verdict.training is None:
-        return verdict.before.printed
+        printed = verdict.before.printed or Printed()
+        return printed.model_copy(update={"place": place}) if place or verdict.before.printed else None
     epoch = f"{progress.epoch}/{progress.epochs}" if progress.epoch is not None and progress.epochs else None
     eta = print_eta(progress.eta_seconds) if progress.eta_seconds is not None else None
     metric = print_metric(verdict.training, progress.metrics)
-    return Printed(epoch=epoch, metric=metric, eta=eta)
+    return Printed(epoch=epoch, metric=metric, eta=eta, place=place)
 
 
 def _results(verdict: Verdict) -> list[Result]:

@@ -1,12 +1,14 @@
 """What the watches have shown so far: slim projections by training."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from yolo_crds.trainer import ProgressLine
 
 from .snapshot import JobView, PodView, Snapshot, Wire
+from .workload import Admission
 
 Key = tuple[str, str]
 """Namespace and name of a training."""
@@ -21,6 +23,7 @@ class Store:
         self._jobs: dict[Key, dict[str, JobView]] = {}
         self._pods: dict[Key, dict[str, PodView]] = {}
         self._progress: dict[str, ProgressLine] = {}
+        self._admissions: dict[str, Admission] = {}
 
     def list_keys(self) -> list[Key]:
         return list(self._trainings)
@@ -55,6 +58,13 @@ class Store:
         same = {"seq": 0, "time": 0.0}
         return known is None or known.model_copy(update=same) != line.model_copy(update=same)
 
+    def put_admission(self, uid: str, admission: Admission | None) -> None:
+        """Keep what Kueue says of the suspended Job with this uid; None forgets it."""
+        if admission is None:
+            self._admissions.pop(uid, None)
+        else:
+            self._admissions[uid] = admission
+
     def drop_training(self, key: Key, uid: str) -> None:
         known = self._trainings.get(key)
         if known is not None and known["metadata"]["uid"] == uid:
@@ -69,6 +79,7 @@ class Store:
             if not children:
                 kind.pop(key, None)
         self._progress.pop(uid, None)
+        self._admissions.pop(uid, None)
 
     def snapshot(self, key: Key, now: datetime) -> Snapshot | None:
         """What is known of a training; None when it is not."""
@@ -76,12 +87,13 @@ class Store:
         if training is None:
             return None
         jobs, pods = self._jobs.get(key, {}), self._pods.get(key, {})
-        return self.with_progress(Snapshot(training, tuple(jobs.values()), tuple(pods.values()), now))
+        return self.with_news(Snapshot(training, tuple(jobs.values()), tuple(pods.values()), now))
 
-    def with_progress(self, view: Snapshot) -> Snapshot:
-        """The snapshot with the newest progress lines of its pods."""
+    def with_news(self, view: Snapshot) -> Snapshot:
+        """The snapshot with what no watch shows: its pods' newest progress, Kueue's words on its Jobs."""
         lines = {pod.uid: self._progress[pod.uid] for pod in view.pods if pod.uid in self._progress}
-        return Snapshot(view.training, view.jobs, view.pods, view.now, lines, view.events, view.refusal)
+        told = {job.uid: self._admissions[job.uid] for job in view.jobs if job.uid in self._admissions}
+        return replace(view, progress=lines, admissions=told)
 
     def versions(self) -> dict[str, tuple[Key, int]]:
         """Key and resourceVersion of everything known, by uid."""

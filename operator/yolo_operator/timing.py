@@ -49,7 +49,7 @@ def trained_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
     Where its pod is gone without a trace, until the last progress that was stored.
     """
     pod = attempt.pod if attempt.pod is not None and attempt.pod.stage == Stage.TRAIN else None
-    started = (pod and pod.started_at) or attempt_start_time(attempt, before)
+    started = (pod and pod.started_at) or attempt_start_time(view, attempt, before)
     if started is None:
         return 0
     if pod is not None and pod.finished_at is not None:
@@ -63,28 +63,63 @@ def trained_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
     return max(0, round((ended - parse_time(started)).total_seconds()))
 
 
-def attempt_start_time(attempt: Attempt, before: Status) -> str | None:
-    """Since when the newest attempt trains or trained, also once its pod is gone; None before that."""
+def taken_back_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
+    """How long the attempt's last pod trained, once it is clear that the attempt goes on without it.
+
+    That is when its Job is suspended and the pod is gone, or when another pod has its place. Else 0; so also
+    once it has been counted, since the start is then no longer stored.
+    """
+    start, job, pod = before.attempt_start_time, attempt.job, attempt.pod
+    if start is None or before.attempt != attempt.number or job is None or attempt.ended_at is not None:
+        return 0
+    goes_on_without_it = job.suspended if pod is None else pod.started_at != start
+    if not goes_on_without_it:
+        return 0
+    ends = [p.finished_at for p in view.pods if p.started_at == start and p.finished_at]
+    told = before.progress.updated_at if before.progress else None
+    ended = (ends and ends[0]) or job.suspended_at or told or start
+    return max(0, round((parse_time(ended) - parse_time(start)).total_seconds()))
+
+
+def attempt_start_time(view: Snapshot, attempt: Attempt, before: Status) -> str | None:
+    """Since when the newest attempt trains or trained, also once its pod is gone.
+
+    None before that, and again when its pod was taken back and the time of it is counted.
+    """
     pod = attempt.pod
     if pod is not None and pod.stage == Stage.TRAIN and pod.started_at is not None:
         return pod.started_at
+    if taken_back_seconds(view, attempt, before):
+        return None
     return before.attempt_start_time if before.attempt == attempt.number else None
 
 
 def deadlines(training: YoloTraining, attempt: Attempt, before: Status) -> list[datetime]:
-    """When the newest Job's waiting or training is over at the latest."""
+    """When the newest Job's waiting or training is over at the latest; nothing counts while it is held."""
     lifecycle = training.spec.lifecycle
-    if attempt.job is None or attempt.job.finished:
+    if attempt.job is None or attempt.job.finished or attempt.job.suspended:
         return []
     started_at = attempt.pod.started_at if attempt.pod else None
     if started_at is None:
-        pending = lifecycle.pending_deadline_seconds
-        return [parse_time(attempt.job.created) + timedelta(seconds=pending)] if pending else []
+        pending, since = lifecycle.pending_deadline_seconds, _pod_awaited_since(training, attempt, before)
+        return [since + timedelta(seconds=pending)] if pending and since else []
     left = lifecycle.active_seconds_left(before.active_seconds or 0)
     if left is None or attempt.stage != Stage.TRAIN:
         return []
     grace = timedelta(seconds=lifecycle.termination_grace_period_seconds)
     return [parse_time(started_at) + timedelta(seconds=max(1, left)) + grace + DEADLINE_SLACK]
+
+
+def _pod_awaited_since(training: YoloTraining, attempt: Attempt, before: Status) -> datetime | None:
+    """Since when the newest Job waits for its pod to start; None where nobody may hold that against it."""
+    job, pod = attempt.job, attempt.pod
+    if job is None or not job.interruptible:
+        return parse_time(job.created) if job else None
+    if job.started_at is None or (pod is None and before.start_time is not None):
+        return None
+    # A queue hands quota on before the pod that it takes it from has left the node.
+    leaves = timedelta(seconds=training.spec.lifecycle.termination_grace_period_seconds)
+    return parse_time(max(job.started_at, pod.created if pod else "")) + leaves
 
 
 def deadline_passed(

@@ -17,6 +17,7 @@ from yolo_crds.status import Failure, Remedy, Status
 from yolo_crds.trainer import Result
 from yolo_crds.training import YoloTraining
 
+from .admission import diagnose_suspended
 from .attempt import newest_attempt
 from .avoidance import kept_away_too_long, patience_ends
 from .diagnosis import diagnose_waiting, failure
@@ -27,6 +28,7 @@ from .timing import (
     deadline_passed,
     deadlines,
     next_job_due,
+    taken_back_seconds,
     trained_seconds,
     ttl_over_at,
 )
@@ -97,6 +99,8 @@ class Verdict:
     ended_at: str | None = None
     trained_seconds: int = 0
     """How long the newest attempt has trained, so far or until its end."""
+    taken_back_seconds: int = 0
+    """How long it trained in a pod that a queue took back, where that is not counted yet."""
     attempt_start_time: str | None = None
     """Since when it trains, or trained."""
     wakes: tuple[datetime, ...] = field(default=())
@@ -106,6 +110,11 @@ class Verdict:
     def counted(self) -> bool:
         """Whether the failed attempt counts against `maxRestarts`."""
         return self.failure is not None and self.failure.reason not in NOT_COUNTED
+
+    @property
+    def held(self) -> bool:
+        """Whether the newest Job is suspended, though this training does not ask for it."""
+        return self.state == State.UNDER_WAY and self.job is not None and self.job.suspended
 
     @property
     def terminal(self) -> bool:
@@ -148,7 +157,8 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         failure=attempt.failure,
         ended_at=attempt.ended_at,
         trained_seconds=trained_seconds(view, attempt, before),
-        attempt_start_time=attempt_start_time(attempt, before),
+        taken_back_seconds=taken_back_seconds(view, attempt, before),
+        attempt_start_time=attempt_start_time(view, attempt, before),
         wakes=leaving,
     )
     alive = bool(busy) or any(not job.finished for job in view.jobs)
@@ -172,9 +182,14 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
             return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
-    blocked = diagnose_waiting(attempt.pod, view.events)
     if away := kept_away_too_long(attempt, before, view.now):
         return replace(base, state=State.AGAIN, failure=away, ended_at=print_time(view.now))
+    if attempt.job.suspended:
+        blocked: Failure | None = diagnose_suspended(
+            attempt.job, view.admissions.get(attempt.job.uid), view.now
+        )
+    else:
+        blocked = diagnose_waiting(attempt.pod, view.events)
     patience = patience_ends(attempt, before)
     wakes = (*deadlines(training, attempt, before), *leaving, *((patience,) if patience else ()))
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)

@@ -220,6 +220,11 @@ class Hand:
         result = Result(stage=stage, uid=uid, run=1, attempt=attempt, exit_code=code, **fields)
         self.end(pod, code, result.to_termination_message(), "Completed" if code == 0 else "Error")
 
+    def patch_job(self, stage: Stage, **spec: Any) -> None:
+        """Somebody else changes the first attempt's Job."""
+        name = f"{self.name}-r1a1-{stage}"
+        self.system.kubectl("patch", "job", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
     def remove(self, pod: str) -> None:
         """The kubelet has ended a deleted pod."""
         self.system.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
@@ -461,6 +466,85 @@ def test_quota_is_told_while_the_training_waits(system: System, operator: Operat
         assert "no-pods" in found["message"]
     finally:
         system.kubectl("delete", "quota", "no-pods")
+
+
+def test_job_that_somebody_else_suspends_is_told_and_goes_on(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-held")
+    hand.create()
+    hand.wait_pod(Stage.PREPARE)
+    hand.patch_job(Stage.PREPARE, suspend=True)
+    status = hand.wait_phase("Queued")
+    assert status["failure"]["reason"] == "SuspendedByOthers"
+    assert "flow-held-r1a1-prepare is suspended by somebody else" in status["failure"]["message"]
+    until("since when", lambda: hand.status().get("queue", {}).get("since"))
+    system.kubectl("wait", "--for=condition=Admitted=False", "yt/flow-held", "--timeout=5s")
+    hand.patch_job(Stage.PREPARE, suspend=False)
+    assert "failure" not in hand.wait_phase("Preparing")
+    hand.run_to_end(Stage.PREPARE)
+    hand.wait_pod(Stage.TRAIN)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_preempted_training_keeps_its_attempt(system: System, operator: Operator, away: bool) -> None:
+    hand = Hand(system, f"flow-preempted-{away}".lower())
+    template = {"model": "yolo11n.yaml", "data": {"train": "cats"}, "scheduling": {"queueName": "gpus"}}
+    hand.create(template=template)
+    hand.run_to_end(Stage.PREPARE)
+    pod = hand.start(Stage.TRAIN)
+    hand.wait_phase("Running")
+    hand.change(lifecycle={"pendingDeadlineSeconds": 1})
+    if away:
+        operator.kill()
+    hand.patch_job(Stage.TRAIN, suspend=True)
+    hand.leave(pod)
+    until("pod gone", lambda: pod not in [p["metadata"]["name"] for p in hand.pods()])
+    if away:
+        operator.start()
+    held = hand.wait_phase("Queued")
+    assert (held["attempt"], held["restarts"], held["failure"]["reason"]) == (1, 0, "SuspendedByOthers")
+    hand.patch_job(Stage.TRAIN, suspend=False)
+    second = hand.start(Stage.TRAIN)
+    assert hand.wait_phase("Running")["attempt"] == 1
+    if away:
+        return
+    # A drained node: nobody suspends the Job, and its policy ignores the pod's end.
+    hand.end(second, 143, reason="Error")
+    third = until("another pod", lambda: [n for n in _names(hand) if n not in (pod, second)])[0]
+    assert hand.status()["attempt"] == 1
+    assert third.startswith(f"{hand.name}-r1a1-train")
+
+
+def _names(hand: Hand) -> list[str]:
+    return [p["metadata"]["name"] for p in hand.pods() if "-train" in p["metadata"]["name"]]
+
+
+def test_webhook_that_is_down_is_told_until_it_answers(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-webhook")
+    rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}
+    webhook = {
+        "name": "jobs.example.org",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [rule],
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "objectSelector": {"matchLabels": {LABEL_TRAINING: hand.name}},
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "down"},
+        "webhooks": [webhook],
+    }
+    system.run_kubectl("create", "-f", "-", stdin=json.dumps(configuration))
+    try:
+        hand.create()
+        found = until("reason", lambda: hand.status().get("failure"))
+        assert found["reason"] == "WebhookFailed"
+        assert "the admission webhook jobs.example.org does not answer" in found["message"]
+    finally:
+        system.run_kubectl("delete", "mutatingwebhookconfiguration", "down")
+    assert "failure" not in hand.wait_phase("Preparing")
 
 
 def test_operator_ends_on_sigterm_and_leaves_settled_objects_alone(

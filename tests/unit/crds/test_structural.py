@@ -20,6 +20,7 @@ _NO_HINT = {
     Reason.PREPARING,
     Reason.DATA_PREPARED,
     Reason.QUEUED,
+    Reason.ADMITTED,
     Reason.STARTING,
     Reason.TRAINING,
     Reason.RESTARTING,

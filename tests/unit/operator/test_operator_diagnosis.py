@@ -286,9 +286,22 @@ def test_diagnose_waiting_names_the_reason(case: str) -> None:
     ],
 )
 def test_diagnose_refusal_names_the_reason(code: int, message: str, want: Reason) -> None:
-    assert diagnose_refusal(code, message).reason == want
+    found = diagnose_refusal(code, message)
+    assert found is not None
+    assert found.reason == want
+
+
+def test_diagnose_refusal_tells_a_webhook_that_is_down_from_other_faults_of_the_server() -> None:
+    text = 'Internal error occurred: failed calling webhook "mjob.kb.io": failed to call webhook: Post "https://k"'
+    found = diagnose_refusal(500, text)
+    assert found is not None
+    assert found.reason == Reason.WEBHOOK_FAILED
+    assert "the admission webhook mjob.kb.io does not answer" in found.message
+    for code, message in ((500, "etcdserver: request timed out"), (503, "unavailable"), (0, text)):
+        assert diagnose_refusal(code, message) is None
 
 
 def test_failure_message_is_cut() -> None:
     found = diagnose_refusal(403, "x" * 5000)
+    assert found is not None
     assert len(found.message) == MESSAGE_MAX

@@ -97,6 +97,7 @@ def test_observe_tells_all_conditions() -> None:
         ConditionType.RECONCILING: ("True", Reason.TRAINING, at(30)),
         ConditionType.STALLED: ("False", Reason.TRAINING, at(30)),
         ConditionType.DATA_READY: ("True", Reason.DATA_PREPARED, at(30)),
+        ConditionType.ADMITTED: ("True", Reason.ADMITTED, at(30)),
         ConditionType.POD_READY: ("True", Reason.TRAINING, at(30)),
         ConditionType.PROGRESSING: ("True", Reason.TRAINING, at(30)),
         ConditionType.SUSPENDED: ("False", Reason.TRAINING, at(30)),
