@@ -26,7 +26,7 @@ from yolo_crds.meta import ANNOTATION_RETRY, LABEL_STAGE, Stage
 from yolo_operator.kube import ConflictError, Kube, KubeError
 from yolo_operator.metrics import Metrics
 from yolo_operator.progress import ProgressPoller
-from yolo_operator.reconcile import Reconciler
+from yolo_operator.reconcile import WEBHOOK_AGAIN_SECONDS, Reconciler
 from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
 from yolo_operator.store import Key, Store
 
@@ -48,6 +48,8 @@ class MemoryKube:
         self.crash_at: int | None = None
         self.crash_after_write = False
         self.refuse_jobs: KubeError | None = None
+        self.queued = False
+        self.workloads: list[Body] = []
         self._version = 100
 
     async def get_training(self, namespace: str, name: str) -> Body | None:
@@ -61,6 +63,12 @@ class MemoryKube:
 
     async def list_events(self, namespace: str, uid: str) -> tuple[EventView, ...]:
         return ()
+
+    async def list_workloads(self, namespace: str, job_uid: str) -> list[Body]:
+        return self.workloads
+
+    async def list_pending(self, namespace: str, queue: str) -> list[Body]:
+        raise KubeError(404, "no visibility")
 
     async def get_log_tail(self, namespace: str, pod: str) -> str:
         return ""
@@ -82,16 +90,19 @@ class MemoryKube:
         with self._write(f"create {name}"):
             stored = {"uid": f"job-{name}", "creationTimestamp": at(1), "resourceVersion": self._next()}
             job = manifest | {"metadata": manifest["metadata"] | stored, "status": {}}
+            if self.queued:
+                job["spec"] = job["spec"] | {"suspend": True}
             if name not in self.jobs:
                 self.jobs[name] = job
-                self.pods[name] = make_pod(job)
+                if not self.queued:
+                    self.pods[name] = make_pod(job)
         return self.jobs[name]
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         with self._write(f"delete {name}"):
             if name in self.jobs and self.jobs[name]["metadata"]["uid"] == uid:
                 del self.jobs[name]
-                del self.pods[name]
+                self.pods.pop(name, None)
 
     async def delete_training(self, namespace: str, name: str, uid: str) -> None:
         with self._write("delete training"):
@@ -379,3 +390,57 @@ async def test_events_in_any_order_come_to_the_same_end() -> None:
         assert world.status["phase"] == "Terminated", order
         assert trained == (order.index("end") < order.index("stop")), order
         assert world.kube.jobs == {}, order
+
+
+async def test_a_job_that_a_queue_holds_from_its_creation_is_told_at_once() -> None:
+    world = World()
+    world.kube.queued = True
+    quota = {
+        "type": "QuotaReserved",
+        "status": "False",
+        "reason": "Pending",
+        "message": "insufficient unused quota",
+    }
+    world.kube.workloads = [
+        {"metadata": {"name": "w"}, "spec": {"queueName": "gpus"}, "status": {"conditions": [quota]}}
+    ]
+    world.observe()
+    again = await world.reconciler.reconcile(KEY)
+    assert again is not None
+    assert again <= 1
+    assert world.kube.writes == ["create cats-r1a1-prepare", "patch status"]
+    assert (world.status["phase"], world.status["failure"]["reason"]) == ("Queued", "WaitingForQuota")
+    assert world.status["failure"]["message"] == "waits in queue gpus: insufficient unused quota"
+    assert world.status["queue"] == {"name": "gpus"}
+
+
+async def test_a_webhook_that_is_down_is_told_and_tried_again_soon() -> None:
+    world = World()
+    world.kube.refuse_jobs = KubeError(500, 'failed calling webhook "mjob.kb.io": connection refused')
+    world.observe()
+    assert await world.reconciler.reconcile(KEY) == WEBHOOK_AGAIN_SECONDS
+    assert world.status["failure"]["reason"] == "WebhookFailed"
+    world.kube.refuse_jobs = None
+    await world.settle()
+    assert "failure" not in world.status
+
+
+@pytest.mark.parametrize("suspended_first", [False, True])
+async def test_a_pod_that_a_queue_takes_back_is_judged_by_its_job_as_it_is_now(suspended_first: bool) -> None:
+    """The watches may show the pod's end before the suspension that caused it."""
+    world = World()
+    await world.settle()
+    world.kube.advance(Stage.PREPARE, lambda pod: end(pod, result=make_result(Stage.PREPARE)))
+    await world.settle()
+    world.kube.advance(Stage.TRAIN, start)
+    await world.settle()
+    name = "cats-r1a1-train"
+    running = world.kube.jobs[name]
+    world.kube.jobs[name] = running | {"spec": running["spec"] | {"suspend": True}}
+    world.kube.pods[name] = end(world.kube.pods[name], 137)
+    world.observe()
+    if not suspended_first and (seen := view_job(running)):
+        world.store.put_job(KEY, seen)
+    await world.reconciler.reconcile(KEY)
+    assert (world.status["phase"], world.status["attempt"], world.status["restarts"]) == ("Queued", 1, 0)
+    assert name in world.kube.jobs
