@@ -232,6 +232,12 @@ def test_operators_role_is_what_it_calls(chart: Chart) -> None:
     assert rules_of(chart.one("Role", "yolo-operator")) == want
 
 
+def test_operators_role_leaves_kueue_alone_where_it_is_told_to(chart: Chart) -> None:
+    found = rules_of(chart.one("Role", "yolo-operator", nested("rbac.kueue", value=False)))
+    want = {(group, resource): set(verbs) for group, resource, verbs in yolo_operator.kube.RBAC}
+    assert found == {rule: verbs for rule, verbs in want.items() if "kueue" not in rule[0]}
+
+
 def test_operators_cluster_role_is_what_it_calls(chart: Chart) -> None:
     table = [*yolo_operator.kube.RBAC, *yolo_operator.kube.RBAC_CLUSTER]
     want = {(group, resource): set(verbs) for group, resource, verbs in table}

@@ -18,11 +18,12 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [list]
-# Only read for a Job that is suspended; nothing where there is no Kueue.
+{{- if .Values.rbac.kueue }}
 - apiGroups: [kueue.x-k8s.io]
   resources: [workloads]
   verbs: [list]
 - apiGroups: [visibility.kueue.x-k8s.io]
   resources: [localqueues/pendingworkloads]
   verbs: [get]
+{{- end }}
 {{- end }}
