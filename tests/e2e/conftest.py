@@ -65,6 +65,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed and "system" in getattr(item, "fixturenames", ()):
         folder = _DUMPS / re.sub(r"[^\w.-]+", "_", item.name)
-        Cluster(NAME).dump(folder)
+        own = getattr(getattr(item, "module", None), "NAME", NAME)  # of a module with a cluster of its own
+        Cluster(own).dump(folder)
         report.sections.append(("logs, events and objects", str(folder)))
     return report

@@ -8,11 +8,11 @@ from demo.install import ROOT, System
 
 
 @contextmanager
-def serve_api(name: str) -> Iterator[System]:
-    """The API server of a fresh cluster `name`; nothing is installed but the CRD."""
+def serve_api(name: str, *, kueue: bool = False) -> Iterator[System]:
+    """The API server of a fresh cluster `name`; nothing is installed but the CRD, and Kueue if wanted."""
     cluster = Cluster(name)
     cluster.down()
-    cluster.up(api_only=True)
+    cluster.up(api_only=True, kueue=kueue)
     system = System(cluster.kubeconfig, cluster.bin, "default", "none", url="")
     system.kubectl("apply", "-f", str(ROOT / "crds" / "yolotrainings.yaml"))
     system.kubectl("wait", "--for=condition=Established", "crd/yolotrainings.yolo.training", "--timeout=30s")

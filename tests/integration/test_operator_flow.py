@@ -42,10 +42,15 @@ def until(what: str, look: Callable[[], T | None]) -> T:
 def system() -> Iterator[System]:
     """An API server with the CRD and one node that nobody serves."""
     with serve_api(NAME) as system:
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
-        system.run_kubectl("create", "-f", "-", stdin=json.dumps(node))
+        make_node(system)
         grant(system)
         yield system
+
+
+def make_node(system: System) -> None:
+    """A node that nobody serves."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+    system.run_kubectl("create", "-f", "-", stdin=json.dumps(node))
 
 
 def grant(system: System) -> None:
@@ -229,10 +234,10 @@ class Hand:
         """The kubelet has ended a deleted pod."""
         self.system.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
 
-    def leave(self, pod: str) -> None:
-        """The deleted pod's container saves and exits within its grace period."""
+    def leave(self, pod: str, code: int = 143) -> None:
+        """The deleted pod's container saves and exits in its grace period, or is killed after it (137)."""
         until(f"{pod} asked to leave", lambda: any("deletionTimestamp" in p["metadata"] for p in self.pods()))
-        self.end(pod, 143, reason="Error")
+        self.end(pod, code, reason="Error")
         self.remove(pod)
 
     def _set_status(self, pod: str, phase: str, state: Body) -> None:
