@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-remedies test-queue test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-queue test bench-cluster bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -76,8 +76,12 @@ test-cluster: programs ## Tests of the local Kubernetes itself: starting, breaki
 	@$(PYTEST) tests/e2e/test_cluster_*.py
 test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
+# Two halves, so that `make test` runs them side by side.
+OTHER_E2E := tests/e2e/test_data*.py tests/e2e/test_gpu*.py tests/e2e/test_current_context.py
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
-	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*'
+	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*' $(OTHER_E2E:%=--ignore-glob='*/%')
+test-e2e-other: programs ## The same for data sets of all kinds, and for simulated GPUs
+	@YOLO_TEST_CLUSTER=other $(PYTEST) $(OTHER_E2E)
 bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (2 minutes, idle machine)
 	@$(PY) -m bench.cluster
 bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGES=2000 for a quick look
@@ -94,7 +98,10 @@ test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wai
 	@$(MAKE) check
 	@$(MAKE) -j2 programs images
 	@$(MAKE) -j2 test-trainer test-light
-	@$(MAKE) -j2 test-e2e test-cluster
+	@$(MAKE) -j2 test-e2e test-nodes
 	@$(PY) tests/slowest.py .local/reports/*.xml
-.PHONY: test-light
+.PHONY: test-light test-nodes
 test-light: test-chart test-runfolder test-integration
+test-nodes:
+	@$(MAKE) test-cluster
+	@$(MAKE) test-e2e-other

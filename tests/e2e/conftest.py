@@ -40,7 +40,7 @@ def system() -> Iterator[System]:
     Cluster(NAME).down()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cluster(system: System) -> Cluster:
     """The cluster that the system runs on."""
     return Cluster(NAME)

@@ -10,24 +10,12 @@ import pytest
 from demo.client import CallFailedError, OldClient
 from demo.install import System
 from e2e.audited import Audit
-from e2e.trainings import until_training
+from e2e.trainings import SMALL, until_training
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-LABELS = "0,1,2,3,4,5,6,7,8,9"
 _DEADLINE = 300
-# Small and quick: 16 pictures of 64 pixels.
-SMALL: dict[str, Any] = {
-    "model_type": "yolo11n.yaml",
-    "device": "cpu",
-    "imgsz": "64",
-    "batch_size": "16",
-    "workers": 0,
-    "train_ucd": "digits-small",
-    "val_ucd": "digits-small-val",
-    "labels": LABELS,
-}
 
 
 def _finish(client: OldClient, name: str) -> dict[str, Any]:

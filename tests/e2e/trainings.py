@@ -19,6 +19,19 @@ ARGUMENTS: dict[str, Any] = {
     "resources": {"gpus": 0, "cpu": "250m", "memory": "3Gi", "sharedMemory": "64Mi"},
 }
 
+LABELS = "0,1,2,3,4,5,6,7,8,9"
+SMALL: dict[str, Any] = {
+    "model_type": "yolo11n.yaml",
+    "device": "cpu",
+    "imgsz": "64",
+    "batch_size": "16",
+    "workers": 0,
+    "train_ucd": "digits-small",
+    "val_ucd": "digits-small-val",
+    "labels": LABELS,
+}
+"""What an old client sends, of 16 pictures of 64 pixels."""
+
 
 def start_training(system: System, name: str, spec: dict[str, Any] | None = None, **template: Any) -> None:
     """Create a training of `ARGUMENTS` and these; `spec` holds what stands beside the template.

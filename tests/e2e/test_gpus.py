@@ -1,4 +1,4 @@
-"""Who holds which GPU: the agent's DaemonSet, a real kubelet, NVML with simulated GPUs, and `/gpu_info`."""
+"""Simulated GPUs on a real kubelet: two of them train one model; `/gpu_info` tells who holds which."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from cluster import Cluster
 from cluster.api import wait_for
 from demo.client import OldClient
 from demo.install import System, change_values
+from e2e.trainings import SMALL, until_training
 from simulated_gpus import nodes
 from simulated_gpus.agent import agent_values
 from simulated_gpus.devices import RESOURCE
@@ -23,7 +24,7 @@ AGENTS = "yolo-gpu-agent"
 MODEL = "安全帽 v1"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def node(system: System, cluster: Cluster) -> Iterator[GpuNode]:
     """The cluster's node with two GPUs, and the chart's agent on it."""
     (node,) = nodes.start(cluster, 2)
@@ -31,6 +32,22 @@ def node(system: System, cluster: Cluster) -> Iterator[GpuNode]:
     yield node
     change_values(system, "gpuAgent.enabled=false")
     nodes.stop(cluster)
+
+
+def test_two_gpus_train_as_two_ranks(system: System, client: OldClient, node: GpuNode) -> None:
+    """By the old call; the ranks compute on the CPU, since the plugin says that its GPUs are stand-ins."""
+    name = "e2e-ranks"
+    client.start(**SMALL | {"device": "0,1"}, model_name=name, epochs=3)
+    until_training(client, name)
+    held = _until(client, "both held", lambda rows: {row["model_name"] for row in rows} == {name})
+    assert {row["uuid"] for row in held} == {gpu.uuid for gpu in node.file.read().gpus}
+
+    *_, last = client.watch(name, deadline=240)
+    assert (last["phase"], last["epoch"], last["epochs"]) == ("Succeeded", 3, 3), last
+    status = system.training(name)["status"]
+    assert status["weights"]["best"]["sha256"]
+    assert any("stand-in" in warning for warning in status["warnings"]), status["warnings"]
+    _until(client, "both free", lambda rows: all(row["free"] for row in rows))
 
 
 def test_gpu_info_tells_who_holds_which_gpu(
