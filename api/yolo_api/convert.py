@@ -40,7 +40,7 @@ def to_template(
     stay as they were there; else they have the old server's defaults.
 
     `labels` are the class names (`request.labels` may be a file); `resources` go under the requested GPUs.
-    Raises InvalidFieldsError for a batch that the GPUs cannot share, and for hyperparameters that cannot be
+    Raises InvalidFieldsError for a batch by memory on several GPUs, and for hyperparameters that cannot be
     passed on.
     """
     asked = set(StartRequest.model_fields) if base is None else request.model_fields_set
@@ -56,10 +56,7 @@ def to_template(
     template |= {key: value for name, (key, value) in options.items() if name in asked and value is not None}
     if "device" in asked:
         template["resources"] = {**resources, **(template.get("resources") or {}), "gpus": request.device}
-    gpus = (template.get("resources") or {}).get("gpus", Resources().gpus)
-    if "batch" in template and (wrong := check_batch(template["batch"], gpus)):
-        raise InvalidFieldsError([("batch_size", wrong)])
-    warnings = _unknown_fields(request)
+    warnings = _unknown_fields(request) + _share_batch(template)
     if "hyp_dict" in asked:
         converted = convert_hyperparameters(request.hyp_dict)
         if converted.problems:
@@ -130,6 +127,18 @@ def _to_data(request: StartRequest, labels: Sequence[str], base: Mapping[str, An
     data = {**base, "train": _to_reference(request.train_ucd), "labels": list(labels)}
     data.pop("val", None)
     return data if is_none(request.val_ucd) else {**data, "val": _to_reference(request.val_ucd)}
+
+
+def _share_batch(template: Manifest) -> list[str]:
+    """Makes a batch of images one that the GPUs share evenly, and says so: the old server took any."""
+    gpus = (template.get("resources") or {}).get("gpus", Resources().gpus)
+    wrong = check_batch(template["batch"], gpus) if "batch" in template else None
+    if wrong is None:
+        return []
+    if template["batch"] < 1:
+        raise InvalidFieldsError([("batch_size", wrong)])
+    template["batch"] = max(gpus, template["batch"] // gpus * gpus)
+    return [f"batch_size: {wrong}; trained with {template['batch']}"]
 
 
 def _to_reference(ucd: str) -> str:

@@ -11,7 +11,7 @@ SEED_FOLDER = Path("/opt/yolo/seed")
 FONT_FOLDER = Path("/opt/yolo/fonts")
 _SPINS = "3000"
 _MMAP_BYTES = str(4 << 20)
-_TRIM_BYTES = str(128 << 20)
+_TRIM_BYTES = str(32 << 20)
 
 
 def build_environment(outer: Mapping[str, str], runtime: Path, cpus: int) -> dict[str, str]:
