@@ -91,8 +91,8 @@ test-queue: programs ## Jobs and trainings in a queue of the real Kueue, built a
 	@$(PYTEST) tests/e2e tests/integration -m queue
 test-remedies: programs ## What failures change for the next attempt, host memory too, which `make test` leaves out (5 minutes)
 	@$(PYTEST) tests/e2e/test_remedies.py -m "e2e or soak"
-bench-train: $(STAMP) ## A training beside stock `yolo train`: speed, first batch, memory (8 minutes, idle machine); ROUNDS=1 EPOCHS=2 for a quick look
-	@$(PY) -m bench.train $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+bench-train: $(STAMP) ## A training beside stock `yolo train`: speed, first batch, memory (7 minutes, idle machine); ROUNDS=1 EPOCHS=2: a quick look; STEPS=1: steps by threads
+	@$(PY) -m bench.train $(if $(STEPS),--steps) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wait)
 	@rm -rf .local/reports
 	@$(MAKE) check

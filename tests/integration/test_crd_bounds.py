@@ -23,6 +23,7 @@ PATTERNS = {
     r"^[A-Za-z]+$": ("SGD", "SGD 2"),
     r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": ("nvidia.com/gpu", "gpu"),
     r"^[a-z0-9][A-Za-z0-9._:/@-]*$": ("registry.example.org/cats:1", "Registry.example.org/cats"),
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": ("gpu-queue.a", "gpu_queue"),
     r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": ("2.5Gi", "lots"),
 }
 WORDS = {
@@ -144,6 +145,9 @@ def _send(api: TrainingsApi, body: Body) -> dict[str, str]:
     """Why the API server would refuse the object."""
     if "status" in body:
         return refusals(api.replace_status(NAME, body["status"], dry_run=True))
+    template = body.get("spec", {}).get("template", {})
+    if gpus := template.get("resources", {}).get("gpus"):
+        template["batch"] = gpus  # a rule between the two, which has a test of its own
     return refusals(api.create(_named(body, "crd-bound"), dry_run=True))
 
 
