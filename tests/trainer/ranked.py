@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode, TrainerConfig
@@ -59,7 +60,7 @@ def train(
     resources = {"resources": {"gpus": ranks if ranks > 1 else 0}}
     marker = folder / "fault-happens"
     marker.unlink(missing_ok=True)
-    os.environ |= {
+    environment = {
         "YOLO_STAND_IN_GPUS": "cpu",
         RECORD_ENV: str(folder / f"batches-{fields.get('attempt', 1)}.jsonl"),
         FAULT_ENV: json.dumps({**asdict(fault), "marker": str(marker)}) if fault else "",
@@ -78,8 +79,9 @@ def train(
     watcher = threading.Thread(target=follow)
     watcher.start()
     try:
-        config = volumes.config(template | resources, **fields)
-        code = Supervisor(TrainerConfig.model_validate(config), stop, _command).run()
+        config = TrainerConfig.model_validate(volumes.config(template | resources, **fields))
+        with mock.patch.dict(os.environ, environment):
+            code = Supervisor(config, stop, _command).run()
         return Ended(code, time.monotonic() - seen)
     finally:
         over.set()
