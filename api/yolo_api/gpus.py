@@ -46,7 +46,9 @@ def merge_reports(known: dict[str, Node], reports: Iterable[NodeReport], now: da
         before = nodes.get(report.node)
         lost = not report.gpus and report.gap not in (None, Gap.NO_GPUS)
         if not (lost and before and before.report.gpus):
-            nodes[report.node] = Node(report, now - timedelta(seconds=report.age))
+            # An age may be any number; what is older is forgotten all the same.
+            age = timedelta(seconds=min(report.age, 2 * FORGET_SECONDS))
+            nodes[report.node] = Node(report, now - age)
     ages = {name: (now - node.seen_at).total_seconds() for name, node in nodes.items()}
     return {
         name: Node(node.report, node.seen_at, silent=ages[name] > SILENT_SECONDS)

@@ -182,6 +182,12 @@ def test_merge_reports_marks_silent_nodes_and_forgets_them_at_last() -> None:
     assert merge_reports(later, [], NOW + timedelta(seconds=FORGET_SECONDS)) == {}
 
 
+@pytest.mark.parametrize("age", [1e6, 1e11, 1e300])
+def test_merge_reports_forgets_a_node_of_any_age_and_keeps_the_others(age: float) -> None:
+    found = merge_reports({}, [NodeReport(node="n"), NodeReport(node="odd", age=age)], NOW)
+    assert list(found) == ["n"]
+
+
 def test_merge_reports_keeps_the_gpus_of_a_node_whose_driver_went_away() -> None:
     known = merge_reports({}, [NodeReport(node="n", gpus=(gpu(),))], NOW)
     gone = NodeReport(node="n", gap="DriverNotLoaded")
