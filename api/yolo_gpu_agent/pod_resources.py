@@ -79,10 +79,14 @@ def list_allocations(socket: Path, seconds: float = SECONDS) -> list[Allocation]
 
     Raises KubeletError.
     """
-    if not socket.exists():
+    try:
+        socket.stat()
+    except FileNotFoundError:
         raise KubeletError(
             f"the kubelet's socket {socket} is not there: is its folder mounted (gpuAgent.kubeletRoot)?"
-        )
+        ) from None
+    except OSError as error:
+        raise KubeletError(f"the kubelet's socket {socket} cannot be reached: {error.strerror}") from None
     options = [("grpc.max_receive_message_length", MAX_BYTES), ("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(f"unix:{socket}", options=options) as channel:
         ask = channel.unary_unary(LIST, request_serializer=None, response_deserializer=None)

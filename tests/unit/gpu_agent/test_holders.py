@@ -1,5 +1,6 @@
 """Who holds what: the kubelet's answer over a real socket, and every shape of a device's id."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,20 @@ def test_list_allocations_asks_a_kubelet(kubelet: Kubelet) -> None:
 def test_list_allocations_names_the_socket_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(KubeletError, match=r"kubelet\.sock is not there"):
         list_allocations(tmp_path / "kubelet.sock")
+
+
+def test_list_allocations_says_that_the_folder_is_closed_to_it(tmp_path: Path) -> None:
+    """As where SELinux or another owner keeps the agent's uid 0 out."""
+    folder = tmp_path / "pod-resources"
+    folder.mkdir(mode=0)
+    before = os.geteuid()
+    try:
+        if before == 0:
+            os.seteuid(65534)
+        with pytest.raises(KubeletError, match="cannot be reached: Permission denied"):
+            list_allocations(folder / "kubelet.sock")
+    finally:
+        os.seteuid(before)
 
 
 def test_list_allocations_says_that_a_kubelet_does_not_answer(tmp_path: Path) -> None:
