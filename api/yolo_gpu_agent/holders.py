@@ -17,12 +17,14 @@ _DRA = re.compile(r"gpu-(?P<minor>\d+)")
 """A whole GPU of NVIDIA's DRA driver."""
 _DRA_PART = re.compile(r"gpu-(?P<minor>\d+)-mig-.+")
 _GPU_RESOURCE = re.compile(r"(^|[./-])(gpu|mig|nvidia)")
+_SURELY_GPU = re.compile(r"(^|[./-])(gpu|mig)")
+"""Not `nvidia.com/hostdev`, a card of its network operator, nor `compute-domain.nvidia.com`, a channel."""
 Key = tuple[int, str | None]
 """A GPU's index, and the UUID of its MIG device where that is meant."""
 
 
 def is_gpu(allocation: Allocation) -> bool:
-    """Whether the device is a GPU at all, by its resource's name; network cards are listed as well."""
+    """Whether the device may be a GPU, by its resource's name; network cards are listed as well."""
     return bool(_GPU_RESOURCE.search(allocation.resource))
 
 
@@ -67,7 +69,10 @@ def with_holders(
             device=one.device[:256],
         )
         key = find_device((one.device, *one.aliases), gpus)
-        (others if key is None else held[key]).append(holder)
+        if key is not None:
+            held[key].append(holder)
+        elif _SURELY_GPU.search(one.resource):
+            others.append(holder)
     return tuple(_held(gpu, held) for gpu in gpus), tuple(others)
 
 

@@ -106,9 +106,14 @@ def test_with_holders_joins_gpus_and_leaves_other_devices_aside() -> None:
             given("cdi", "something", "gpu.nvidia.com", "nvidia.com/gpu=GPU-b"),
             given("foreign", "0000:3b:00.0", "gpu.intel.com/i915"),
             given("network", "0000:1a:00.1", "rdma/hca"),
+            given("network", "0000:1a:00.2", "nvidia.com/hostdev"),
+            given("network", "0000:1a:00.3", "nvidia.com/mlnxnics"),
+            given("channel", "channel-0", "compute-domain.nvidia.com"),
+            given("unknown", "GPU-z", "nvidia.com/gpu.shared"),
         ],
     )
     assert [holder.pod for holder in gpus[0].holders] == ["one", "two", "claim"]
     assert [holder.pod for holder in gpus[1].holders] == ["cdi"]
     assert [[holder.pod for holder in part.holders] for part in gpus[1].mig_devices] == [["part"], []]
-    assert [(holder.pod, holder.device) for holder in others] == [("foreign", "0000:3b:00.0")]
+    want = [("foreign", "0000:3b:00.0"), ("unknown", "GPU-z")]
+    assert [(holder.pod, holder.device) for holder in others] == want
