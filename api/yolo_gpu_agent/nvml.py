@@ -65,8 +65,8 @@ class Nvml:
     def __init__(self, xids: XidListener) -> None:
         self._xids = xids
         self._initialized = False
-        self._known: dict[int, Gpu] = {}
-        """By index as last read: who a GPU was, once it no longer answers."""
+        self._known: list[Gpu] = []
+        """As last read: who a GPU was, once it no longer answers."""
 
     def read(self) -> tuple[str | None, list[Gpu]]:
         """The driver's version and all GPUs, also those that were there before and are lost.
@@ -81,11 +81,10 @@ class Nvml:
         except UNANSWERED as error:
             self.close()
             raise to_gap(error) from error
-        indices = sorted({*range(count), *self._known})
-        if not indices:
+        gpus = [self._judge(gpu) for gpu in self._read_gpus(count)]
+        if not gpus:
             raise GapError(Gap.NO_GPUS, "the NVIDIA driver knows no GPU on this node")
-        gpus = [self._read_gpu(index) for index in indices]
-        self._known = {gpu.index: gpu for gpu in gpus}
+        self._known = gpus
         return _Card().ask(pynvml.nvmlSystemGetDriverVersion), gpus
 
     def close(self) -> None:
@@ -98,29 +97,45 @@ class Nvml:
         except UNANSWERED:
             logger.debug("NVML cannot be shut down", exc_info=True)
 
-    def _read_gpu(self, index: int) -> Gpu:
-        try:
-            gpu = read_gpu(index, pynvml.nvmlDeviceGetHandleByIndex(index))
-        except UNANSWERED as error:
-            gpu = self._lost(index, error)
+    def _read_gpus(self, count: int) -> list[Gpu]:
+        """In the order of their indices: those that answer, under the names that they had those that do not,
+        and at the end those that the driver no longer counts; when it does not, others take their indices.
+        """
+        gpus: dict[int, Gpu] = {}
+        silent: dict[int, Health] = {}
+        for index in range(count):
+            try:
+                gpus[index] = read_gpu(index, pynvml.nvmlDeviceGetHandleByIndex(index))
+            except UNANSWERED as error:
+                gone = isinstance(error, (pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_InvalidArgument))
+                silent[index] = Health.LOST if gone else Health.FAULTY
+        here = {gpu.uuid for gpu in gpus.values()}
+        missing = {gpu.index: gpu for gpu in self._known if gpu.uuid and gpu.uuid not in here}
+        for index, health in silent.items():
+            gpus[index] = _lost(missing.pop(index, Gpu(index=index)), index, health)
+        for index, gpu in enumerate(missing.values(), count):
+            gpus[index] = _lost(gpu, index, Health.LOST)
+        return [gpus[index] for index in sorted(gpus)]
+
+    def _judge(self, gpu: Gpu) -> Gpu:
+        """With the Xids that it told, and what they mean."""
         xids = self._xids.of(gpu.uuid)
         faulty = gpu.health is Health.OK and _needs_help(gpu.recovery_action, xids)
         return gpu.model_copy(update={"xids": xids, "health": Health.FAULTY if faulty else gpu.health})
 
-    def _lost(self, index: int, error: Exception) -> Gpu:
-        """What is still known of a GPU that does not answer: who it was, and how much memory it had."""
-        gone = isinstance(error, (pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_InvalidArgument))
-        known = self._known.get(index) or Gpu(index=index)
-        return Gpu(
-            index=index,
-            minor=known.minor,
-            uuid=known.uuid,
-            name=known.name,
-            memory_total=known.memory_total,
-            mig_enabled=known.mig_enabled,
-            mig_devices=known.mig_devices,
-            health=Health.LOST if gone else Health.FAULTY,
-        )
+
+def _lost(known: Gpu, index: int, health: Health) -> Gpu:
+    """What is still known of a GPU that does not answer: who it was, and how much memory it had."""
+    return Gpu(
+        index=index,
+        minor=known.minor,
+        uuid=known.uuid,
+        name=known.name,
+        memory_total=known.memory_total,
+        mig_enabled=known.mig_enabled,
+        mig_devices=known.mig_devices,
+        health=health,
+    )
 
 
 def _needs_help(recovery_action: int | None, xids: tuple[Xid, ...]) -> bool:

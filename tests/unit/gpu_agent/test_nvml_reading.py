@@ -7,7 +7,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from simulated_gpus.scenario import Library, ScenarioFile, with_mig
+from simulated_gpus.scenario import Library, ScenarioFile, build_scenario, with_mig
 from yolo_crds.gpus import Gap, GpuProcess, Health
 from yolo_gpu_agent.nvml import GapError, Nvml
 from yolo_gpu_agent.xids import XidListener, means_fault
@@ -123,6 +123,31 @@ def test_a_lost_gpu_stays_under_its_name(node: ScenarioFile, nvml: Nvml) -> None
     assert first.health is Health.OK
     node.change(lambda now: now.with_healed(1))
     assert nvml.read()[1][1].health is Health.OK
+
+
+def test_a_gpu_that_the_driver_no_longer_counts_is_the_one_that_is_lost(
+    node: ScenarioFile, nvml: Nvml
+) -> None:
+    """Indices move up then; it comes back under any."""
+    node.change(lambda now: now.with_values(gpus=build_scenario("node-1", 3).gpus))
+    _, before = nvml.read()
+    first, second, third = (gpu.uuid for gpu in before)
+    gone, *left = node.read().gpus
+    node.change(lambda now: now.with_values(gpus=left))
+    for _ in range(2):
+        _, got = nvml.read()
+        assert [(gpu.index, gpu.uuid, gpu.health) for gpu in got] == [
+            (0, second, Health.OK),
+            (1, third, Health.OK),
+            (2, first, Health.LOST),
+        ]
+    node.change(lambda now: now.with_values(gpus=[left[0], gone, left[1]]))
+    _, got = nvml.read()
+    assert [(gpu.index, gpu.uuid, gpu.health) for gpu in got] == [
+        (0, second, Health.OK),
+        (1, first, Health.OK),
+        (2, third, Health.OK),
+    ]
 
 
 def test_a_gpu_that_was_lost_before_anyone_looked_is_told_all_the_same(
