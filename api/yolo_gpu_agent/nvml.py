@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -84,6 +84,8 @@ class Nvml:
         gpus = [self._judge(gpu) for gpu in self._read_gpus(count)]
         if not gpus:
             raise GapError(Gap.NO_GPUS, "the NVIDIA driver knows no GPU on this node")
+        if self._known and _well(gpus) - _well(self._known):
+            self._xids.renew()
         self._known = gpus
         return _Card().ask(pynvml.nvmlSystemGetDriverVersion), gpus
 
@@ -122,6 +124,10 @@ class Nvml:
         xids = self._xids.of(gpu.uuid)
         faulty = gpu.health is Health.OK and _needs_help(gpu.recovery_action, xids)
         return gpu.model_copy(update={"xids": xids, "health": Health.FAULTY if faulty else gpu.health})
+
+
+def _well(gpus: Iterable[Gpu]) -> set[str | None]:
+    return {gpu.uuid for gpu in gpus if gpu.health is Health.OK}
 
 
 def _lost(known: Gpu, index: int, health: Health) -> Gpu:

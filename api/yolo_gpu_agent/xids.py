@@ -40,6 +40,7 @@ class XidListener:
         self._seen: defaultdict[str, deque[Xid]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._again = threading.Event()
         self.listening = threading.Event()
         """Set while events are told to this process."""
         self._thread = threading.Thread(target=self._run, name="xids", daemon=True)
@@ -50,7 +51,12 @@ class XidListener:
     def stop(self) -> None:
         """Ends the thread, soon where NVML answers."""
         self._stop.set()
+        self._again.set()
         self._thread.join(2.0)
+
+    def renew(self) -> None:
+        """Listens anew: a GPU came back, and the driver tells only of those that were there before."""
+        self._again.set()
 
     def of(self, uuid: str | None) -> tuple[Xid, ...]:
         """The newest ones of a GPU, oldest first."""
@@ -64,13 +70,16 @@ class XidListener:
             self._seen[uuid].append(Xid(code=code, at=datetime.now(UTC)))
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while True:
+            self._again.clear()
+            if self._stop.is_set():  # looked at after that, for `stop` sets both in this order
+                return
             try:
                 self._listen()
             except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError) as error:
                 logger.debug("no Xids to be had", extra={"cause": str(error)})
             self.listening.clear()
-            self._stop.wait(_RETRY_SECONDS)
+            self._again.wait(_RETRY_SECONDS)
 
     def _listen(self) -> None:
         pynvml.nvmlInit()
@@ -84,11 +93,11 @@ class XidListener:
             pynvml.nvmlShutdown()
 
     def _wait(self, events: Any, uuids: dict[int | None, str]) -> None:
-        """Until something is wrong, as after a reset: then all is set up anew."""
+        """Until something is wrong, as after a reset, or other GPUs are there: then all is set up anew."""
         if not uuids:
             return
         self.listening.set()
-        while not self._stop.is_set():
+        while not self._again.is_set():
             try:
                 event = pynvml.nvmlEventSetWait_v2(events, _WAIT_MS)
             except pynvml.NVMLError_Timeout:

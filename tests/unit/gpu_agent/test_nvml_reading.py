@@ -208,6 +208,27 @@ def test_xids_are_kept_and_mean_a_fault_where_the_driver_has_no_word(node: Scena
         xids.stop()
 
 
+def test_a_gpu_that_came_back_tells_its_xids(node: ScenarioFile) -> None:
+    node.change(lambda now: now.with_lost(1))
+    xids = XidListener()
+    nvml = Nvml(xids)
+    xids.start()
+    try:
+        assert xids.listening.wait(10)
+        assert nvml.read()[1][1].health is Health.LOST
+        node.change(lambda now: now.with_healed(1))
+        assert nvml.read()[1][1].health is Health.OK
+
+        def told() -> bool:
+            node.change(lambda now: now.with_xid(1, 31))
+            return 31 in [xid.code for xid in nvml.read()[1][1].xids]
+
+        _until(told)
+    finally:
+        nvml.close()
+        xids.stop()
+
+
 @pytest.mark.parametrize(("code", "want"), [(13, False), (94, False), (154, False), (48, True), (79, True)])
 def test_means_fault(code: int, want: bool) -> None:
     assert means_fault(code) is want
