@@ -7,9 +7,11 @@ is their own root; for those that run in `/`, such as systemd's, the link leads 
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+from . import paths
 from .locks import locked
 from .paths import cache_dir
 
@@ -35,10 +37,17 @@ def own_notes(kubelet_root: Path) -> Path:
 
 
 def remove() -> None:
-    """When no cluster is left: puts back what was there."""
+    """When no cluster is left on the machine: puts back what was there, also after a reboot or a kill."""
     with locked(cache_dir() / "locks" / "device-notes"):
+        try:
+            paths.RUN.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # not empty: other clusters run
+            return
         if FIXED.is_symlink() and FIXED.readlink() == _target():
             FIXED.unlink()
+        if _others().exists() and not os.path.lexists(FIXED):
             _others().rename(FIXED)
 
 

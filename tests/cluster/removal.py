@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +73,4 @@ def _remove_everything(state: Path, slot: int) -> None:
     network.remove(addresses)
     detach(run_dir(slot))
     shutil.rmtree(run_dir(slot), ignore_errors=True)
-    with suppress(OSError):  # not empty: other clusters run
-        run_dir(slot).parent.rmdir()
-        device_notes.remove()
+    device_notes.remove()

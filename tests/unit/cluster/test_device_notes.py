@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import device_notes
+from cluster import device_notes, paths, removal, slots
 
 # What a kubelet does: it makes the folder if it has to, and writes.
 KUBELET = (
@@ -19,6 +19,7 @@ def fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "lib" / "device-plugins"
     monkeypatch.setattr(device_notes, "FIXED", folder)
+    monkeypatch.setattr(paths, "RUN", tmp_path / "run")
     return folder
 
 
@@ -59,3 +60,40 @@ def test_a_link_of_somebody_else_is_left_alone(tmp_path: Path, fixed: Path) -> N
     device_notes.ensure(tmp_path / "one")
     device_notes.remove()
     assert fixed.readlink() == tmp_path
+
+
+def test_another_cluster_that_runs_keeps_the_link(tmp_path: Path, fixed: Path) -> None:
+    device_notes.ensure(tmp_path / "one")
+    other = paths.run_dir(1)
+    other.mkdir(parents=True)
+    device_notes.remove()
+    assert fixed.is_symlink()
+    other.rmdir()
+    device_notes.remove()
+    assert not fixed.is_symlink()
+
+
+def test_what_a_kill_left_half_done_is_put_back(tmp_path: Path, fixed: Path) -> None:
+    """Between the two steps of `ensure`, or of `remove`, the folder is nowhere."""
+    _run_kubelet(Path("/"), fixed, "before")
+    device_notes.ensure(tmp_path / "one")
+    fixed.unlink()
+    device_notes.remove()
+    assert _names(fixed) == ["before"]
+
+
+def test_down_after_a_reboot_puts_back_what_was_there(
+    tmp_path: Path, fixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which empties /run, and so took the clusters' folders there with it."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    for name in ("network.remove", "node.sweep", "detach"):
+        monkeypatch.setattr(f"cluster.removal.{name}", lambda *_: None)
+    state = tmp_path / "state"
+    (state / "logs").mkdir(parents=True)
+    _run_kubelet(Path("/"), fixed, "before")
+    slots.allocate(state)
+    device_notes.ensure(tmp_path / "one")
+    removal.remove_cluster(state)
+    assert not fixed.is_symlink()
+    assert _names(fixed) == ["before"]
