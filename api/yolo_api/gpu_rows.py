@@ -89,11 +89,14 @@ class _Rows:
     def _row(self, gpu: Gpu, part: Gpu | MigDevice, holders: tuple[Holder, ...]) -> GpuInfo:
         whole = part is gpu
         owners = _owners(holders, self.namespace, self.models)
+        total = part.memory_total or 0
+        # A lost GPU has its total only: an old client that looks for room must not find all of it free.
+        used = total if part.memory_used is None else part.memory_used
         return GpuInfo(
             name=part.name or "",
             index=0,
-            memory_used=(part.memory_used or 0) // _MIB,
-            memory_total=(part.memory_total or 0) // _MIB,
+            memory_used=used // _MIB,
+            memory_total=total // _MIB,
             node=self.node.report.node,
             node_index=gpu.index,
             uuid=part.uuid or "",

@@ -244,7 +244,9 @@ class GpuInfo(Legacy):
     """Counts through the array: by the nodes' names, then as NVML does on the node."""
     memory_used: int
     memory_total: int
-    """MiB, never null since old clients count with it. 0: not known, and neither is what is used."""
+    """MiB, never null since old clients count with it. 0: not known, and neither is what is used. Of a lost
+    GPU all is used.
+    """
     node: str
     node_index: int | None = None
     """What nvidia-smi on the node calls it."""

@@ -139,7 +139,7 @@ def _lost(known: Gpu, index: int, health: Health) -> Gpu:
         name=known.name,
         memory_total=known.memory_total,
         mig_enabled=known.mig_enabled,
-        mig_devices=known.mig_devices,
+        mig_devices=tuple(part.model_copy(update={"memory_used": None}) for part in known.mig_devices),
         health=health,
     )
 

@@ -90,6 +90,11 @@ def test_build_rows_gives_old_clients_whole_numbers_where_nothing_is_known() -> 
     assert (got["health"], got["free"], got["processes"], got["utilization"]) == ("lost", False, None, None)
 
 
+def test_a_lost_gpu_has_no_memory_left_for_old_clients() -> None:
+    (got,) = rows(node(gpu(memory_total=24 * GIB, health=Health.LOST)))
+    assert (got["memory_used"], got["memory_total"]) == (24576, 24576)
+
+
 FREE: list[tuple[str, Node, bool | None]] = [
     ("idle", node(gpu()), True),
     ("held", node(gpu(holders=(held("x", "other"),))), False),

@@ -189,6 +189,14 @@ def test_mig_devices_are_told_with_their_gpu(node: ScenarioFile, nvml: Nvml) -> 
     ]
 
 
+def test_mig_devices_of_a_lost_gpu_stay_under_their_names(node: ScenarioFile, nvml: Nvml) -> None:
+    node.change(lambda now: with_mig(now, 1, ["3g.40gb"]))
+    (part,) = nvml.read()[1][1].mig_devices
+    node.change(lambda now: now.with_lost(1))
+    lost = nvml.read()[1][1]
+    assert lost.mig_devices == (part.model_copy(update={"memory_used": None}),)
+
+
 def test_xids_are_kept_and_mean_a_fault_where_the_driver_has_no_word(node: ScenarioFile) -> None:
     node.change(lambda now: now.with_gpu(0, recovery_action=None))
     xids = XidListener()
