@@ -17,6 +17,9 @@ _MIB = 1 << 20
 _GPU_RESOURCE = re.compile(r"[^/]+/(.*gpu.*|mig-.*)|gpu\.[^/]+/.+")
 """Extended resources that are GPUs: `nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`, `gpu.intel.com/i915`."""
 
+_MOST = 1000
+"""Of one pod, so many are told; a pod may name its node and ask for a billion, until that refuses it."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -47,7 +50,7 @@ def to_pod(body: Mapping[str, Any]) -> Pod:
     for container in spec.get("containers", ()):
         for resource, amount in (container.get("resources", {}).get("limits") or {}).items():
             if _GPU_RESOURCE.fullmatch(resource) and str(amount).isdecimal():
-                gpus[resource] = gpus.get(resource, 0) + int(amount)
+                gpus[resource] = min(gpus.get(resource, 0) + int(amount), _MOST)
     return Pod(
         name=metadata["name"],
         node=spec.get("nodeName"),

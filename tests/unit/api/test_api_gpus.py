@@ -177,6 +177,11 @@ def test_to_pod_reads_whose_it_is_and_which_gpus_it_asks_for() -> None:
     assert to_pod({"metadata": {"name": "q"}, "spec": {"containers": [{}]}}) == Pod("q")
 
 
+def test_a_pod_that_asks_for_a_billion_gpus_fills_no_memory() -> None:
+    got = to_pod(pod_object(**{"nvidia.com/gpu": "999999999"}))
+    assert got.gpus == {"nvidia.com/gpu": 1000}
+
+
 def test_merge_reports_marks_silent_nodes_and_forgets_them_at_last() -> None:
     known = merge_reports({}, [NodeReport(node="n", gpus=(gpu(),), age=1)], NOW)
     assert (known["n"].seen_at, known["n"].silent) == (NOW - timedelta(seconds=1), False)
