@@ -39,6 +39,8 @@ class XidListener:
     def __init__(self) -> None:
         self._seen: defaultdict[str, deque[Xid]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._lock = threading.Lock()
+        self._mute: dict[int, str] = {}
+        """Which GPUs tell nothing, and why: said once, though it is tried again and again."""
         self._stop = threading.Event()
         self._again = threading.Event()
         self.listening = threading.Event()
@@ -86,7 +88,7 @@ class XidListener:
         try:
             events = pynvml.nvmlEventSetCreate()
             try:
-                self._wait(events, _register(events))
+                self._wait(events, self._register(events))
             finally:
                 pynvml.nvmlEventSetFree(events)
         finally:
@@ -105,20 +107,22 @@ class XidListener:
             if event.eventType == pynvml.nvmlEventTypeXidCriticalError:
                 self.note(uuids.get(_address(event.device), ""), int(event.eventData))
 
-
-def _register(events: Any) -> dict[int | None, str]:
-    """UUIDs by handle of the GPUs that will tell: one that gets lost can no longer say its UUID."""
-    uuids = {}
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        try:
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            uuid = pynvml.nvmlDeviceGetUUID(handle)
-            pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
-        except pynvml.NVMLError as error:
-            logger.info("this GPU tells no Xids", extra={"gpu": index, "cause": str(error)})
-        else:
-            uuids[_address(handle)] = uuid
-    return uuids
+    def _register(self, events: Any) -> dict[int | None, str]:
+        """UUIDs by handle of the GPUs that will tell: one that gets lost can no longer say its UUID."""
+        uuids, mute = {}, {}
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+                uuid = pynvml.nvmlDeviceGetUUID(handle)
+                pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
+            except pynvml.NVMLError as error:
+                mute[index] = str(error)
+                if self._mute.get(index) != mute[index]:
+                    logger.info("this GPU tells no Xids", extra={"gpu": index, "cause": mute[index]})
+            else:
+                uuids[_address(handle)] = uuid
+        self._mute = mute
+        return uuids
 
 
 def _address(handle: Any) -> int | None:

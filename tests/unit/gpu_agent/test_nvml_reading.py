@@ -237,6 +237,28 @@ def test_a_gpu_that_came_back_tells_its_xids(node: ScenarioFile) -> None:
         xids.stop()
 
 
+def test_a_driver_that_has_no_events_is_told_once_a_gpu(
+    node: ScenarioFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As that of a virtual GPU."""
+    monkeypatch.setattr("yolo_gpu_agent.xids._RETRY_SECONDS", 0.001)
+    node.change(lambda now: now.with_values(absent_functions=["nvmlDeviceRegisterEvents"]))
+    tries: list[int] = []
+    count = pynvml.nvmlDeviceGetCount
+
+    def counted() -> int:
+        tries.append(count())
+        return tries[-1]
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", counted)
+    xids = XidListener()
+    with caplog.at_level("INFO"):
+        xids.start()
+        _until(lambda: len(tries) > 3)
+        xids.stop()
+    assert [record.message for record in caplog.records] == ["this GPU tells no Xids"] * 2
+
+
 @pytest.mark.parametrize(("code", "want"), [(13, False), (94, False), (154, False), (48, True), (79, True)])
 def test_means_fault(code: int, want: bool) -> None:
     assert means_fault(code) is want
