@@ -19,7 +19,7 @@ from e2e.audited import Audit
 
 NAME = os.environ.get("YOLO_TEST_CLUSTER", "test")
 """Another name lets two checkouts of this repository test side by side."""
-_DUMPS = ROOT / ".local" / "failed"
+_DUMPS = ROOT / ".local" / "failed" / NAME
 
 
 @pytest.fixture(scope="session")
