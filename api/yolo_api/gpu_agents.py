@@ -17,10 +17,12 @@ logger = logging.getLogger(__name__)
 ASK_SECONDS = 5.0
 """Longest wait for one agent, which itself answers within 3 seconds."""
 _RESOLVE_SECONDS = 5.0
-_CONCURRENT = 64
-"""So many that do not answer delay the others by no more than one time-out."""
-_MAX_BYTES = 4 << 20
-"""Largest report: 16 GPUs with thousands of processes stay far below."""
+_CONCURRENT = 256
+"""So many that do not answer, as of a zone that is gone, delay the others by no more than one time-out. After
+three the first answer of `/gpu_info` would come too late, after four healthy nodes would count as silent.
+"""
+_MAX_BYTES = 1 << 20
+"""Largest report, of which there may be as many at once: 16 GPUs with thousands of processes stay below."""
 
 
 class AgentClient:
@@ -35,7 +37,9 @@ class AgentClient:
         addresses = await self._addresses()
         timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
         free = asyncio.Semaphore(_CONCURRENT)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        # Without a limit of its own: the wait for a place in it would count as the agent's.
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
 
             async def ask(address: str) -> NodeReport | None:
                 async with free:

@@ -1,5 +1,6 @@
 """`/gpu_info`: rows out of reports and pods, agents asked over real HTTP, nodes that fall silent."""
 
+import asyncio
 import http.server
 import json
 import threading
@@ -263,6 +264,31 @@ async def test_agents_answers_are_taken_or_left(
 async def test_a_name_without_agents_and_a_port_without_a_server_are_no_agents() -> None:
     assert await AgentClient("no-such-service.invalid").reports() == []
     assert await AgentClient("127.0.0.1:9").reports() == []
+
+
+async def test_a_zone_of_agents_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them waits for all others, so fewer at a time would get no answer."""
+    nodes = 200
+    everybody = asyncio.Barrier(nodes)
+    body = NodeReport(node="n").model_dump_json(by_alias=True).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await everybody.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async def addresses(_: AgentClient) -> list[str]:
+        return ["127.0.0.1"] * nodes
+
+    monkeypatch.setattr(AgentClient, "_addresses", addresses)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, backlog=nodes) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert len(await AgentClient(f"127.0.0.1:{port}").reports()) == nodes
+        server.close()
+        everybody_left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await asyncio.gather(*everybody_left, return_exceptions=True)
 
 
 async def test_a_report_that_is_too_large_is_left(
