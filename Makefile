@@ -79,7 +79,7 @@ test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two
 # Two halves, so that `make test` runs them side by side.
 OTHER_E2E := tests/e2e/test_data*.py tests/e2e/test_gpu*.py tests/e2e/test_current_context.py
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
-	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*' $(OTHER_E2E:%=--ignore-glob='*/%')
+	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*' $(OTHER_E2E:%=--ignore-glob='%')
 test-e2e-other: programs ## The same for data sets of all kinds, and for simulated GPUs
 	@YOLO_TEST_CLUSTER=other $(PYTEST) $(OTHER_E2E)
 bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (2 minutes, idle machine)
