@@ -4,8 +4,9 @@ Each measured value may be missing (None) by itself: a card, a driver or a MIG d
 """
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from .base import Lenient, ShortText
 
@@ -21,6 +22,11 @@ class Health(StrEnum):
     """The driver wants it reset, drained or the node restarted, or told an Xid that means so."""
     LOST = "lost"
     """The driver cannot reach it any more."""
+
+
+def _known_health(value: object) -> object:
+    """Whatever a newer agent means by another word, it is not `ok`; a façade may be of an older release."""
+    return Health.FAULTY if isinstance(value, str) and value not in list(Health) else value
 
 
 class Gap(StrEnum):
@@ -93,7 +99,7 @@ class Gpu(Lenient):
     recovery_action: int | None = None
     """NVML's field 230: 0 none, 1 reset the GPU, 2 restart the node, 3 drain P2P, 4 drain and reset."""
     processes: tuple[GpuProcess, ...] | None = None
-    health: Health = Health.OK
+    health: Annotated[Health, BeforeValidator(_known_health)] = Health.OK
     xids: tuple[Xid, ...] = ()
     """The newest ones since the agent started, oldest first."""
     mig_enabled: bool | None = None

@@ -240,6 +240,7 @@ def agent() -> Iterator[tuple[type[Agent], str]]:
 
 
 REPORT = NodeReport(node="n", gpus=(gpu(holders=(held("train-x"),)),))
+NEWER = json.dumps({"node": "n", "gpus": [{"index": 0, "health": "a word of a later release", "newer": 1}]})
 
 
 @pytest.mark.parametrize(
@@ -247,6 +248,7 @@ REPORT = NodeReport(node="n", gpus=(gpu(holders=(held("train-x"),)),))
     [
         (200, REPORT.model_dump_json(by_alias=True), [REPORT]),
         (200, json.dumps({"node": "n", "newer": 1}), [NodeReport(node="n")]),
+        (200, NEWER, [NodeReport(node="n", gpus=(Gpu(index=0, health=Health.FAULTY),))]),
         (200, "<html>", []),
         (200, '{"node": 5}', []),
         (500, "{}", []),
