@@ -13,7 +13,6 @@ from pathlib import Path
 
 from . import paths
 from .locks import locked
-from .paths import cache_dir
 
 FIXED = Path("/var/lib/kubelet/device-plugins")
 
@@ -21,7 +20,7 @@ FIXED = Path("/var/lib/kubelet/device-plugins")
 def ensure(kubelet_root: Path) -> None:
     """Before a kubelet starts whose working directory is `kubelet_root`."""
     own_notes(kubelet_root).mkdir(parents=True, exist_ok=True)
-    with locked(cache_dir() / "locks" / "device-notes"):
+    with locked(_lock()):
         if FIXED.is_symlink():
             return
         if FIXED.exists():
@@ -38,7 +37,7 @@ def own_notes(kubelet_root: Path) -> Path:
 
 def remove() -> None:
     """When no cluster is left on the machine: puts back what was there, also after a reboot or a kill."""
-    with locked(cache_dir() / "locks" / "device-notes"):
+    with locked(_lock()):
         try:
             paths.RUN.rmdir()
         except FileNotFoundError:
@@ -49,6 +48,11 @@ def remove() -> None:
             FIXED.unlink()
         if _others().exists() and not os.path.lexists(FIXED):
             _others().rename(FIXED)
+
+
+def _lock() -> Path:
+    """The machine's, as the folder is: several users, or one with `sudo` and without, have several caches."""
+    return paths.RUN.with_name(f"{paths.RUN.name}.device-notes.lock")
 
 
 def _others() -> Path:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,27 @@ def test_a_link_of_somebody_else_is_left_alone(tmp_path: Path, fixed: Path) -> N
     device_notes.ensure(tmp_path / "one")
     device_notes.remove()
     assert fixed.readlink() == tmp_path
+
+
+def test_two_caches_of_one_machine_have_one_lock(
+    tmp_path: Path, fixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run_kubelet(Path("/"), fixed, "before")
+    waits = threading.Thread(target=device_notes.ensure, args=[tmp_path / "two"])
+    rename = Path.rename
+
+    def slowly(path: Path, target: Path) -> Path:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache of another"))
+        monkeypatch.setattr(Path, "rename", rename)
+        waits.start()
+        waits.join(0.2)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", slowly)
+    device_notes.ensure(tmp_path / "one")
+    waits.join(10)
+    device_notes.remove()
+    assert _names(fixed) == ["before"]
 
 
 def test_another_cluster_that_runs_keeps_the_link(tmp_path: Path, fixed: Path) -> None:
