@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cluster import cgroups, processes, slots
+from cluster import cgroups, device_notes, processes, slots
 from cluster.paths import node_dir, run_dir
 
 # Names that follow from a slot: interfaces, namespaces, chains and cgroups; folders; addresses.
@@ -88,6 +88,12 @@ def _rules(*command: str) -> Callable[[], Iterable[str]]:
     ]
 
 
+def _device_notes() -> Iterable[str]:
+    """The folder that all kubelets take for theirs is a link only while clusters run."""
+    folder = device_notes.FIXED
+    return [str(folder)] if folder.is_symlink() and not run_dir(0).parent.exists() else []
+
+
 def _pod_logs() -> Iterable[str]:
     links = Path("/var/log/containers").glob("*.log")
     return [f"{path} -> {path.readlink()}" for path in links if path.is_symlink()]
@@ -111,5 +117,6 @@ _KINDS: dict[str, Callable[[], Iterable[str]]] = {
     ],
     "folder": _names(run_dir(0).parent, node_dir(0, "").parent),
     "CNI": _names(Path("/var/lib/cni/results")),
+    "device notes": _device_notes,
     "pod log": _pod_logs,
 }
