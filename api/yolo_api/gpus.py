@@ -102,7 +102,7 @@ class Gpus:
                     self._pods = [to_pod(body) for body in await self._kube.list_pods()]
                     self._pods_at = time.monotonic()
                 except DomainError as error:
-                    if self._pods is None:
+                    if self._pods is None and not self._nodes:
                         raise
                     logger.warning("pods could not be listed", extra={"cause": str(error)})
             return self._pods or []

@@ -13,9 +13,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from yolo_api.app import create_app
+from yolo_api.errors import UnavailableError
 from yolo_api.gpu_agents import AgentClient
 from yolo_api.gpu_rows import Node, Pod, build_rows, to_pod
-from yolo_api.gpus import FORGET_SECONDS, SILENT_SECONDS, merge_reports
+from yolo_api.gpus import FORGET_SECONDS, SILENT_SECONDS, Gpus, merge_reports
 from yolo_api.settings import Settings
 from yolo_crds.gpus import Gpu, GpuProcess, Health, Holder, MigDevice, NodeReport
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
@@ -338,6 +339,24 @@ def test_gpu_info_without_agents_tells_requests(client: TestClient, kube: Any) -
         "头盔",
         0,
     )
+
+
+async def test_gpus_are_told_while_the_api_server_has_not_answered_yet(kube: Any) -> None:
+    class Told:
+        async def reports(self) -> list[NodeReport]:
+            return [REPORT]
+
+    async def away() -> list[Any]:
+        raise UnavailableError("the Kubernetes API cannot be reached")
+
+    kube.list_pods = away
+    gpus = Gpus(Told(), kube, "team")
+    asking = asyncio.create_task(gpus.run())
+    (got,) = await gpus.rows()
+    asking.cancel()
+    assert (got.uuid, got.pod, got.model_name, got.free) == ("GPU-0", "train-x", None, False)
+    with pytest.raises(UnavailableError):
+        await Gpus(None, kube, "team").rows()
 
 
 def test_gpu_info_does_not_wait_for_ever_for_the_first_round(
