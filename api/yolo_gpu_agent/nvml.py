@@ -113,6 +113,9 @@ class Nvml:
                 silent[index] = Health.LOST if gone else Health.FAULTY
         here = {gpu.uuid for gpu in gpus.values()}
         missing = {gpu.index: gpu for gpu in self._known if gpu.uuid and gpu.uuid not in here}
+        for index in gpus.keys() & missing.keys():
+            if gpus[index].uuid is None:  # it did not say so this time
+                gpus[index] = gpus[index].model_copy(update={"uuid": missing.pop(index).uuid})
         for index, health in silent.items():
             gpus[index] = _lost(missing.pop(index, Gpu(index=index)), index, health)
         for index, gpu in enumerate(missing.values(), count):

@@ -150,6 +150,17 @@ def test_a_gpu_that_the_driver_no_longer_counts_is_the_one_that_is_lost(
     ]
 
 
+def test_a_gpu_that_does_not_say_its_uuid_once_is_the_one_that_was_there(
+    node: ScenarioFile, nvml: Nvml
+) -> None:
+    _, before = nvml.read()
+    node.change(lambda now: now.with_values(absent_functions=["nvmlDeviceGetUUID"]))
+    _, got = nvml.read()
+    assert [(gpu.index, gpu.uuid, gpu.health) for gpu in got] == [
+        (gpu.index, gpu.uuid, Health.OK) for gpu in before
+    ]
+
+
 def test_a_gpu_that_was_lost_before_anyone_looked_is_told_all_the_same(
     node: ScenarioFile, nvml: Nvml
 ) -> None:
