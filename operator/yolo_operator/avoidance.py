@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from yolo_crds.conditions import Reason
-from yolo_crds.meta import Stage
 from yolo_crds.status import AvoidedNode, Failure, Status
 
 from .attempt import Attempt
@@ -40,21 +39,20 @@ def avoided_after(before: Status, why: Failure | None, ended_at: str | None) -> 
     return [*others, AvoidedNode(name=why.node, since=ended_at)][-AVOIDED_MOST:]
 
 
-def patience_ends(attempt: Attempt, before: Status) -> datetime | None:
-    """Until when the newest pod waits for another node; None where it does not."""
-    pod = attempt.pod
-    if pod is None or pod.stage != Stage.TRAIN or pod.unscheduled is None or pod.finished:
+def patience_ends(attempt: Attempt) -> datetime | None:
+    """Until when the newest pod waits for another node than its Job avoids; None where it does not."""
+    job, pod = attempt.job, attempt.pod
+    if job is None or not job.avoids or pod is None or pod.unscheduled is None or pod.finished:
         return None
-    created = parse_time(pod.created)
-    return created + PATIENCE if still_avoided(before.avoided_nodes, created) else None
+    return parse_time(pod.created) + PATIENCE
 
 
-def kept_away_too_long(attempt: Attempt, before: Status, now: datetime) -> Failure | None:
+def kept_away_too_long(attempt: Attempt, now: datetime) -> Failure | None:
     """Why the attempt is given up for one that may go to any node; None while it may wait on."""
-    ends = patience_ends(attempt, before)
-    if ends is None or now < ends or attempt.pod is None:
+    ends = patience_ends(attempt)
+    if ends is None or now < ends or attempt.job is None or attempt.pod is None:
         return None
-    names = ", ".join(node.name for node in before.avoided_nodes)
+    names = ", ".join(attempt.job.avoids)
     minutes = PATIENCE // timedelta(minutes=1)
     return failure(
         Reason.UNSCHEDULABLE,

@@ -59,6 +59,8 @@ class JobView:
     """Others start and stop it: it is labelled for a queue, or is or was suspended."""
     ignores_interruptions: bool = False
     """It has the pod failure policy of a queued Job."""
+    avoids: tuple[str, ...] = ()
+    """Nodes that its pods keep away from."""
 
     @property
     def finished(self) -> bool:
@@ -218,7 +220,18 @@ def view_job(body: Wire) -> JobView | None:
         suspended_at=conditions.get("Suspended", {}).get("lastTransitionTime"),
         interruptible=queue is not None or bool(spec.get("suspend")) or ever_suspended,
         ignores_interruptions="podFailurePolicy" in spec,
+        avoids=tuple(_avoided(spec.get("template", {}).get("spec", {}))),
     )
+
+
+def _avoided(pod: Wire) -> Iterable[str]:
+    """Names of the nodes that a pod of ours is kept from, as `jobs` writes them."""
+    affinity = (pod.get("affinity") or {}).get("nodeAffinity") or {}
+    wanted = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in wanted.get("nodeSelectorTerms") or ():
+        for one in term.get("matchFields") or ():
+            if one["operator"] == "NotIn":
+                yield from one["values"]
 
 
 def view_pod(body: Wire) -> PodView | None:

@@ -182,7 +182,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
             return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
-    if away := kept_away_too_long(attempt, before, view.now):
+    if away := kept_away_too_long(attempt, view.now):
         return replace(base, state=State.AGAIN, failure=away, ended_at=print_time(view.now))
     if attempt.job.suspended:
         blocked: Failure | None = diagnose_suspended(
@@ -190,7 +190,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         )
     else:
         blocked = diagnose_waiting(attempt.pod, view.events)
-    patience = patience_ends(attempt, before)
+    patience = patience_ends(attempt)
     wakes = (*deadlines(training, attempt, before), *leaving, *((patience,) if patience else ()))
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
 
@@ -276,7 +276,7 @@ def _status_of_run(training: YoloTraining, stored: Status) -> Status:
     if condition_reason(stored, ConditionType.FINISHED) is None:
         return stored
     if _object_refused(stored):
-        return Status(run=training.spec.run)
+        return Status(run=training.spec.run, avoided_nodes=stored.avoided_nodes)
     return Status(
         run=stored.run,
         attempt=(stored.attempt or 0) + 1,

@@ -47,6 +47,12 @@ def _next_job(training: Body, attempt: int, seconds: float) -> Decision:
     return decide(make_view(training, [prepare], [prepared], seconds=seconds + 1), SETTINGS)
 
 
+def _stored_job(decision: Decision, training: Body, attempt: int, seconds: float) -> Body:
+    """The Job which is about to be made, as stored."""
+    (made,) = (action.manifest for action in decision.plan.actions if isinstance(action, CreateJob))
+    return make_job(training, Stage.TRAIN, attempt, seconds) | {"spec": made["spec"]}
+
+
 def _avoided(decision: Decision) -> list[str]:
     """The nodes that the Job which is about to be made keeps away from."""
     (job,) = (action.manifest for action in decision.plan.actions if isinstance(action, CreateJob))
@@ -83,7 +89,7 @@ def test_node_is_forgotten_after_a_day() -> None:
 
 def test_pod_that_finds_no_other_node_may_go_back_after_a_while() -> None:
     training = _failed(make_training(), 1, GPU_FAULT, 60)
-    job = make_job(training, Stage.TRAIN, 2, 100)
+    job = _stored_job(_next_job(training, 2, 99), training, 2, 100)
     pod = make_pod(job, 100, conditions=[TAKEN])
     ends = 100 + PATIENCE.total_seconds()
 
@@ -100,6 +106,34 @@ def test_pod_that_finds_no_other_node_may_go_back_after_a_while() -> None:
     assert "node-1" in again.status.failure.message
     training = training | {"status": again.status.to_wire()}
     assert _avoided(_next_job(training, 3, ends + 60)) == []
+
+
+def test_job_that_a_queue_held_for_longer_than_the_node_is_avoided_has_patience_too() -> None:
+    training = _failed(make_training(), 1, GPU_FAULT, 60)
+    job = _stored_job(_next_job(training, 2, 99), training, 2, 100)
+    held = decide(make_view(training, [job | {"status": {}}], [], seconds=2 * DAY), SETTINGS)
+    training = training | {"status": held.status.to_wire()}
+    assert held.status.avoided_nodes == []
+    pod = make_pod(job, 2 * DAY, conditions=[TAKEN])
+
+    ends = 2 * DAY + PATIENCE.total_seconds()
+    waits = decide(make_view(training, [job], [pod], seconds=ends - 1), SETTINGS)
+    assert waits.verdict.state == State.UNDER_WAY
+    again = decide(make_view(training, [job], [pod], seconds=ends), SETTINGS)
+    assert again.verdict.state == State.AGAIN
+    assert again.status.failure is not None
+    assert "node-1" in again.status.failure.message
+
+
+def test_avoided_node_outlives_a_refused_object() -> None:
+    training = _failed(make_training(lifecycle={"maxRestarts": 0}), 1, GPU_FAULT, 60)
+    template = training["spec"]["template"]
+    wrong = training | {"spec": training["spec"] | {"run": 2, "template": template | {"epochs": 0}}}
+    refused = decide(make_view(wrong, seconds=100), SETTINGS)
+    assert refused.verdict.state == State.REFUSED
+    wrong["status"] = refused.status.to_wire()
+    mended = wrong | {"spec": wrong["spec"] | {"template": template}}
+    assert _avoided(_next_job(mended, 1, 200)) == ["node-1"]
 
 
 def test_pod_that_waits_without_an_avoided_node_waits_on() -> None:
