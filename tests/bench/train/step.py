@@ -61,7 +61,7 @@ def measure(threads: int, *, channels_last: bool) -> dict[str, float]:
         "img": torch.rand(_BATCH, 3, _EDGE, _EDGE),
         "cls": torch.zeros(_BOXES, 1),
         "bboxes": torch.rand(_BOXES, 4) * 0.4 + 0.2,
-        "batch_idx": torch.arange(_BOXES) % _BATCH,
+        "batch_idx": torch.arange(_BOXES) * _BATCH // _BOXES,
     }
     walls, cpus = [], []
     for _ in range(_STEPS):
