@@ -39,6 +39,18 @@ def test_refs_of_deps_depend_on_no_code() -> None:
     assert deps.files() == [Path("api/Dockerfile"), Path("api/requirements.txt")]
 
 
+@pytest.mark.parametrize("folder", ["operator", "api", "trainer-image"])
+def test_docker_build_may_copy_what_the_dockerfile_copies(folder: str) -> None:
+    """Our own build takes the files by `Image.sources`; who builds with Docker has .dockerignore instead."""
+    dockerfile = (REPOSITORY / folder / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", dockerfile, re.MULTILINE)
+    allowed = [
+        line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")
+    ]
+    assert copied
+    assert [path for path in copied if not any(Path(path).match(pattern) for pattern in allowed)] == []
+
+
 def test_versions_of_torch_stand_in_its_pins_alone() -> None:
     assert pins.pinned("torch").keys() >= pins.TORCH
     dockerfile = (REPOSITORY / "trainer-image/Dockerfile").read_text()
