@@ -8,7 +8,6 @@ with the very results of the training that nothing befell. A point is a function
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import queue
 import random
@@ -22,12 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from .fault_kinds import EPOCHS, KINDS, SMALL, TEMPLATE, Reference
 from .forked import Fault, Stage, pinned, read_record
+from .outcomes import rows, state
 from .training_process import Volumes
 
 BATCHES = 4
@@ -73,8 +72,8 @@ def measure(root: Path) -> Reference:
             assert code == 0, running.output
     return Reference(
         volumes.data,
-        _rows(volumes),
-        _state(volumes, 1),
+        rows(volumes),
+        state(volumes),
         time.monotonic() - began,
         len(listing.read_text().splitlines()),
         max(p.stat().st_size for p in volumes.attempt().rglob("*") if p.is_file()),
@@ -127,16 +126,16 @@ def _judge(reference: Reference, volumes: Volumes, folder: Path, faults: int) ->
     attempts = sorted((volumes.folder.train / ".attempts").glob("*/state.pt"))
     if not attempts:
         return "no state is left"
-    rows = _rows(volumes)
-    if [row["epoch"] for row in rows] != [row["epoch"] for row in reference.rows]:
-        return f"results.csv has epochs {[row['epoch'] for row in rows]}"
-    for want, have in zip(reference.rows, rows, strict=True):
+    have_rows = rows(volumes)
+    if [row["epoch"] for row in have_rows] != [row["epoch"] for row in reference.rows]:
+        return f"results.csv has epochs {[row['epoch'] for row in have_rows]}"
+    for want, have in zip(reference.rows, have_rows, strict=True):
         if differing := {name: (want[name], have.get(name)) for name in want if want[name] != have.get(name)}:
             return f"results.csv differs in epoch {want['epoch']}: {differing}"
-    state = torch.load(attempts[-1], weights_only=True)
+    newest = torch.load(attempts[-1], weights_only=True)
     for part in ("model", "ema"):
         for name, tensor in reference.state[part].items():
-            if not torch.equal(tensor, state[part][name]):
+            if not torch.equal(tensor, newest[part][name]):
                 return f"{part} differs in {name}"
     for name in ("best.pt", "last.pt"):
         if not (volumes.folder.weights / name).exists():
@@ -145,16 +144,6 @@ def _judge(reference: Reference, volumes: Volumes, folder: Path, faults: int) ->
     if epochs > EPOCHS + faults:
         return f"{epochs} epochs were trained after {faults} faults"
     return ""
-
-
-def _rows(volumes: Volumes) -> list[dict[str, str]]:
-    with (volumes.folder.train / "results.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(file)]
-
-
-def _state(volumes: Volumes, attempt: int) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(volumes.attempt(attempt=attempt) / "state.pt", weights_only=True)
-    return found
 
 
 def table(seen: list[Seen]) -> str:

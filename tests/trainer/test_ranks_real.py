@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import shutil
 import signal
@@ -19,6 +18,7 @@ import torch
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
 
+from .outcomes import assert_same, rows, state
 from .ranked import Fault, images, train
 from .training_process import Volumes
 
@@ -27,25 +27,6 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(120)]
 TEMPLATE: dict[str, Any] = {"epochs": 3, "batch": 6, "hyperparameters": {"nbs": 12, "warmup_epochs": 1}}
 """Batches of 6 of 16 images: a last one of 4, which three ranks cannot share evenly."""
 WITHIN_SECOND_EPOCH = 4
-
-
-def rows(volumes: Volumes) -> list[dict[str, str]]:
-    with (volumes.folder.train / "results.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(file)]
-
-
-def state(volumes: Volumes, **numbers: int) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(volumes.attempt(**numbers) / "state.pt", weights_only=True)
-    return found
-
-
-def assert_same(volumes: Volumes, other: Volumes) -> None:
-    """Rows, model and average to the last bit."""
-    assert rows(volumes) == rows(other)
-    have, want = state(volumes, attempt=2), state(other)
-    for part in ("model", "ema"):
-        for name, tensor in want[part].items():
-            assert torch.equal(tensor, have[part][name]), (part, name)
 
 
 @pytest.fixture(scope="module")

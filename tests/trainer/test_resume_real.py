@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("ultralytics")
-import torch
 
 from .forked import Fault, Stage, read_record, run_attempt
+from .outcomes import assert_same, rows, state
 from .training_process import MODEL, Volumes
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(240)]
@@ -28,16 +28,6 @@ SEGMENT = MODEL.replace("Detect, [nc]", "Segment, [nc, 4, 8]")
 def make(root: Path, name: str) -> Volumes:
     (root / name).mkdir()
     return Volumes(root / name)
-
-
-def rows(volumes: Volumes) -> list[dict[str, str]]:
-    with (volumes.folder.train / "results.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(file)]
-
-
-def state(volumes: Volumes, **numbers: int) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(volumes.attempt(**numbers) / "state.pt", weights_only=True)
-    return found
 
 
 def trained(record: Path) -> list[tuple[int, Counter[str]]]:
@@ -134,11 +124,7 @@ def test_training_in_two_attempts_is_the_training_in_one(
     code, output = run_attempt(two, tmp_path / "two", base | template, attempt=2, resume=True)
 
     assert code == 0, output
-    assert rows(two) == rows(one)
-    want, have = state(one), state(two, attempt=2)
-    for part in ("model", "ema"):
-        for name, tensor in want[part].items():
-            assert torch.equal(tensor, have[part][name]), (part, name)
+    assert_same(two, one)
 
 
 def test_resumed_state_that_is_saved_again_at_once_is_the_same(tmp_path: Path) -> None:
