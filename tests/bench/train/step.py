@@ -15,18 +15,20 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
+from yolo_trainer.supervise.offline import TUNING
+
 _STEPS, _WARM_UP = 12, 3
 _ENOUGH_SECONDS = 20.0
 _BATCH, _EDGE, _BOXES = 16, 160, 32
-_OURS = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
+_ALLOCATOR = {name: value for name, value in TUNING.items() if name.startswith("MALLOC")}
 SETTINGS: dict[str, tuple[int, bool, dict[str, str]]] = {
     "stock: one thread fewer than CPUs": (1, False, {}),
-    "1 thread, ours else": (1, True, _OURS),
-    "2 threads, libgomp's own spinning": (2, True, _OURS),
-    "2 threads, 10,000 spins": (2, True, {**_OURS, "GOMP_SPINCOUNT": "10000"}),
-    "2 threads, 3,000 spins: ours": (2, True, {**_OURS, "GOMP_SPINCOUNT": "3000"}),
-    "2 threads, 1,000 spins": (2, True, {**_OURS, "GOMP_SPINCOUNT": "1000"}),
-    "2 threads, no spinning": (2, True, {**_OURS, "OMP_WAIT_POLICY": "PASSIVE"}),
+    "1 thread, ours else": (1, True, TUNING),
+    "2 threads, libgomp's own spinning": (2, True, _ALLOCATOR),
+    "2 threads, 10,000 spins": (2, True, {**_ALLOCATOR, "GOMP_SPINCOUNT": "10000"}),
+    f"2 threads, {int(TUNING['GOMP_SPINCOUNT']):,} spins: ours": (2, True, TUNING),
+    "2 threads, 1,000 spins": (2, True, {**_ALLOCATOR, "GOMP_SPINCOUNT": "1000"}),
+    "2 threads, no spinning": (2, True, {**_ALLOCATOR, "OMP_WAIT_POLICY": "PASSIVE"}),
 }
 """Threads, channels-last, and the environment."""
 

@@ -9,9 +9,17 @@ from pathlib import Path
 SEED_FOLDER = Path("/opt/yolo/seed")
 """Settings and font lists that the image worked out when it was built."""
 FONT_FOLDER = Path("/opt/yolo/fonts")
-_SPINS = "3000"
-_MMAP_BYTES = str(4 << 20)
-_TRIM_BYTES = str(32 << 20)
+TUNING = {
+    # Threads that wait spin for about 0.1 ms before they sleep. Without, each of the many short sections of a
+    # step waits for a wake-up; with libgomp's own, 100 times as much, they keep the CPU from those they wait
+    # for wherever the node is busy.
+    "GOMP_SPINCOUNT": "3000",
+    # glibc's own thresholds grow with what is freed. Fixed, smaller tensors stay with the worker and larger
+    # ones go back.
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+}
+"""For a training on the CPU, by `make bench-train STEPS=1` (docs/benchmarks.md); who sets one keeps it."""
 
 
 def build_environment(outer: Mapping[str, str], runtime: Path, cpus: int) -> dict[str, str]:
@@ -28,14 +36,7 @@ def build_environment(outer: Mapping[str, str], runtime: Path, cpus: int) -> dic
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
         "OMP_NUM_THREADS": str(cpus),
-        # Threads that wait spin for about 0.1 ms before they sleep. Without, each of the many short sections
-        # of a step waits for a wake-up; with libgomp's own, 100 times as much, they keep the CPU from those
-        # they wait for wherever the node is busy (docs/benchmarks.md).
-        "GOMP_SPINCOUNT": outer.get("GOMP_SPINCOUNT", _SPINS),
-        # glibc's own thresholds grow with what is freed. Fixed, tensors below stay with the worker and larger
-        # ones go back.
-        "MALLOC_MMAP_THRESHOLD_": outer.get("MALLOC_MMAP_THRESHOLD_", _MMAP_BYTES),
-        "MALLOC_TRIM_THRESHOLD_": outer.get("MALLOC_TRIM_THRESHOLD_", _TRIM_BYTES),
+        **{name: outer.get(name, value) for name, value in TUNING.items()},
     }
 
 
