@@ -141,7 +141,7 @@ def _active_seconds(verdict: Verdict) -> int | None:
     the patch that ends it."""
     over = verdict.state == State.AGAIN or verdict.state in ENDED
     before = verdict.before.active_seconds or 0
-    return before + (verdict.trained_seconds if over else verdict.taken_back_seconds) or None
+    return before + verdict.taken_back_seconds + (verdict.trained_seconds if over else 0) or None
 
 
 def _data_ready(verdict: Verdict) -> bool:

@@ -49,7 +49,7 @@ def trained_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
     Where its pod is gone without a trace, until the last progress that was stored.
     """
     pod = attempt.pod if attempt.pod is not None and attempt.pod.stage == Stage.TRAIN else None
-    started = (pod and pod.started_at) or attempt_start_time(view, attempt, before)
+    started = (pod and pod.started_at) or attempt_start_time(attempt, before)
     if started is None:
         return 0
     if pod is not None and pod.finished_at is not None:
@@ -66,14 +66,10 @@ def trained_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
 def taken_back_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
     """How long the attempt's last pod trained, once it is clear that the attempt goes on without it.
 
-    That is when its Job is suspended and the pod is gone, or when another pod has its place. Else 0; so also
-    once it has been counted, since the start is then no longer stored.
+    Else 0; so also once it has been counted, since the start is then no longer stored.
     """
-    start, job, pod = before.attempt_start_time, attempt.job, attempt.pod
-    if start is None or before.attempt != attempt.number or job is None or attempt.ended_at is not None:
-        return 0
-    goes_on_without_it = job.suspended if pod is None else pod.started_at != start
-    if not goes_on_without_it:
+    start, job = before.attempt_start_time, attempt.job
+    if start is None or job is None or not _went_on(attempt, before):
         return 0
     ends = [p.finished_at for p in view.pods if p.started_at == start and p.finished_at]
     told = before.progress.updated_at if before.progress else None
@@ -81,7 +77,19 @@ def taken_back_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
     return max(0, round((parse_time(ended) - parse_time(start)).total_seconds()))
 
 
-def attempt_start_time(view: Snapshot, attempt: Attempt, before: Status) -> str | None:
+def _went_on(attempt: Attempt, before: Status) -> bool:
+    """Whether the attempt goes, or went, on without the pod whose start is stored: its Job is suspended and
+    that pod gone, or another one has its place."""
+    if before.attempt != attempt.number or attempt.job is None:
+        return False
+    pod, over = attempt.pod, attempt.ended_at is not None
+    if pod is None:
+        return attempt.job.suspended and not over
+    # One that ended and does not say when it began may be that very pod.
+    return pod.started_at != before.attempt_start_time and (pod.started_at is not None or not over)
+
+
+def attempt_start_time(attempt: Attempt, before: Status) -> str | None:
     """Since when the newest attempt trains or trained, also once its pod is gone.
 
     None before that, and again when its pod was taken back and the time of it is counted.
@@ -89,9 +97,9 @@ def attempt_start_time(view: Snapshot, attempt: Attempt, before: Status) -> str 
     pod = attempt.pod
     if pod is not None and pod.stage == Stage.TRAIN and pod.started_at is not None:
         return pod.started_at
-    if taken_back_seconds(view, attempt, before):
+    if before.attempt != attempt.number or _went_on(attempt, before):
         return None
-    return before.attempt_start_time if before.attempt == attempt.number else None
+    return before.attempt_start_time
 
 
 def deadlines(training: YoloTraining, attempt: Attempt, before: Status) -> list[datetime]:

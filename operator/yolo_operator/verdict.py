@@ -158,7 +158,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         ended_at=attempt.ended_at,
         trained_seconds=trained_seconds(view, attempt, before),
         taken_back_seconds=taken_back_seconds(view, attempt, before),
-        attempt_start_time=attempt_start_time(view, attempt, before),
+        attempt_start_time=attempt_start_time(attempt, before),
         wakes=leaving,
     )
     alive = bool(busy) or any(not job.finished for job in view.jobs)

@@ -422,9 +422,45 @@ def test_training_time_before_and_after_a_preemption_is_counted_once() -> None:
     )
 
 
-def with_end(pod: Body, started: float, finished: float) -> Body:
-    """The pod killed with a fault of its own."""
-    ended = end(pod, 8, finished)
+def _let_in_again(started: float, job_seconds: float = 301) -> tuple[Body, Body]:
+    """The Job admitted anew, and its second pod."""
+    again = make_pod(TRAIN, seconds=job_seconds + 1)
+    again["metadata"] |= {"name": "again", "uid": "again"}
+    return resume(TRAIN, job_seconds), start(again, started)
+
+
+def test_training_time_before_a_preemption_counts_though_the_operator_was_down_meanwhile() -> None:
+    wished = _trained()
+    wished["spec"]["suspend"] = True
+    held = make_view(wished, [PREPARE, hold(TRAIN, 130)], [PREPARED], seconds=140)
+    assert _store(wished, held)["status"]["activeSeconds"] == 100
+    again, pod = _let_in_again(310)
+    running = make_view(wished, [PREPARE, again], [PREPARED, pod], seconds=320)
+    assert _store(wished, running)["status"]["activeSeconds"] == 70 + 10, "until the last progress, and anew"
+
+
+@pytest.mark.parametrize("code", [8, 0])
+def test_training_time_before_a_preemption_counts_though_the_second_pod_has_ended(code: int) -> None:
+    job, pod = _let_in_again(310)
+    ended = with_end(pod, 310, 410, code)
+    status = _decide(_trained(), [PREPARE, job], [PREPARED, ended], seconds=420).status
+    assert status.active_seconds == 70 + 100
+
+
+def test_no_waiting_for_the_second_pod_counts_as_training() -> None:
+    begun = _trained(30)
+    begun["status"].pop("progress")
+    begun["spec"]["suspend"] = True
+    job, pod = _let_in_again(310, job_seconds=24)
+    waiting = make_pod(TRAIN, seconds=112)
+    waiting["metadata"] |= pod["metadata"]
+    view = make_view(begun, [PREPARE, job], [PREPARED, waiting], seconds=5000)
+    assert "activeSeconds" not in _store(begun, view)["status"]
+
+
+def with_end(pod: Body, started: float, finished: float, code: int = 8) -> Body:
+    """The pod ended, by default with a fault of its own."""
+    ended = end(pod, code, finished)
     ended["status"]["containerStatuses"][0]["state"]["terminated"]["startedAt"] = at(started)
     return ended
 
