@@ -1,7 +1,8 @@
 """Reads what Kueue says about suspended Jobs: seldom, softly, and not at all where there is no Kueue."""
 
-import asyncio
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .kube import Kube, KubeError
@@ -16,9 +17,10 @@ INTERVAL = 15.0
 READS_PER_SECOND = 5.0
 """Most reads a second over all suspended Jobs, but for the first of each."""
 ABSENT_SECONDS = 60.0
-"""How long nothing is asked after the API server knows no Workloads, or does not show them to us."""
-_ABSENT = frozenset({403, 404})
+"""How long nothing is asked after the API server knows no Workloads, or does not show us a namespace's."""
+_UNKNOWN, _FORBIDDEN = 404, 403
 _FORGOTTEN_AFTER = 60.0
+"""What was not read again so many seconds after it was due belongs to a Job or a queue that is gone."""
 _Queue = tuple[str, str]
 """Namespace and name of a LocalQueue."""
 
@@ -39,26 +41,35 @@ class _Places:
 class QueueReader:
     """Keeps the store's `Admission` of each suspended Job current."""
 
-    def __init__(self, kube: Kube, store: Store, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        interval: float = INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kube = kube
         self._store = store
         self._interval = interval
-        self._absent_until = float("-inf")
+        self._clock = clock
+        self._absent_until: dict[str | None, float] = {}
+        """By namespace; None: in all of them."""
         self._turns: dict[str, _Turn] = {}
         self._places: dict[_Queue, _Places] = {}
 
     async def read(self, namespace: str, job: JobView) -> float:
         """Read what is due about a suspended Job; seconds until it is due again."""
-        now = asyncio.get_running_loop().time()
-        if now < self._absent_until:
-            return self._absent_until - now
+        now = self._clock()
+        if absent := self._absent_for(namespace, now):
+            self._store.put_admission(job.uid, None)
+            return absent
         turn = self._turns.get(job.uid, _Turn(now))
         if now < turn.due:
             return turn.due - now
-        self._turns = {uid: t for uid, t in self._turns.items() if now < t.due + _FORGOTTEN_AFTER}
+        self._forget_old(now)
         await self._refresh(namespace, job, now)
-        if now < self._absent_until:
-            return self._absent_until - now
+        if absent := self._absent_for(namespace, now):
+            return absent
         delay = max(min(self._interval, 2.0**turn.reads), (len(self._turns) + 1) / READS_PER_SECOND)
         self._turns[job.uid] = _Turn(now + delay, min(turn.reads + 1, 16))
         return delay
@@ -68,12 +79,23 @@ class QueueReader:
         self._turns.pop(uid, None)
         self._store.put_admission(uid, None)
 
+    def _absent_for(self, namespace: str, now: float) -> float:
+        """Seconds for which the namespace's Workloads are not asked for; 0 where they are."""
+        return max(0.0, *(self._absent_until.get(where, 0.0) - now for where in (None, namespace)))
+
+    def _forget_old(self, now: float) -> None:
+        """What no event tells of: Jobs deleted while they were read, and queues that nobody waits in."""
+        for uid in [uid for uid, turn in self._turns.items() if now >= turn.due + _FORGOTTEN_AFTER]:
+            self.forget(uid)
+        kept = self._places.items()
+        self._places = {queue: p for queue, p in kept if now < p.read_at + self._interval + _FORGOTTEN_AFTER}
+
     async def _refresh(self, namespace: str, job: JobView, now: float) -> None:
         try:
             found = await self._kube.list_workloads(namespace, job.uid)
         except KubeError as error:
-            if error.code in _ABSENT:
-                self._absent_until = now + ABSENT_SECONDS
+            if error.code in {_UNKNOWN, _FORBIDDEN}:
+                self._absent_until[namespace if error.code == _FORBIDDEN else None] = now + ABSENT_SECONDS
                 self._store.put_admission(job.uid, None)
             else:
                 # What was read last still tells most.

@@ -33,7 +33,7 @@ from yolo_operator.kube import Kube, KubeError
 from yolo_operator.plan import DeleteJob
 from yolo_operator.queue_reader import ABSENT_SECONDS, QueueReader
 from yolo_operator.reconcile import Decision, decide
-from yolo_operator.snapshot import Snapshot, view_job
+from yolo_operator.snapshot import JobView, Snapshot, view_job
 from yolo_operator.store import Store
 from yolo_operator.workload import Admission, view_workload
 
@@ -488,12 +488,12 @@ def test_the_users_own_stop_and_suspend_delete_a_held_job(wish: Body) -> None:
 class FakeKueue:
     """Answers the two reads, or refuses them; counts them."""
 
-    def __init__(self, code: int = 200, places: list[str] | None = None) -> None:
-        self.code, self.places, self.reads = code, places, 0
+    def __init__(self, code: int = 200, places: list[str] | None = None, only: str | None = None) -> None:
+        self.code, self.places, self.only, self.reads = code, places, only, 0
 
     async def list_workloads(self, namespace: str, job_uid: str) -> list[Body]:
         self.reads += 1
-        if self.code != 200:
+        if self.code != 200 and self.only in (None, namespace):
             raise KubeError(self.code, "no")
         return [workload(pending(NO_QUOTA))]
 
@@ -542,3 +542,53 @@ async def test_queue_reader_takes_an_error_softly() -> None:
     admission, again = await _read(FakeKueue(503))
     assert admission is None
     assert again <= 1
+
+
+class Held:
+    """Held Jobs, read by a reader whose clock the test sets."""
+
+    def __init__(self, kueue: FakeKueue) -> None:
+        self.store, self.now = Store(), 0.0
+        self.reader = QueueReader(cast("Kube", kueue), self.store, clock=lambda: self.now)
+
+    async def read(self, namespace: str, uid: str) -> Admission | None:
+        job = view_job(hold(TRAIN, 1))
+        assert job is not None
+        job = replace(job, uid=uid)
+        await self.reader.read(namespace, job)
+        return self.admission(job)
+
+    def admission(self, job: JobView) -> Admission | None:
+        view = make_view(make_training())
+        return self.store.with_news(replace(view, jobs=(job,))).admissions.get(job.uid)
+
+
+async def test_queue_reader_asks_other_namespaces_than_the_one_that_it_may_not_read() -> None:
+    kueue = FakeKueue(403, only="closed")
+    held = Held(kueue)
+    assert await held.read("closed", "a") is None
+    assert await held.read("open", "b") is not None
+    assert await held.read("closed", "c") is None
+    assert kueue.reads == 2, "the closed one is not asked again at once"
+
+
+async def test_queue_reader_forgets_what_it_read_once_kueue_is_gone() -> None:
+    kueue = FakeKueue()
+    held = Held(kueue)
+    assert await held.read("lab", "a") is not None
+    kueue.code, held.now = 404, 20.0
+    assert await held.read("lab", "b") is None
+    assert await held.read("lab", "a") is None
+    assert kueue.reads == 2, "where there are no Workloads, there are none in any namespace"
+
+
+async def test_queue_reader_forgets_jobs_that_were_deleted_while_they_were_read_and_their_queues() -> None:
+    held = Held(FakeKueue(places=[]))
+    for number in range(50):
+        held.now = number * 100.0
+        assert await held.read(f"lab-{number}", f"job-{number}") is not None
+    job = view_job(hold(TRAIN, 1))
+    assert job is not None
+    known = [n for n in range(50) if held.admission(replace(job, uid=f"job-{n}"))]
+    assert known == [49]
+    assert list(vars(held.reader)["_places"]) == [("lab-49", "gpus")]
