@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from yolo_crds.conditions import Reason
 from yolo_crds.status import AvoidedNode, Failure, Status
+from yolo_crds.training import YoloTraining
 
 from .attempt import Attempt
 from .diagnosis import failure
@@ -19,7 +20,7 @@ AVOIDED_FOR = timedelta(hours=24)
 AVOIDED_MOST = 4
 """The newest ones: a run that fails on more nodes than this has another fault than theirs."""
 PATIENCE = timedelta(minutes=10)
-"""How long a pod waits for a node that is not avoided, before any will do."""
+"""How long a pod waits for a node that is not avoided, before any will do; a queue's victim leaves before."""
 
 
 def still_avoided(nodes: Iterable[AvoidedNode], now: datetime) -> list[AvoidedNode]:
@@ -39,21 +40,23 @@ def avoided_after(before: Status, why: Failure | None, ended_at: str | None) -> 
     return [*others, AvoidedNode(name=why.node, since=ended_at)][-AVOIDED_MOST:]
 
 
-def patience_ends(attempt: Attempt) -> datetime | None:
+def patience_ends(training: YoloTraining, attempt: Attempt) -> datetime | None:
     """Until when the newest pod waits for another node than its Job avoids; None where it does not."""
     job, pod = attempt.job, attempt.pod
     if job is None or not job.avoids or pod is None or pod.unscheduled is None or pod.finished:
         return None
-    return parse_time(pod.created) + PATIENCE
+    # A queue hands quota on before the pod that it takes it from has left the node.
+    leaves = training.spec.lifecycle.termination_grace_period_seconds if job.interruptible else 0
+    return parse_time(pod.created) + PATIENCE + timedelta(seconds=leaves)
 
 
-def kept_away_too_long(attempt: Attempt, now: datetime) -> Failure | None:
+def kept_away_too_long(training: YoloTraining, attempt: Attempt, now: datetime) -> Failure | None:
     """Why the attempt is given up for one that may go to any node; None while it may wait on."""
-    ends = patience_ends(attempt)
+    ends = patience_ends(training, attempt)
     if ends is None or now < ends or attempt.job is None or attempt.pod is None:
         return None
     names = ", ".join(attempt.job.avoids)
-    minutes = PATIENCE // timedelta(minutes=1)
+    minutes = (ends - parse_time(attempt.pod.created)) // timedelta(minutes=1)
     return failure(
         Reason.UNSCHEDULABLE,
         f"for {minutes} minutes no node had room but those where a GPU failed ({names}); the next attempt "

@@ -182,7 +182,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
             return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
-    if away := kept_away_too_long(attempt, view.now):
+    if away := kept_away_too_long(training, attempt, view.now):
         return replace(base, state=State.AGAIN, failure=away, ended_at=print_time(view.now))
     if attempt.job.suspended:
         blocked: Failure | None = diagnose_suspended(
@@ -190,7 +190,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         )
     else:
         blocked = diagnose_waiting(attempt.pod, view.events)
-    patience = patience_ends(attempt)
+    patience = patience_ends(training, attempt)
     wakes = (*deadlines(training, attempt, before), *leaving, *((patience,) if patience else ()))
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
 

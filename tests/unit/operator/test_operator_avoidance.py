@@ -14,7 +14,7 @@ from operator_objects import (
     make_view,
 )
 from yolo_crds.conditions import Reason
-from yolo_crds.meta import Stage
+from yolo_crds.meta import LABEL_QUEUE, Stage
 from yolo_operator.avoidance import AVOIDED_FOR, PATIENCE
 from yolo_operator.plan import CreateJob
 from yolo_operator.reconcile import Decision, decide
@@ -123,6 +123,21 @@ def test_job_that_a_queue_held_for_longer_than_the_node_is_avoided_has_patience_
     assert again.verdict.state == State.AGAIN
     assert again.status.failure is not None
     assert "node-1" in again.status.failure.message
+
+
+def test_patience_of_a_queued_job_begins_when_the_pod_that_gave_it_its_place_has_had_time_to_leave() -> None:
+    training = _failed(make_training(lifecycle={"terminationGracePeriodSeconds": 900}), 1, GPU_FAULT, 60)
+    job = _stored_job(_next_job(training, 2, 99), training, 2, 100)
+    queued = job | {
+        "metadata": job["metadata"] | {"labels": job["metadata"]["labels"] | {LABEL_QUEUE: "gpus"}}
+    }
+    pod = make_pod(job, 100, conditions=[TAKEN])
+    ends = 100 + PATIENCE.total_seconds()
+
+    assert decide(make_view(training, [job], [pod], seconds=ends), SETTINGS).verdict.state == State.AGAIN
+    for seconds, want in ((ends + 899, State.UNDER_WAY), (ends + 900, State.AGAIN)):
+        view = make_view(training, [queued], [pod], seconds=seconds)
+        assert decide(view, SETTINGS).verdict.state == want
 
 
 def test_avoided_node_outlives_a_refused_object() -> None:
