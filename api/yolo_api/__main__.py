@@ -13,9 +13,12 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from yolo_crds.base import describe_settings_errors
+from yolo_crds.listening import ListenError, bind
 
 from .app import create_app
 from .settings import Settings
+
+logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 25
 """Longer than `/terminate` waits, and less than a pod's default grace period."""
@@ -41,7 +44,7 @@ def _install_logging(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 after a wished end, 2 for wrong settings."""
+    """The exit code: 0 after a wished end, 1 when the port cannot be had, 2 for wrong settings."""
     try:
         settings = Settings()
     except SettingsError as error:  # no JSON where a list is wanted
@@ -56,15 +59,19 @@ def main() -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
-            host=settings.host,
-            port=settings.port,
             access_log=False,  # middleware.py writes one, in JSON
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
-    server.run()
+    try:
+        socket = bind(settings.host, settings.port)
+    except ListenError as error:
+        logger.error(str(error))  # noqa: TRY400 - the sentence says it all
+        return 1
+    logger.info("listening", extra={"address": settings.host or "all", "port": settings.port})
+    server.run([socket])
     return 0 if server.started else 1
 
 

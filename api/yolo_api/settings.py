@@ -39,8 +39,8 @@ class Settings(BaseSettings):
     """Client networks (a JSON list of CIDRs) that `legacy_anonymous` is for; empty: any."""
     legacy_destructive_get: bool = True
     """Whether GET may terminate a training and clear its cache, as old clients do; POST and DELETE may."""
-    host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on all of its addresses
-    """Address to listen on."""
+    host: str = ""
+    """Address to listen on; empty: all, of IPv4 and IPv6 alike."""
     port: int = Field(default=60066, ge=1, le=65535)
     """Port to listen on; 60066 was the old server's."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

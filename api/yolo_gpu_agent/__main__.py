@@ -10,9 +10,12 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from yolo_crds.base import describe_settings_errors
+from yolo_crds.listening import ListenError, bind
 
 from .app import create_app
 from .settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -36,15 +39,19 @@ def main() -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
-            host=settings.host,
-            port=settings.port,
             access_log=False,
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=5,
         )
     )
-    server.run()
+    try:
+        socket = bind(settings.host, settings.port)
+    except ListenError as error:
+        logger.error(str(error))  # noqa: TRY400 - the sentence says it all
+        return 1
+    logger.info("listening", extra={"address": settings.host or "all", "port": settings.port})
+    server.run([socket])
     return 0 if server.started else 1
 
 

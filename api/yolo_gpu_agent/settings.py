@@ -20,8 +20,8 @@ class Settings(BaseSettings):
     """Name of the node that this runs on."""
     pod_resources_socket: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
     """Where the kubelet tells who holds which device. Its folder is to be mounted, not the socket itself."""
-    host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on all of its addresses
-    """Address to listen on."""
+    host: str = ""
+    """Address to listen on; empty: all, of IPv4 and IPv6 alike."""
     port: int = Field(default=AGENT_PORT, ge=1, le=65535)
     """Port to listen on."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from yolo_crds.base import describe_settings_errors
+from yolo_crds.listening import ListenError
 
 from .main import run
 
@@ -18,3 +19,6 @@ if __name__ == "__main__":
     except ValidationError as error:
         sys.stderr.writelines(f"{line}\n" for line in describe_settings_errors(error, "YOLO_OPERATOR_"))
         sys.exit(2)
+    except ListenError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)

@@ -7,14 +7,11 @@ import kopf
 
 from yolo_crds import meta
 
-from .resync import Resync, UnhealthyError
 from .snapshot import training_name, view_job, view_pod, view_training
 from .store import Key, Store
 
 
-def register(
-    registry: kopf.OperatorRegistry, store: Store, add: Callable[[Key], None], resync: Resync
-) -> None:
+def register(registry: kopf.OperatorRegistry, store: Store, add: Callable[[Key], None]) -> None:
     """Register the handlers. There are events only: kopf then writes nothing into any object."""
     ours = {meta.LABEL_TRAINING: kopf.PRESENT}
 
@@ -52,11 +49,3 @@ def register(
     def api_server_joined(**kwargs: Any) -> Any:
         # A registry of our own has no logins. It reads what `kube.connect` reads, and again after a 401.
         return kopf.login_via_client(**kwargs)
-
-    @kopf.on.probe(id="watches", registry=registry)
-    async def watches(**_: Any) -> str:
-        try:
-            resync.check()
-        except UnhealthyError as error:
-            raise kopf.PermanentError(str(error)) from error
-        return "alive"

@@ -6,6 +6,7 @@ import kopf
 
 from yolo_crds import meta
 
+from .endpoints import answer_health, answer_metrics, serving
 from .handlers import register
 from .kube import connect
 from .logs import configure_logs
@@ -23,7 +24,10 @@ WATCH_SECONDS = 300
 
 
 def run() -> None:
-    """Run the operator until a signal ends it. Raises ValidationError for settings that do not fit."""
+    """Run the operator until a signal ends it.
+
+    Raises ValidationError for settings that do not fit, ListenError for a port that cannot be had.
+    """
     settings = Settings()
     configure_logs(settings.log_level)
     asyncio.run(serve(settings))
@@ -32,33 +36,35 @@ def run() -> None:
 async def serve(settings: Settings) -> None:
     """Watch, reconcile, poll and check, until a signal ends kopf or one of the parts dies."""
     metrics, store = Metrics(), Store()
-    if settings.metrics_port:
-        metrics.serve(settings.metrics_port)
-    async with connect(metrics) as kube, asyncio.TaskGroup() as group:
+    async with (
+        serving(settings.metrics_port, "/metrics", answer_metrics(metrics)),
+        connect(metrics) as kube,
+    ):
         poller = ProgressPoller(kube, store, settings.progress_interval_seconds)
         reconciler = Reconciler(kube, store, poller, settings, metrics)
         queue = KeyedQueue(reconciler.reconcile)
         resync = Resync(kube, store, settings.namespaces, settings.resync_seconds, queue.add)
         metrics.watch(store, lambda: len(queue))
         registry = kopf.OperatorRegistry()
-        register(registry, store, queue.add, resync)
-        parts = [
-            group.create_task(part) for part in (queue.run(), poller.run(queue.add), resync.run(metrics))
-        ]
-        # kopf takes tasks that are there before it for not its own; let the parts start theirs.
-        await asyncio.sleep(0)
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(namespaced=bool(settings.namespaces)),
-            standalone=True,
-            clusterwide=not settings.namespaces,
-            namespaces=settings.namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz"
-            if settings.health_port
-            else None,
-        )
-        for part in parts:
-            part.cancel()
+        register(registry, store, queue.add)
+        async with (
+            serving(settings.health_port, "/healthz", answer_health(resync.check)),
+            asyncio.TaskGroup() as group,
+        ):
+            parts = [
+                group.create_task(part) for part in (queue.run(), poller.run(queue.add), resync.run(metrics))
+            ]
+            # kopf takes tasks that are there before it for not its own; let the parts start theirs.
+            await asyncio.sleep(0)
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(namespaced=bool(settings.namespaces)),
+                standalone=True,
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+            )
+            for part in parts:
+                part.cancel()
 
 
 def kopf_settings(*, namespaced: bool) -> kopf.OperatorSettings:

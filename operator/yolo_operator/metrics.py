@@ -3,7 +3,7 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -50,10 +50,6 @@ class Metrics:
             "yolo_operator_queue_depth", "Trainings that wait for a reconcile.", registry=self.registry
         )
         gauge.set_function(depth)
-
-    def serve(self, port: int) -> None:
-        """Serve /metrics on this port, from a thread of its own."""
-        start_http_server(port, registry=self.registry)
 
 
 class _Trainings(Collector):
