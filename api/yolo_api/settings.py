@@ -1,5 +1,6 @@
 """What the installer can set, by environment variables `YOLO_API_<NAME>`."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,9 @@ from yolo_crds.layout import DATA_DIR, RUNS_DIR
 from yolo_crds.trainer import Fetch
 from yolo_crds.training import Quantity
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_PORT = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?(:(?P<port>[0-9]{{1,5}}))?")
+_PORT_MAX = 65535
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -58,7 +62,7 @@ class Settings(BaseSettings):
     default_shared_memory: Quantity | None = None
     """Size of /dev/shm of trainings that come in by REST; unset: the custom resource's default."""
 
-    gpu_agents: str = Field(default="", pattern=r"^([a-z0-9.-]+(:[0-9]+)?)?$")
+    gpu_agents: str = ""
     """Host name of the GPU agents' headless Service, `host` or `host:port`; empty: there are none."""
 
     @field_validator("time_zone")
@@ -69,6 +73,14 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin") from error
         return name
+
+    @field_validator("gpu_agents")
+    @classmethod
+    def _check_gpu_agents(cls, address: str) -> str:
+        found = _HOST_PORT.fullmatch(address)
+        if address and (found is None or not 1 <= int(found["port"] or 1) <= _PORT_MAX):
+            raise ValueError(f"{address!r} is no host or host:port with a port from 1 to {_PORT_MAX}")
+        return address
 
     @property
     def default_resources(self) -> dict[str, str]:

@@ -87,6 +87,9 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("api.extraEnv", [{"value": "x"}], "/api/extraEnv/0"),
     ("api.extraEnv", [{"name": "A", "val": "x"}], "val"),
     ("api.gpuAgents", "http://agents:8085", "/api/gpuAgents"),
+    ("api.gpuAgents", "agents:0", "/api/gpuAgents"),
+    ("api.gpuAgents", "agents:65536", "/api/gpuAgents"),
+    ("api.gpuAgents", "agents..svc", "/api/gpuAgents"),
     ("gpuAgent.enable", True, "enable"),
     ("gpuAgent.namespace", "", "/gpuAgent/namespace"),
     ("gpuAgent.kubeletRoot", "var/lib/kubelet", "/gpuAgent/kubeletRoot"),
@@ -116,6 +119,7 @@ ACCEPTED: list[tuple[str, object]] = [
     ("fetch.extraEgress", [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
     ("timeZone", "America/Argentina/Buenos_Aires"),
     ("legacy.networks", ["192.168.0.0/16", "fe80::/10"]),
+    ("api.gpuAgents", "agents.gpus.svc:65535"),
 ]
 
 

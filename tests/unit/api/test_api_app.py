@@ -120,6 +120,10 @@ def test_settings_refuse(monkeypatch: pytest.MonkeyPatch, name: str, value: str)
         ("LEGACY_ANONYMOUS_NETWORKS", '["x"]', "YOLO_API_LEGACY_ANONYMOUS_NETWORKS.0: "),
         ("LEGACY_ANONYMOUS_NETWORKS", "10.0.0.0/8", "error parsing value for field"),
         ("FETCH", '{"ucdServer": "ucd:8080"}', "YOLO_API_FETCH.ucdServer: String should match pattern"),
+        *(
+            ("GPU_AGENTS", wrong, f"YOLO_API_GPU_AGENTS: Value error, {wrong!r} is no host or host:port ")
+            for wrong in ("agents:99999", "agents:0", "agents:", "agents:http", "http://agents", "a..b", "-")
+        ),
     ],
 )
 def test_main_says_which_setting_is_wrong(
@@ -128,6 +132,14 @@ def test_main_says_which_setting_is_wrong(
     monkeypatch.setenv(f"YOLO_API_{name}", value)
     assert main() == 2
     assert capsys.readouterr().err.startswith(want)
+
+
+@pytest.mark.parametrize(
+    "given", ["", "agents", "agents.gpus.svc:8085", "agents.gpus.svc.cluster.local.", "10.0.0.7"]
+)
+def test_settings_take_where_the_gpu_agents_are(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("YOLO_API_GPU_AGENTS", given)
+    assert Settings().gpu_agents == given
 
 
 def test_default_resources_reach_the_training(settings: Settings, kube: Any, body: dict[str, Any]) -> None:
