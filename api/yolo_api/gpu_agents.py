@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from yolo_crds.gpus import AGENT_PORT, REPORT_PATH, NodeReport
 
+from .errors import UnavailableError
+
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS = 5.0
@@ -25,6 +27,13 @@ _MAX_BYTES = 1 << 20
 """Largest report, of which there may be as many at once: 16 GPUs with thousands of processes stay below."""
 
 
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
+
+
+class AgentsUnknownError(UnavailableError):
+    """Nobody says now where the agents are, or whether there are any."""
+
+
 class AgentClient:
     """The agents behind one name, `host` or `host:port`."""
 
@@ -33,7 +42,7 @@ class AgentClient:
         self._host, self._port = found.hostname or "", found.port or AGENT_PORT
 
     async def reports(self) -> list[NodeReport]:
-        """Those of all agents that answer; of the others the log tells."""
+        """Those of all agents that answer; of the others the log tells. Raises AgentsUnknownError."""
         addresses = await self._addresses()
         timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
         free = asyncio.Semaphore(_CONCURRENT)
@@ -55,7 +64,11 @@ class AgentClient:
             async with asyncio.timeout(_RESOLVE_SECONDS):
                 found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError) as error:
-            logger.debug("no GPU agents", extra={"host": self._host, "cause": str(error)})
+            cause = str(error) or "no answer in time"
+            if getattr(error, "errno", None) not in _NO_SUCH_NAME:
+                message = f"the GPU agents at {self._host!r} cannot be looked up: {cause}"
+                raise AgentsUnknownError(message) from error
+            logger.debug("no GPU agents", extra={"host": self._host, "cause": cause})
             return []
         return sorted({str(entry[4][0]) for entry in found})
 

@@ -59,18 +59,21 @@ def to_pod(body: Mapping[str, Any]) -> Pod:
     )
 
 
-def build_rows(nodes: Iterable[Node], pods: Sequence[Pod], namespace: str) -> list[GpuInfo]:
+def build_rows(
+    nodes: Iterable[Node], pods: Sequence[Pod], namespace: str, *, agents_known: bool = True
+) -> list[GpuInfo]:
     """One row for each thing that is handed out by itself: a GPU, or each MIG device of one that is parted.
 
     Nodes come in the order of their names (numbers in them by value), the GPUs of a node in NVML's, which is
     that of their PCI addresses; `index` counts through all. What the namespace's pods asked for on nodes that
-    no agent told about follows, as `source: requests`.
+    no agent told about follows, as `source: requests`; stale where nobody says whether there are agents.
     """
     nodes = sorted(nodes, key=lambda node: _natural(node.report.node))
     models = {pod.name: pod.model_name for pod in pods}
     rows = [row for node in nodes for row in _Rows(node, namespace, models).build()]
     told = {node.report.node for node in nodes if node.report.gpus}
-    rows += _requested([pod for pod in pods if pod.node and pod.node not in told], namespace)
+    requested = _requested([pod for pod in pods if pod.node and pod.node not in told], namespace)
+    rows += [row.model_copy(update={"stale": not agents_known}) for row in requested]
     return [row.model_copy(update={"index": index}) for index, row in enumerate(rows)]
 
 

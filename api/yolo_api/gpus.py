@@ -12,6 +12,7 @@ from typing import Protocol
 from yolo_crds.gpus import Gap, NodeReport
 
 from .errors import DomainError, UnavailableError
+from .gpu_agents import AgentsUnknownError
 from .gpu_rows import Node, Pod, build_rows, to_pod
 from .kube import Kube
 from .schemas import GpuInfo
@@ -24,7 +25,10 @@ SILENT_SECONDS = 20.0
 """A node that told nothing for so long is stale."""
 FORGET_SECONDS = 3600.0
 """A node that told nothing for so long is gone, as one that the cluster shrank by."""
-_FIRST_SECONDS = 12.0
+FIRST_SECONDS = 12.0
+"""Longest wait for a first round; then what the pods asked for is told without one."""
+AGAIN_SECONDS = 1.0
+"""Between two tries to look up where the agents are, before the first round."""
 _PODS_SECONDS = 2.0
 
 
@@ -32,7 +36,7 @@ class Agents(Protocol):
     """The agents of all nodes."""
 
     async def reports(self) -> list[NodeReport]:
-        """What those tell that answer."""
+        """What those tell that answer. Raises AgentsUnknownError."""
         ...
 
 
@@ -66,33 +70,51 @@ class Gpus:
         self._namespace = namespace
         self._nodes: dict[str, Node] = {}
         self._gaps: dict[str, str | None] = {}
+        self._unknown: str | None = None
+        """Why nobody says where the agents are; None when that is known."""
         self._asked = asyncio.Event()
+        """Set once all has been asked that can be."""
         self._pods: list[Pod] | None = None
         self._pods_at = float("-inf")
         self._listing = asyncio.Lock()
 
     async def run(self) -> None:
         """Asks the agents again and again until it is cancelled; no failure ends it."""
+        begun = time.monotonic()
         while self._agents:
             try:
                 reports = await self._agents.reports()
                 self._note_changes(reports)
                 self._nodes = merge_reports(self._nodes, reports, datetime.now(UTC))
+                self._unknown = None
                 self._asked.set()
+            except AgentsUnknownError as error:
+                if self._unknown is None:
+                    logger.warning("GPU agents", extra={"cause": str(error)})
+                self._unknown = str(error)
+                if time.monotonic() - begun >= FIRST_SECONDS:
+                    self._asked.set()
             except Exception:
                 logger.exception("the GPU agents could not be asked")
-            await asyncio.sleep(ROUND_SECONDS)
+            at_start = self._unknown is not None and not self._asked.is_set()
+            await asyncio.sleep(AGAIN_SECONDS if at_start else ROUND_SECONDS)
 
     async def rows(self) -> list[GpuInfo]:
-        """The array of `GET /gpu_info`. Raises UnavailableError while neither agents nor pods are known."""
+        """The array of `GET /gpu_info`. Raises UnavailableError while neither agents nor pods are known, and
+        where nobody says whether there are agents and no pod has a GPU."""
         if self._agents:
             try:
-                async with asyncio.timeout(_FIRST_SECONDS):
+                async with asyncio.timeout(FIRST_SECONDS):
                     await self._asked.wait()
             except TimeoutError:
-                raise UnavailableError("the GPUs are not known yet; ask again") from None
+                if self._unknown is None:
+                    raise UnavailableError("the GPUs are not known yet; ask again") from None
         nodes = merge_reports(self._nodes, (), datetime.now(UTC))
-        return build_rows(nodes.values(), await self._list_pods(), self._namespace)
+        pods, unknown = await self._list_pods(), self._unknown
+        rows = build_rows(nodes.values(), pods, self._namespace, agents_known=unknown is None)
+        if unknown is not None and not rows:
+            raise UnavailableError(unknown)
+        return rows
 
     async def _list_pods(self) -> list[Pod]:
         """The namespace's pods, listed when somebody asks; the last ones while the API server is away."""

@@ -274,7 +274,9 @@ class GpuInfo(Legacy):
     pod: str | None = None
     """Which, if it is one of this namespace."""
     stale: bool = False
-    """Its node does not answer: all values are those of `seen_at`."""
+    """Its node does not answer: all values are those of `seen_at`. With `source: requests`: the agents cannot
+    be looked up now, so its node may have one.
+    """
     seen_at: str | None = None
     """RFC 3339, UTC."""
     source: Literal["agent", "requests"] = "agent"

@@ -3,18 +3,20 @@
 import asyncio
 import http.server
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from starlette.testclient import TestClient
 
 from yolo_api.app import create_app
 from yolo_api.errors import UnavailableError
-from yolo_api.gpu_agents import AgentClient
+from yolo_api.gpu_agents import AgentClient, AgentsUnknownError
 from yolo_api.gpu_rows import Node, Pod, build_rows, to_pod
 from yolo_api.gpus import FORGET_SECONDS, SILENT_SECONDS, Gpus, merge_reports
 from yolo_api.settings import Settings
@@ -269,6 +271,73 @@ async def test_a_name_without_agents_and_a_port_without_a_server_are_no_agents()
     assert await AgentClient("127.0.0.1:9").reports() == []
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure in name resolution"),
+        TimeoutError(),
+    ],
+)
+async def test_a_name_service_that_fails_is_not_taken_for_no_agents(
+    monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", Mock(side_effect=error))
+    with pytest.raises(AgentsUnknownError, match=r"^the GPU agents at 'agents' cannot be looked up: "):
+        await AgentClient("agents").reports()
+
+
+class Lookups:
+    """Agents whose name cannot be looked up so many times, or ever."""
+
+    def __init__(self, failures: float) -> None:
+        self.failures = failures
+
+    async def reports(self) -> list[NodeReport]:
+        if self.failures > 0:
+            self.failures -= 1
+            raise AgentsUnknownError("the GPU agents at 'agents' cannot be looked up: try again")
+        return [REPORT]
+
+
+async def test_gpus_are_told_as_soon_as_the_name_service_answers(
+    kube: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo_api.gpus.AGAIN_SECONDS", 0.01)
+    gpus = Gpus(Lookups(5), kube, "team")
+    asking = asyncio.create_task(gpus.run())
+    async with asyncio.timeout(5):
+        (got,) = await gpus.rows()
+    asking.cancel()
+    assert (got.uuid, got.source, got.stale) == ("GPU-0", "agent", False)
+
+
+async def test_gpus_that_no_name_service_finds_are_not_told_as_none(
+    kube: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo_api.gpus.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("yolo_api.gpus.FIRST_SECONDS", 0.05)
+    agents = Lookups(float("inf"))
+    gpus = Gpus(agents, kube, "team")
+    asking = asyncio.create_task(gpus.run())
+    with pytest.raises(UnavailableError, match="cannot be looked up"):
+        await gpus.rows()
+
+    kube.pod_objects = [pod_object("train-x", **{"nvidia.com/gpu": "1"})]
+    monkeypatch.setattr("yolo_api.gpus._PODS_SECONDS", 0.0)
+    (got,) = await gpus.rows()
+    assert (got.source, got.stale, got.seen_at, got.free) == ("requests", True, None, False)
+    asking.cancel()
+
+    monkeypatch.setattr("yolo_api.gpus.ROUND_SECONDS", 0.01)
+    agents.failures = 0
+    asking = asyncio.create_task(gpus.run())
+    async with asyncio.timeout(5):
+        while (await gpus.rows())[0].source != "agent":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    asking.cancel()
+
+
 async def test_a_zone_of_agents_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them waits for all others, so fewer at a time would get no answer."""
     nodes = 200
@@ -366,7 +435,7 @@ def test_gpu_info_does_not_wait_for_ever_for_the_first_round(
         raise RuntimeError("no round ends")
 
     monkeypatch.setattr(AgentClient, "reports", never)
-    monkeypatch.setattr("yolo_api.gpus._FIRST_SECONDS", 0.1)
+    monkeypatch.setattr("yolo_api.gpus.FIRST_SECONDS", 0.1)
     app = create_app(settings.model_copy(update={"gpu_agents": "agents"}), kube)
     with TestClient(app) as client:
         started = time.monotonic()
