@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yolo_crds.arguments import check_batch
+from yolo_crds.arguments import check_batch, check_nodes
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, ANNOTATION_WARNINGS, API_VERSION, KIND, object_name
 from yolo_crds.references import is_url
 from yolo_crds.schema import nearest
@@ -40,8 +40,8 @@ def to_template(
     stay as they were there; else they have the old server's defaults.
 
     `labels` are the class names (`request.labels` may be a file); `resources` go under the requested GPUs.
-    Raises InvalidFieldsError for a batch by memory on several GPUs, and for hyperparameters that cannot be
-    passed on.
+    Raises InvalidFieldsError for a batch by memory on several GPUs, for several nodes without GPUs, and for
+    hyperparameters that cannot be passed on.
     """
     asked = set(StartRequest.model_fields) if base is None else request.model_fields_set
     template: Manifest = dict(base or {})
@@ -131,7 +131,11 @@ def _to_data(request: StartRequest, labels: Sequence[str], base: Mapping[str, An
 
 def _share_batch(template: Manifest) -> list[str]:
     """Makes a batch of images one that the GPUs share evenly, and says so: the old server took any."""
-    gpus = (template.get("resources") or {}).get("gpus", Resources().gpus)
+    resources, default = template.get("resources") or {}, Resources()
+    each, nodes = resources.get("gpus", default.gpus), resources.get("nodes", default.nodes)
+    if few := check_nodes(each, nodes):
+        raise InvalidFieldsError([("device", few)])
+    gpus = each * nodes
     wrong = check_batch(template["batch"], gpus) if "batch" in template else None
     if wrong is None:
         return []

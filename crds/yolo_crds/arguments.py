@@ -143,13 +143,22 @@ def check_batch(batch: float, gpus: int) -> str | None:
     return None
 
 
+def check_nodes(gpus: int, nodes: int) -> str | None:
+    """What is wrong with pods of so many GPUs each on so many nodes: those without any would train alone."""
+    if nodes > 1 and gpus < 1:
+        return f"{nodes} nodes train on at least one GPU each; set gpus to 1 or more, or nodes to 1"
+    return None
+
+
 def check_arguments(template: Template) -> list[Problem]:
     """Everything in a template that the trained Ultralytics would refuse; empty when all is well."""
     problems = check_model(template.model, template.task)
     if template.optimizer.lower() not in {o.lower() for o in OPTIMIZERS}:
         known = ", ".join(OPTIMIZERS)
         problems.append(Problem("template.optimizer", f"{template.optimizer!r} is none of {known}"))
-    if wrong := check_batch(template.batch, template.resources.gpus):
+    if wrong := check_nodes(template.resources.gpus, template.resources.nodes):
+        problems.append(Problem("template.resources.gpus", wrong))
+    if wrong := check_batch(template.batch, template.resources.all_gpus):
         problems.append(Problem("template.batch", wrong))
     problems += check_hyperparameters(template.hyperparameters)
     problems += check_extra_args(template.extra_args)

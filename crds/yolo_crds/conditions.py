@@ -79,6 +79,7 @@ class Reason(StrEnum):
     CONTAINER_START_FAILED = "ContainerStartFailed"
     ADMISSION_REFUSED = "AdmissionRefused"
     GPUS_SHARED = "GpusShared"
+    GANG_INCOMPLETE = "GangIncomplete"
     PENDING_TOO_LONG = "PendingTooLong"
     # it ran and died
     OOM_KILLED = "OOMKilled"
@@ -98,6 +99,7 @@ class Reason(StrEnum):
     EVICTED = "Evicted"
     PREEMPTED = "Preempted"
     NODE_LOST = "NodeLost"
+    PEER_LOST = "PeerLost"
     POD_DELETED = "PodDeleted"
     FENCED = "Fenced"
     INTERNAL_ERROR = "InternalError"
@@ -141,6 +143,8 @@ HINTS: dict[Reason, str] = {
     Reason.ADMISSION_REFUSED: "the node had no room after all; another attempt follows",
     Reason.GPUS_SHARED: "shared GPUs are handed out one by one: set spec.template.resources.gpus to 1, or "
     "choose nodes with whole ones (scheduling.nodeSelector, such as nvidia.com/gpu.sharing-strategy: none)",
+    Reason.GANG_INCOMPLETE: "free GPUs, or lower spec.template.resources.nodes; those that its pods had are "
+    "free for others meanwhile, and it tries again by itself",
     Reason.PENDING_TOO_LONG: "raise spec.lifecycle.pendingDeadlineSeconds or free resources",
     Reason.OOM_KILLED: "raise spec.template.resources.memory, lower batch or workers, or set cache to none",
     Reason.SHARED_MEMORY_EXHAUSTED: "raise spec.template.resources.sharedMemory or lower workers",
@@ -163,6 +167,8 @@ HINTS: dict[Reason, str] = {
     Reason.EVICTED: "the node ran short of a resource; see the message",
     Reason.PREEMPTED: "a pod of higher priority took the place; the next attempt resumes",
     Reason.NODE_LOST: "the node is gone; the next attempt resumes elsewhere",
+    Reason.PEER_LOST: "the connection to another pod of the training was lost; the next attempt starts all "
+    "pods again. If it happens each time, do the nodes reach each other?",
     Reason.POD_DELETED: "somebody deleted the pod or Job; the next attempt resumes",
     Reason.FENCED: "a newer attempt, or a newer object of the same model name, owns the run folder: this one "
     "has nothing left to do; a new object of that name always gets in",
@@ -173,6 +179,7 @@ HINTS: dict[Reason, str] = {
 RETRYABLE: frozenset[Reason] = frozenset(
     {
         Reason.ADMISSION_REFUSED,
+        Reason.GANG_INCOMPLETE,
         Reason.OOM_KILLED,
         Reason.SHARED_MEMORY_EXHAUSTED,
         Reason.DISK_FULL,
@@ -185,6 +192,7 @@ RETRYABLE: frozenset[Reason] = frozenset(
         Reason.EVICTED,
         Reason.PREEMPTED,
         Reason.NODE_LOST,
+        Reason.PEER_LOST,
         Reason.POD_DELETED,
     }
 )

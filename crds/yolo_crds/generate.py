@@ -55,12 +55,17 @@ _PATHS_WITHIN_IMAGE = [
     for field, absent in (("train", ""), ("val", "!has(self.val) || "))
 ]
 _BATCH_OF_SEVERAL_GPUS = {
-    "rule": "self.resources.gpus <= 1 || "
+    "rule": "self.resources.gpus * self.resources.nodes <= 1 || "
     "(self.batch >= 1.0 && self.batch == double(int(self.batch)) && "
-    "int(self.batch) % self.resources.gpus == 0)",
-    "message": "with several GPUs, batch is a whole number that resources.gpus divides: each GPU takes its "
-    "share of the images (-1 and fractions choose by the memory of one GPU alone)",
+    "int(self.batch) % (self.resources.gpus * self.resources.nodes) == 0)",
+    "message": "with several GPUs, batch is a whole number that resources.gpus times resources.nodes "
+    "divides: each GPU takes its share of the images (-1 and fractions choose by the memory of one GPU alone)",
     "fieldPath": ".batch",
+}
+_GPUS_OF_SEVERAL_NODES = {
+    "rule": "self.nodes <= 1 || self.gpus >= 1",
+    "message": "several nodes train on at least one GPU each: set gpus to 1 or more, or nodes to 1",
+    "fieldPath": ".gpus",
 }
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
@@ -71,6 +76,12 @@ _COLUMNS = [
     {"name": "ETA", "type": "string", "jsonPath": ".status.printed.eta"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Node", "type": "string", "jsonPath": ".status.nodeName", "priority": 1},
+    {
+        "name": "Nodes",
+        "type": "integer",
+        "jsonPath": ".spec.template.resources.nodes",
+        "priority": 1,
+    },
     {"name": "Restarts", "type": "integer", "jsonPath": ".status.restarts", "priority": 1},
     {"name": "Reason", "type": "string", "jsonPath": ".status.failure.reason", "priority": 1},
     {"name": "Place", "type": "string", "jsonPath": ".status.printed.place", "priority": 1},
@@ -84,6 +95,7 @@ def build_crd() -> Schema:
     spec["properties"]["modelName"]["x-kubernetes-validations"] = [_MODEL_NAME_RULE]
     template = spec["properties"]["template"]
     template["x-kubernetes-validations"] = [_BATCH_OF_SEVERAL_GPUS]
+    template["properties"]["resources"]["x-kubernetes-validations"] = [_GPUS_OF_SEVERAL_NODES]
     template["properties"]["data"]["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
     status = structural_schema(Status)
     status["properties"]["conditions"] |= {

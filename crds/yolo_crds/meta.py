@@ -63,6 +63,8 @@ class Egress(StrEnum):
     NONE = "none"
     FETCH = "fetch"
     """What prepare may fetch from: the installer's UCD server, the web where archives are allowed."""
+    GANG = "gang"
+    """The other pods of the same training, and DNS to find them."""
 
 
 def normalize_model_name(raw: str) -> str:
@@ -107,6 +109,19 @@ def object_name(model_name: str) -> str:
 def job_name(training: str, run: int, attempt: int, stage: Stage) -> str:
     """`<name>-r<run>a<attempt>-<stage>`: at most 63 characters for names of at most 40."""
     return f"{training}-r{run}a{attempt}-{stage}"
+
+
+def gang_name(training: str) -> str:
+    """Name of the Service and the NetworkPolicy of a training on several nodes.
+
+    A Service's name begins with a letter (DNS-1035), a training's may begin with a digit.
+    """
+    return f"gang-{training}"
+
+
+def rendezvous_name(training: str, run: int, attempt: int) -> str:
+    """DNS name, within the namespace, of the pod with index 0 of an attempt's train Job."""
+    return f"{job_name(training, run, attempt, Stage.TRAIN)}-0.{gang_name(training)}"
 
 
 def attempt_token(uid: str, run: int, attempt: int) -> str:

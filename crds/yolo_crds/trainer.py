@@ -22,6 +22,8 @@ PROGRESS_EVERY_LINES = 100
 """At least one progress line in any so many lines of output, so that a log tail of 200 always has one."""
 TERMINATION_MESSAGE_MAX_BYTES = 3500
 """The kubelet keeps the last 4,096 bytes of /dev/termination-log; ASCII, so bytes are characters."""
+RENDEZVOUS_PORT = 29500
+"""Of the store in the pod with index 0, where the pods of one training meet; PyTorch's own default."""
 
 
 class ExitCode(IntEnum):
@@ -39,6 +41,7 @@ class ExitCode(IntEnum):
     GPU_FAULT = 10
     FETCH_FAILED = 11
     VOLUME_UNAVAILABLE = 12
+    PEER_LOST = 13
     INTERRUPTED = 143
 
 
@@ -54,6 +57,7 @@ EXIT_REASONS: dict[ExitCode, Reason] = {
     ExitCode.GPU_FAULT: Reason.GPU_FAULT,
     ExitCode.FETCH_FAILED: Reason.FETCH_FAILED,
     ExitCode.VOLUME_UNAVAILABLE: Reason.VOLUME_UNAVAILABLE,
+    ExitCode.PEER_LOST: Reason.PEER_LOST,
     ExitCode.INTERRUPTED: Reason.INTERRUPTED,
 }
 """The reason that an exit code means when no termination message says more."""
@@ -112,6 +116,9 @@ class TrainerConfig(Model):
     """Ultralytics arguments that the operator changed as a remedy; they win over the template's."""
     fetch: Fetch | None = None
     """Unset: nothing comes over the network."""
+    rendezvous: str | None = None
+    """DNS name of the pod with index 0, where the pods of a training on several nodes meet
+    (`RENDEZVOUS_PORT`); each knows its own index by JOB_COMPLETION_INDEX. Unset: one pod trains alone."""
     data_dir: str = "/data"
     runs_dir: str = "/runs"
     artifact_dir: str = "/dataset"

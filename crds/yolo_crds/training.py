@@ -81,10 +81,13 @@ class Data(Model):
 
 
 class Resources(Model):
-    """What one training pod asks for. Requests equal limits for GPUs and memory."""
+    """What each training pod asks for. Requests equal limits for GPUs and memory."""
 
     gpus: int = Field(default=1, ge=0, le=64)
-    """GPUs of the pod; 0 trains on the CPU."""
+    """GPUs of each pod; 0 trains on the CPU."""
+    nodes: int = Field(default=1, ge=1, le=16)
+    """Pods that train as one, each with `gpus` GPUs (at least 1) and all else that is asked for here. They
+    start together or not at all, and when one of them fails all start again."""
     gpu_resource: ResourceName = "nvidia.com/gpu"
     """Extended resource that stands for a GPU: `nvidia.com/gpu`, a MIG profile, another vendor's."""
     cpu: Quantity = "2"
@@ -95,6 +98,11 @@ class Resources(Model):
     """Size of /dev/shm, which data-loader workers fill."""
     cache_storage: Quantity = "20Gi"
     """Most that `cache: disk` may take of the node's disk; a pod that takes more is evicted."""
+
+    @property
+    def all_gpus(self) -> int:
+        """GPUs of all pods together."""
+        return self.gpus * self.nodes
 
 
 class Toleration(Model):
@@ -149,8 +157,8 @@ class Template(Model):
     epochs: int = Field(default=100, ge=1, le=100_000)
     """Epochs in all; a resumed run goes on up to this number."""
     batch: float = Field(default=16, ge=-1, le=65_536)
-    """Images a step over all GPUs, a multiple of them where there are several; with one, -1 chooses by its
-    memory, and a fraction below 1 is that part of it."""
+    """Images a step over all GPUs of all nodes, a multiple of them where there are several; with one, -1
+    chooses by its memory, and a fraction below 1 is that part of it."""
     imgsz: int = Field(default=640, ge=32, le=8192)
     """Edge of the square training image in pixels; rounded up to a multiple of 32."""
     workers: int | None = Field(default=None, ge=0, le=256)

@@ -32,8 +32,9 @@ def _data(**changes: str | None) -> Body:
     return _template(data={key: value for key, value in data.items() if value is not None})
 
 
-def _shared(batch: float | None, gpus: int | None) -> Body:
-    resources = {} if gpus is None else {"gpus": gpus}
+def _shared(batch: float | None, gpus: int | None, nodes: int | None = None) -> Body:
+    asked = {"gpus": gpus, "nodes": nodes}
+    resources = {name: number for name, number in asked.items() if number is not None}
     return _template(batch=batch, resources=resources)
 
 
@@ -68,7 +69,7 @@ RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
         [_data(val="val"), _data(image=None, val="/data/cats")],
         [_data(val="/data/cats"), _data(val="https://example.org/cats.zip")],
     ),
-    ("spec.template.batch", "with several GPUs, batch is a whole number that resources.gpus divides"): (
+    ("spec.template.batch", "with several GPUs, batch is a whole number that resources.gpus times"): (
         [
             _shared(16, 2),
             _shared(16, None),
@@ -76,8 +77,16 @@ RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
             _shared(0.6, 1),
             _shared(None, 4),
             _shared(63, 21),
+            _shared(12, 2, 3),
+            _shared(None, None, 16),
+            _shared(-1, 1, 1),
         ],
-        [_shared(16, 3), _shared(-1, 2), _shared(0.6, 2), _shared(4.5, 2), _shared(None, 5), _shared(1, 64)],
+        [_shared(16, 3), _shared(-1, 2), _shared(0.6, 2), _shared(4.5, 2), _shared(None, 5), _shared(1, 64)]
+        + [_shared(8, 2, 3), _shared(-1, 1, 2), _shared(0.6, None, 2), _shared(16, 1, 3)],
+    ),
+    ("spec.template.resources.gpus", "several nodes train on at least one GPU each"): (
+        [_shared(16, 0, 1), _shared(16, 1, 2), _shared(16, None, 2)],
+        [_shared(16, 0, 2)],
     ),
     ("spec.template.hyperparameters", _KEY_RULE): (
         [_template(hyperparameters=keys) for keys in _GOOD_KEYS],

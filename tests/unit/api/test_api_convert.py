@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from yolo_api.convert import to_manifest, to_patch
+from yolo_api.convert import to_manifest, to_patch, to_template
 from yolo_api.errors import ConflictError, InvalidFieldsError, to_problem
 from yolo_api.kube import Manifest
 from yolo_api.schemas import StartRequest
@@ -138,6 +138,29 @@ def test_to_manifest_makes_a_batch_one_that_the_gpus_share(size: int, want: int)
     assert made["spec"]["template"]["batch"] == want
     told = made["metadata"]["annotations"][ANNOTATION_WARNINGS]
     assert (f"batch_size: {size} images cannot be shared by 3 GPUs" in told) == (size != want)
+
+
+@pytest.mark.parametrize(
+    ("asked", "want"),
+    [
+        ({"batch_size": 12}, (12, None)),
+        ({"batch_size": 9}, (8, "9 images cannot be shared by 4 GPUs")),
+        ({"device": "0", "batch_size": 9}, (8, "9 images cannot be shared by 2 GPUs")),
+    ],
+)
+def test_to_template_shares_the_batch_over_all_nodes(
+    asked: dict[str, object], want: tuple[int, str | None]
+) -> None:
+    nodes = {"resources": {"gpus": 2, "nodes": 2}, "batch": 16}
+    made = to_template(request(**asked, continue_train=True), LABELS, {}, base=nodes)
+    assert (made.template["batch"], made.template["resources"]["nodes"]) == (want[0], 2)
+    assert (want[1] or "") in " ".join(made.warnings)
+
+
+def test_to_template_refuses_several_nodes_without_gpus() -> None:
+    nodes = {"resources": {"gpus": 2, "nodes": 2}, "batch": 16}
+    with pytest.raises(InvalidFieldsError, match=r"^device: 2 nodes train on at least one GPU each"):
+        to_template(request(device="cpu"), LABELS, {}, base=nodes)
 
 
 def test_to_manifest_refuses_a_batch_by_memory_on_several_gpus() -> None:

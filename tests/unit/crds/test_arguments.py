@@ -153,6 +153,18 @@ def test_check_arguments_refuses_a_batch_that_the_gpus_cannot_share(
     assert not want or problems[0].message.startswith(want)
 
 
+def test_check_arguments_counts_the_gpus_of_all_nodes() -> None:
+    assert arguments.check_arguments(template(batch=12, resources={"gpus": 2, "nodes": 3})) == []
+    (problem,) = arguments.check_arguments(template(batch=16, resources={"gpus": 2, "nodes": 3}))
+    assert (problem.field, problem.message) == (
+        "template.batch",
+        "16 images cannot be shared by 6 GPUs: it takes a multiple of 6, as 12 or 18",
+    )
+    (problem,) = arguments.check_arguments(template(batch=16, resources={"gpus": 0, "nodes": 2}))
+    assert problem.field == "template.resources.gpus"
+    assert "2 nodes train on at least one GPU each" in problem.message
+
+
 def test_ignored_hyperparameters_are_those_that_auto_chooses() -> None:
     auto = template(hyperparameters={"lr0": 0.1, "mosaic": 0.5})
     assert arguments.ignored_hyperparameters(auto) == ["lr0"]

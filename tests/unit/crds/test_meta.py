@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from yolo_crds.meta import Stage, attempt_token, job_name, normalize_model_name, object_name
+from yolo_crds.meta import (
+    Stage,
+    attempt_token,
+    gang_name,
+    job_name,
+    normalize_model_name,
+    object_name,
+    rendezvous_name,
+)
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 
@@ -88,3 +96,14 @@ def test_attempt_token_differs_for_objects_of_one_name() -> None:
     first = attempt_token("11111111-aaaa", 1, 1)
     assert first == "11111111-r1a1"
     assert first != attempt_token("22222222-aaaa", 1, 1)
+
+
+@pytest.mark.parametrize("name", ["helmet", "0day", "x" * 40])
+def test_gang_name_is_one_that_a_service_may_have(name: str) -> None:
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", gang_name(name))
+
+
+def test_rendezvous_name_is_that_of_the_first_pod_below_the_service() -> None:
+    assert rendezvous_name("helmet", 2, 3) == "helmet-r2a3-train-0.gang-helmet"
+    pod, _ = rendezvous_name("x" * 40, 99_999, 9999).split(".")
+    assert len(f"{pod}5") <= 63, "the pod with index 15 has a host name too"
