@@ -94,9 +94,29 @@ def make_pod(job: Body, seconds: float = 2, **status: Any) -> Body:
     }
 
 
-def schedule(pod: Body, node: str = "node-1") -> Body:
-    """The pod with a node."""
-    return pod | {"spec": pod["spec"] | {"nodeName": node}}
+def make_pods(job: Body, seconds: float = 2, **status: Any) -> list[Body]:
+    """The pods of an Indexed Job, as its controller names and labels them."""
+    pods = [make_pod(job, seconds, **status) for _ in range(job["spec"]["completions"])]
+    for index, pod in enumerate(pods):
+        pod["metadata"]["name"] = f"{job['metadata']['name']}-{index}-x1"
+        pod["metadata"]["uid"] += f"-{index}"
+        pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = str(index)
+    return pods
+
+
+def schedule(pod: Body, node: str = "node-1", seconds: float | None = None) -> Body:
+    """The pod with a node; with `seconds` it tells since when."""
+    placed = pod | {"spec": pod["spec"] | {"nodeName": node}}
+    if seconds is None:
+        return placed
+    condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": at(seconds)}
+    return placed | {"status": pod["status"] | {"conditions": [condition]}}
+
+
+def unschedule(pod: Body, message: str = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.") -> Body:
+    """The pod for which the scheduler finds no node."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return pod | {"status": pod["status"] | {"conditions": [condition]}}
 
 
 def with_state(pod: Body, phase: str, **state: Any) -> Body:

@@ -59,7 +59,8 @@ _BATCH_OF_SEVERAL_GPUS = {
     "(self.batch >= 1.0 && self.batch == double(int(self.batch)) && "
     "int(self.batch) % (self.resources.gpus * self.resources.nodes) == 0)",
     "message": "with several GPUs, batch is a whole number that resources.gpus times resources.nodes "
-    "divides: each GPU takes its share of the images (-1 and fractions choose by the memory of one GPU alone)",
+    "divides: each GPU takes its share of the images (-1 and fractions choose by the memory of one GPU "
+    "alone)",
     "fieldPath": ".batch",
 }
 _GPUS_OF_SEVERAL_NODES = {

@@ -1,6 +1,5 @@
 """The newest attempt of a run, as its Jobs and pods show it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from yolo_crds.conditions import Reason
@@ -10,6 +9,7 @@ from yolo_crds.trainer import ExitCode, Result, parse_result
 from yolo_crds.training import YoloTraining
 
 from .diagnosis import diagnose, failure
+from .gang import culprit, first_of, newest_pods, speaker
 from .snapshot import JobView, PodView, Snapshot, print_time
 
 
@@ -21,6 +21,9 @@ class Attempt:
     stage: Stage
     job: JobView | None
     pod: PodView | None
+    """The one that speaks for the newest Job's pods, and after a failure the one that it came from."""
+    pods: tuple[PodView, ...] = ()
+    """All of them, by index."""
     prepared: Result | None = None
     done: bool = False
     """The training has ended well or ill for good, as its own result says."""
@@ -28,6 +31,11 @@ class Attempt:
     failure: Failure | None = None
     ended_at: str | None = None
     """When the stage ended; None while it is under way."""
+
+    @property
+    def first(self) -> PodView | None:
+        """The pod that alone tells progress."""
+        return first_of(self.pods)
 
     @property
     def ended_well(self) -> bool:
@@ -58,34 +66,46 @@ def newest_attempt(view: Snapshot, training: YoloTraining, before: Status) -> At
             # Prepare had found it, but its message was lost.
             return _finished_before(attempt, attempt.result.finished)
         return replace(attempt, done=attempt.ended_well)
-    return Attempt(number, Stage.PREPARE if prepare is None else Stage.TRAIN, None, None, prepared)
+    stage = Stage.PREPARE if prepare is None else Stage.TRAIN
+    return Attempt(number, stage, None, None, prepared=prepared)
 
 
 def _deleted(view: Snapshot, number: int, before: Status) -> Attempt:
     """The attempt whose Job was there and is not: somebody deleted it. Its pod may still be ending."""
-    pod = next((p for p in view.pods if p.name == before.pod_name), None)
+    pods = tuple(pod for pod in view.pods if pod.name == before.pod_name)
     gone = failure(Reason.POD_DELETED, "the Job was deleted", attempt=number)
-    return Attempt(number, Stage.TRAIN, None, pod, failure=gone, ended_at=print_time(view.now))
+    return Attempt(
+        number,
+        Stage.TRAIN,
+        None,
+        next(iter(pods), None),
+        pods,
+        failure=gone,
+        ended_at=print_time(view.now),
+    )
 
 
 def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | None = None) -> Attempt:
     """The attempt at the stage of `job`, which may be under way, ended well, or failed."""
-    pod = newest_pod(p for p in view.pods if p.job_uid == job.uid)
-    if pod is not None and _taken_back(job, pod):
-        pod = None
-    result = parse_result(pod.terminated.message) if pod and pod.terminated else None
-    well = job.complete or (pod is not None and pod.phase == "Succeeded")
-    ill = not well and (job.failed or (pod is not None and (pod.phase == "Failed" or pod.lost(view.now))))
+    known = newest_pods(pod for pod in view.pods if pod.job_uid == job.uid)
+    pods = [pod for pod in known if not _taken_back(job, pod)]
+    first, failed = first_of(pods), culprit(job, pods, view.now)
+    well = job.complete or (first is not None and first.phase == "Succeeded")
+    pod = first if well else failed[0] if failed else speaker(job, pods)
+    told = None
+    if not well and (failed or job.failed):
+        told = failed[1] if failed else diagnose(job, pod)
     ended_at = (pod and pod.finished_at) or job.finished_at or print_time(view.now)
     return Attempt(
         number,
         job.stage,
         job,
         pod,
+        tuple(pods),
         prepared,
-        result=result,
-        failure=diagnose(job, pod) if ill else None,
-        ended_at=ended_at if well or ill else None,
+        result=parse_result(first.terminated.message) if first and first.terminated else None,
+        failure=told,
+        ended_at=ended_at if well or told else None,
     )
 
 
@@ -109,8 +129,3 @@ def _finished_before(attempt: Attempt, result: Result) -> Attempt:
         )
     prepared = attempt.prepared or attempt.result
     return replace(attempt, prepared=prepared, result=result, failure=told, done=True)
-
-
-def newest_pod(pods: Iterable[PodView]) -> PodView | None:
-    """The pod that was created last."""
-    return max(pods, key=lambda pod: (pod.created, pod.name), default=None)

@@ -6,6 +6,7 @@ from yolo_crds.conditions import ConditionType, Phase, Reason
 from yolo_crds.meta import Stage
 from yolo_crds.status import Condition, Failure
 
+from .gang import count_pods
 from .snapshot import PodView, Snapshot, print_time
 from .verdict import ENDED, State, Verdict
 
@@ -97,6 +98,8 @@ def derive_reason(verdict: Verdict, phase: Phase) -> str:
         return str(verdict.failure.reason)
     if verdict.state == State.LEAVING and spec:
         return Reason.STOPPED_BY_USER if spec.stop else Reason.SUSPENDED_BY_USER
+    if _gave_way(verdict):
+        return Reason.GANG_INCOMPLETE
     if verdict.state == State.AGAIN:
         return Reason.RESTARTING if verdict.failure else Reason.SUSPENDED_BY_USER
     if phase == Phase.PENDING:
@@ -145,13 +148,23 @@ def _admitted(verdict: Verdict) -> bool:
     return verdict.job is not None and not verdict.job.suspended
 
 
+def _gave_way(verdict: Verdict) -> bool:
+    """Whether the pods have been given up, or are about to be, since not all of them found a node."""
+    waits = verdict.state == State.WAITING and verdict.stage == Stage.PREPARE
+    why = verdict.before.failure if waits else verdict.failure
+    again = waits or verdict.state == State.AGAIN
+    return again and why is not None and why.reason == Reason.GANG_INCOMPLETE
+
+
 def _runs(pod: PodView | None) -> bool:
     return pod is not None and pod.running
 
 
 def _message(verdict: Verdict) -> str:
+    gave_way = verdict.before.failure.message if _gave_way(verdict) and verdict.before.failure else ""
     messages = {
-        State.WAITING: f"attempt {verdict.attempt} is due",
+        State.UNDER_WAY: count_pods(verdict.job, verdict.pods) if verdict.job else "",
+        State.WAITING: gave_way or f"attempt {verdict.attempt} is due",
         State.LEAVING: "the pod saves its state and leaves",
         State.SUSPENDED: "goes on from the last checkpoint when spec.suspend is false",
         State.TERMINATED: "stopped; raise spec.run and set resume to go on",
@@ -161,7 +174,7 @@ def _message(verdict: Verdict) -> str:
 
 def _moment(view: Snapshot, verdict: Verdict) -> str:
     """When what is seen came about: told by the objects, where not a person or the clock caused it."""
-    if verdict.ended_at is not None and verdict.state in ENDED:
+    if verdict.ended_at is not None and (verdict.state in ENDED or verdict.state == State.AGAIN):
         return verdict.ended_at
     if verdict.state in _USER_DRIVEN:
         return print_time(view.now)

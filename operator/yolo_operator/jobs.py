@@ -100,7 +100,11 @@ def build_train_job(
         pod["runtimeClassName"] = scheduling.runtime_class_name
     if avoid_nodes:
         pod["affinity"] = _avoid(avoid_nodes)
-    return _job(training, Stage.TRAIN, attempt, settings, pod)
+    if wanted.nodes == 1:
+        return _job(training, Stage.TRAIN, attempt, settings, pod)
+    pod["subdomain"] = meta.gang_name(training.name)
+    pod["containers"][0]["env"].append(_env_from_field("POD_IP", "status.podIP"))
+    return _job(training, Stage.TRAIN, attempt, settings, pod, Egress.GANG, wanted.nodes)
 
 
 def build_config(
@@ -115,6 +119,7 @@ def build_config(
     lifecycle = training.spec.lifecycle
     # The limit is one of training: a large data set may take its time to be checked.
     left = lifecycle.active_seconds_left(trained_seconds) if stage == Stage.TRAIN else None
+    together = stage == Stage.TRAIN and training.spec.template.resources.nodes > 1
     return TrainerConfig(
         stage=stage,
         name=training.name,
@@ -131,7 +136,19 @@ def build_config(
         grace_period_seconds=lifecycle.termination_grace_period_seconds,
         time_zone=settings.time_zone,
         fetch=settings.fetch if stage == Stage.PREPARE else None,
+        rendezvous=meta.rendezvous_name(training.name, training.spec.run, attempt) if together else None,
     )
+
+
+def build_owner_reference(training: YoloTraining) -> Manifest:
+    """By which a child goes with its training."""
+    return {
+        "apiVersion": meta.API_VERSION,
+        "kind": meta.KIND,
+        "name": training.name,
+        "uid": training.uid,
+        "controller": True,
+    }
 
 
 def _created(training: YoloTraining) -> float | None:
@@ -147,6 +164,7 @@ def _job(
     settings: Settings,
     pod: Manifest,
     egress: Egress = Egress.NONE,
+    nodes: int = 1,
 ) -> Manifest:
     labels = {
         meta.LABEL_TRAINING: training.name,
@@ -165,23 +183,17 @@ def _job(
             "namespace": training.namespace,
             "labels": labels | queue_labels,
             "annotations": annotations,
-            "ownerReferences": [
-                {
-                    "apiVersion": meta.API_VERSION,
-                    "kind": meta.KIND,
-                    "name": training.name,
-                    "uid": training.uid,
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [build_owner_reference(training)],
         },
         "spec": {
-            # One pod, once: whether and how to try again is the operator's decision.
+            # Each pod once: whether and how to try again is the operator's decision.
             "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
+            "completions": nodes,
+            "parallelism": nodes,
+            **({"completionMode": "Indexed"} if nodes > 1 else {}),
             "podReplacementPolicy": "Failed",
-            **({"podFailurePolicy": INTERRUPTIONS_IGNORED} if queue_labels else {}),
+            # Of several pods one that is replaced alone would meet peers that have lost it: all begin anew.
+            **({"podFailurePolicy": INTERRUPTIONS_IGNORED} if queue_labels and nodes == 1 else {}),
             "template": {
                 "metadata": {
                     "labels": {**labels, meta.LABEL_EGRESS: str(egress)},

@@ -26,6 +26,8 @@ RBAC: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "pods", ("list", "watch")),
     ("", "pods/log", ("get",)),
     ("", "events", ("list",)),
+    ("", "services", ("get", "create")),
+    ("networking.k8s.io", "networkpolicies", ("get", "create")),
     ("kueue.x-k8s.io", "workloads", ("list",)),
     ("visibility.kueue.x-k8s.io", "localqueues/pendingworkloads", ("get",)),
 ]
@@ -47,6 +49,10 @@ _CORE = "/api/v1"
 _KUEUE = "/apis/kueue.x-k8s.io/v1beta2"
 _KUEUE_VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta2"
 _PENDING_MOST = 1000
+_BESIDE = {
+    "Service": (_CORE, "services"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+}
 _PATHS = {meta.PLURAL: _TRAININGS, "jobs": _JOBS, "pods": _CORE}
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -104,18 +110,15 @@ class Kube:
 
         Raises ConflictError if a Job of this name belongs to something else.
         """
-        path = f"{_JOBS}/namespaces/{namespace}/jobs"
-        try:
-            return await self._json("POST", path, "jobs", body=manifest)
-        except ConflictError as taken:
-            name, owner = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"][0]["uid"]
-            job = await self._get_or_none(f"{path}/{name}", "jobs")
-            owners = job["metadata"].get("ownerReferences", ()) if job else ()
-            if job and any(o.get("controller") and o["uid"] == owner for o in owners):
-                return job
-            raise ConflictError(
-                taken.code, f"a Job named {name} is there and belongs to something else"
-            ) from None
+        return await self._create(f"{_JOBS}/namespaces/{namespace}/jobs", "jobs", manifest)
+
+    async def create_beside(self, namespace: str, manifest: Mapping[str, Any]) -> None:
+        """Create the Service or NetworkPolicy that a training's pods need, unless it is there already.
+
+        Raises ConflictError if one of this name belongs to something else.
+        """
+        root, resource = _BESIDE[manifest["kind"]]
+        await self._create(f"{root}/namespaces/{namespace}/{resource}", resource, manifest)
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """Delete the Job with this uid and, in the background, its pods."""
@@ -175,6 +178,18 @@ class Kube:
             if not (more := page["metadata"].get("continue")):
                 return found, page["metadata"]["resourceVersion"]
             query["continue"] = more
+
+    async def _create(self, path: str, resource: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._json("POST", path, resource, body=manifest)
+        except ConflictError as taken:
+            name, owner = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"][0]["uid"]
+            found = await self._get_or_none(f"{path}/{name}", resource)
+            owners = found["metadata"].get("ownerReferences", ()) if found else ()
+            if found and any(o.get("controller") and o["uid"] == owner for o in owners):
+                return found
+            message = f"a {manifest['kind']} named {name} is there and belongs to something else"
+            raise ConflictError(taken.code, message) from None
 
     async def _list_of(self, path: str, resource: str, training: str) -> list[dict[str, Any]]:
         query = {"labelSelector": f"{meta.LABEL_TRAINING}={training}"}

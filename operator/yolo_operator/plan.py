@@ -8,6 +8,7 @@ from yolo_crds.training import YoloTraining
 
 from .avoidance import still_avoided
 from .jobs import Manifest, build_prepare_job, build_train_job
+from .peers import build_peer_objects
 from .remedies import build_overrides
 from .settings import Settings
 from .snapshot import JobView, Snapshot, parse_time
@@ -25,6 +26,8 @@ class CreateJob:
     """Create a Job under its deterministic name."""
 
     manifest: Manifest
+    beside: tuple[Manifest, ...] = ()
+    """What its pods need and what must be there before them; it may be there already."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
     if verdict.state == State.SETTLED and any(view.now >= at for at in wakes):
         actions.append(DeleteTraining(training.uid))
     if verdict.state == State.WAITING and _clear(view, verdict):
-        actions.append(CreateJob(_build(training, verdict, settings, view.now)))
+        beside = build_peer_objects(training, settings) if verdict.stage == Stage.TRAIN else ()
+        actions.append(CreateJob(_build(training, verdict, settings, view.now), beside))
     if stuck_at := wants_events(verdict):
         wakes.append(max(stuck_at, view.now + LOOK_AGAIN) if stuck_at <= view.now else stuck_at)
     return Plan(tuple(actions), min((at for at in wakes if at > view.now), default=None))
@@ -91,7 +95,8 @@ def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:
         return False
     if verdict.state == State.SETTLED or job.run != verdict.run:
         return True
-    over = job.finished or any(pod.job_uid == job.uid and pod.finished for pod in view.pods)
+    pods = [pod for pod in view.pods if pod.job_uid == job.uid]
+    over = job.finished or (bool(pods) and all(pod.finished for pod in pods))
     if verdict.state in {State.LEAVING, State.AGAIN}:
         return not over and verdict.state == State.LEAVING
     if job.attempt == verdict.attempt:

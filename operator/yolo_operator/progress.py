@@ -50,7 +50,7 @@ class ProgressPoller:
         return line is not None and self._store.put_progress(pod.uid, line)
 
     def _due(self, now: float) -> list[tuple[Key, PodView]]:
-        running = [(key, pod) for key, pod in self._store.pods() if pod.running]
+        running = [(key, pod) for key, pod in self._store.pods() if pod.running and pod.index == 0]
         self._polled = {pod.uid: self._polled.get(pod.uid, float("-inf")) for _, pod in running}
         due = [(key, pod) for key, pod in running if now - self._polled[pod.uid] >= self._interval]
         return sorted(due, key=lambda item: self._polled[item[1].uid])

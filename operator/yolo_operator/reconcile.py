@@ -60,7 +60,7 @@ class Decision:
 
 def decide(view: Snapshot, settings: Settings) -> Decision:
     """What the snapshot means, pure."""
-    verdict = judge(view)
+    verdict = judge(view, settings)
     return Decision(verdict, observe(view, verdict), plan(view, verdict, settings))
 
 
@@ -150,7 +150,7 @@ class Reconciler:
 
     async def _with_last_words(self, key: Key, view: Snapshot) -> Snapshot:
         """With the last progress line of a pod that has ended."""
-        pod = judge(view).pod
+        pod = judge(view, self._settings).first
         if pod is None or not pod.finished:
             return view
         await self._progress.read(key[0], pod)
@@ -190,6 +190,8 @@ class Reconciler:
     async def _create_job(self, key: Key, view: Snapshot, action: CreateJob) -> Snapshot:
         namespace, name = key
         try:
+            for manifest in action.beside:
+                await self._kube.create_beside(namespace, manifest)
             body = await self._kube.create_job(namespace, action.manifest)
         except KubeError as error:
             refusal = diagnose_refusal(error.code, error.message)

@@ -21,7 +21,7 @@ def choose_remedy(why: Failure, attempt: int, template: Template, earlier: Seque
         return None
     for argument, change in _CHANGES.get(why.reason, ()):
         before = _value(argument, template, earlier)
-        after = change(before, template.resources.gpus)
+        after = change(before, template.resources.all_gpus)
         if after is not None:
             return Remedy(
                 attempt=attempt + 1, reason=why.reason, argument=argument, before=before, after=after

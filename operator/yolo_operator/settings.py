@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     """Kueue's LocalQueue for train Jobs of trainings that name none, the same in each namespace; or empty."""
     prepare_queue_name: str = ""
     """The same for prepare Jobs."""
+    network_policies: bool = False
+    """Make a NetworkPolicy for each training on several nodes, which opens its pods to each other: the
+    chart's policies deny them all but DNS. Without those none is needed."""
+    gang_timeout_seconds: float = Field(default=300.0, gt=0)
+    """How long some pods of a training on several nodes hold their GPUs while others have no node; then all
+    are given up for a while. Where a queue admits the Job, it counts GPUs for all of them: no limit then."""
     fetch: Fetch | None = None
     """What prepare may fetch over the network, as JSON (`{"ucdServer": …}`); unset: nothing."""
     metrics_port: int = Field(default=8080, ge=0, le=65535)

@@ -19,6 +19,9 @@ LOST_AFTER = timedelta(seconds=60)
 """A pod that is still there so long after it should have been gone sits on a node that does not answer."""
 
 
+_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
+
 def parse_time(text: str) -> datetime:
     """An RFC 3339 time of the API server. Raises ValueError for anything else."""
     return datetime.fromisoformat(text)
@@ -61,6 +64,8 @@ class JobView:
     """It has the pod failure policy of a queued Job."""
     avoids: tuple[str, ...] = ()
     """Nodes that its pods keep away from."""
+    nodes: int = 1
+    """How many pods train together."""
 
     @property
     def finished(self) -> bool:
@@ -89,6 +94,8 @@ class PodView:
     attempt: int
     stage: Stage
     created: str
+    index: int = 0
+    """Its place among the pods of its Job. Pod 0 speaks for all: it alone tells progress and the result."""
     resource_version: str = ""
     phase: str = "Pending"
     reason: str = ""
@@ -99,6 +106,8 @@ class PodView:
     """The image volume with the data set, if the pod has one."""
     gone_by: str | None = None
     """The deletionTimestamp: when a deleted pod's grace period ends."""
+    scheduled_at: str | None = None
+    """Since when it has a node."""
     unscheduled: str | None = None
     """The scheduler's message while no node was found."""
     disruption: str | None = None
@@ -221,6 +230,7 @@ def view_job(body: Wire) -> JobView | None:
         interruptible=queue is not None or bool(spec.get("suspend")) or ever_suspended,
         ignores_interruptions="podFailurePolicy" in spec,
         avoids=tuple(_avoided(spec.get("template", {}).get("spec", {}))),
+        nodes=spec.get("completions") or 1,
     )
 
 
@@ -240,8 +250,8 @@ def view_pod(body: Wire) -> PodView | None:
         run, attempt, stage = _labelled(body)
     except (KeyError, ValueError):
         return None
-    metadata, status = body["metadata"], body.get("status", {})
-    disruption = _conditions(body).get("DisruptionTarget", {})
+    metadata, status, conditions = body["metadata"], body.get("status", {}), _conditions(body)
+    disruption = conditions.get("DisruptionTarget", {})
     state = _trainer(status.get("containerStatuses")).get("state", {})
     waiting, terminated = state.get("waiting", {}), state.get("terminated")
     return PodView(
@@ -252,6 +262,7 @@ def view_pod(body: Wire) -> PodView | None:
         attempt=attempt,
         stage=stage,
         created=metadata["creationTimestamp"],
+        index=_index(metadata["labels"]),
         resource_version=metadata["resourceVersion"],
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
@@ -260,6 +271,7 @@ def view_pod(body: Wire) -> PodView | None:
         image=_trainer(body.get("spec", {}).get("containers")).get("image", ""),
         data_image=_data_image(body.get("spec", {}).get("volumes")),
         gone_by=metadata.get("deletionTimestamp"),
+        scheduled_at=conditions.get("PodScheduled", {}).get("lastTransitionTime"),
         unscheduled=_unscheduled(status),
         disruption=disruption.get("reason"),
         disruption_message=disruption.get("message", ""),
@@ -268,6 +280,12 @@ def view_pod(body: Wire) -> PodView | None:
         started_at=(state.get("running") or terminated or {}).get("startedAt"),
         terminated=terminated and _view_terminated(terminated),
     )
+
+
+def _index(labels: Wire) -> int:
+    """Of a pod of an Indexed Job; 0 for the pod of any other."""
+    text = str(labels.get(_INDEX_LABEL, ""))
+    return int(text) if text.isdecimal() else 0
 
 
 def _trainer(containers: Iterable[Wire] | None) -> Wire:

@@ -46,9 +46,10 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         conditions = [c.model_copy(update={"observed_generation": generation}) for c in stored.conditions]
         return stored.model_copy(update={"observed_generation": generation, "conditions": conditions})
     before, pod, again = verdict.before, verdict.pod, verdict.state == State.AGAIN
+    first = verdict.first
     phase = derive_phase(view, verdict)
     dataset = _dataset(verdict) or before.dataset
-    line = view.progress.get(pod.uid) if pod else None
+    line = view.progress.get(first.uid) if first else None
     progress, queue = _progress(verdict, line), _queue(view, verdict)
     status = Status(
         phase=phase,

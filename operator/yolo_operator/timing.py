@@ -7,9 +7,10 @@ from yolo_crds.meta import Stage
 from yolo_crds.status import Failure, Status
 from yolo_crds.training import YoloTraining
 
-from .attempt import Attempt, newest_pod
+from .attempt import Attempt
 from .diagnosis import diagnose_waiting, failure
-from .snapshot import Snapshot, parse_time
+from .gang_timeout import retry_delay
+from .snapshot import PodView, Snapshot, parse_time
 
 BACKOFF_FIRST = timedelta(seconds=10)
 BACKOFF_MOST = timedelta(minutes=5)
@@ -27,20 +28,29 @@ def next_job_due(view: Snapshot, before: Status, attempt: Attempt) -> datetime |
     """
     if attempt.number == 1 or attempt.stage != Stage.PREPARE or before.failure is None:
         return None
-    last = newest_pod(
-        p for p in view.pods if p.run == before.run and p.attempt == attempt.number - 1 and p.finished
-    )
+    moments = [parse_time(condition.last_transition_time) for condition in before.conditions]
+    if before.failure.reason == Reason.GANG_INCOMPLETE:
+        uid = str(view.training["metadata"]["uid"])
+        due = max(moments, default=view.now) + retry_delay(uid, attempt.number)
+        return due if due > view.now else None
+    last = _last_ended(view, before, attempt.number - 1)
     ran = timedelta(0)
     if last is not None and last.finished_at is not None:
         ended = parse_time(last.finished_at)
         ran = ended - parse_time(last.started_at or last.finished_at)
-    elif before.conditions:
-        ended = parse_time(max(condition.last_transition_time for condition in before.conditions))
+    elif moments:
+        ended = max(moments)
     else:
         return None
     doublings = 0 if ran >= STEADY else min(attempt.number - 2, _BACKOFF_DOUBLINGS)
     due = ended + min(BACKOFF_MOST, BACKOFF_FIRST * 2**doublings)
     return due if due > view.now else None
+
+
+def _last_ended(view: Snapshot, before: Status, attempt: int) -> PodView | None:
+    """The pod of an earlier attempt that was created last, of those that have ended."""
+    ended = [pod for pod in view.pods if pod.run == before.run and pod.attempt == attempt and pod.finished]
+    return max(ended, key=lambda pod: (pod.created, pod.name), default=None)
 
 
 def trained_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:

@@ -5,7 +5,7 @@ two never disagree, and a replay after a restart at any point comes to the same 
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import ValidationError
@@ -18,10 +18,13 @@ from yolo_crds.trainer import Result
 from yolo_crds.training import YoloTraining
 
 from .admission import diagnose_suspended
-from .attempt import newest_attempt
+from .attempt import Attempt, newest_attempt
 from .avoidance import kept_away_too_long, patience_ends
 from .diagnosis import diagnose_waiting, failure
+from .gang import count_pods, first_of
+from .gang_timeout import incomplete_too_long, incomplete_until
 from .remedies import choose_remedy
+from .settings import Settings
 from .snapshot import JobView, PodView, Snapshot, Wire, print_time
 from .timing import (
     attempt_start_time,
@@ -36,10 +39,12 @@ from .timing import (
 NOT_COUNTED = frozenset(
     {
         Reason.ADMISSION_REFUSED,
+        Reason.GANG_INCOMPLETE,
         Reason.INTERRUPTED,
         Reason.EVICTED,
         Reason.PREEMPTED,
         Reason.NODE_LOST,
+        Reason.PEER_LOST,
         Reason.POD_DELETED,
         Reason.UNSCHEDULABLE,
     }
@@ -88,6 +93,9 @@ class Verdict:
     """The stage that the newest Job has, or the next one will have."""
     job: JobView | None = None
     pod: PodView | None = None
+    """The one that speaks for the newest Job's pods, and after a failure the one that it came from."""
+    pods: tuple[PodView, ...] = ()
+    """All of them, by index."""
     prepared: Result | None = None
     """What this attempt's prepare told."""
     result: Result | None = None
@@ -107,6 +115,11 @@ class Verdict:
     """Moments at which the clock alone can change the verdict."""
 
     @property
+    def first(self) -> PodView | None:
+        """The pod that alone tells progress."""
+        return first_of(self.pods)
+
+    @property
     def counted(self) -> bool:
         """Whether the failed attempt counts against `maxRestarts`."""
         return self.failure is not None and self.failure.reason not in NOT_COUNTED
@@ -121,7 +134,7 @@ class Verdict:
         return self.state in ENDED or self.state in {State.SETTLED, State.REFUSED}
 
 
-def judge(view: Snapshot) -> Verdict:
+def judge(view: Snapshot, settings: Settings) -> Verdict:
     """Where the training stands."""
     stored = parse_status(view.training)
     try:
@@ -136,10 +149,10 @@ def judge(view: Snapshot) -> Verdict:
         run, attempt = training.spec.run, stored.attempt or 1
         return Verdict(State.SETTLED, training, stored, run, attempt, wakes=ttl_over_at(training, stored))
     before = _status_of_run(training, stored)
-    return _judge_run(view, training, before)
+    return _judge_run(view, training, before, settings)
 
 
-def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdict:
+def _judge_run(view: Snapshot, training: YoloTraining, before: Status, settings: Settings) -> Verdict:
     attempt = newest_attempt(view, training, before)
     busy = [pod for pod in view.pods if not pod.finished and not pod.lost(view.now)]
     leaving = tuple(at for pod in busy if (at := pod.lost_at()))
@@ -152,6 +165,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
         stage=attempt.stage,
         job=attempt.job,
         pod=attempt.pod,
+        pods=attempt.pods,
         prepared=attempt.prepared,
         result=attempt.result,
         failure=attempt.failure,
@@ -182,17 +196,26 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status) -> Verdic
             return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
-    if away := kept_away_too_long(training, attempt, view.now):
-        return replace(base, state=State.AGAIN, failure=away, ended_at=print_time(view.now))
+    timeout = timedelta(seconds=settings.gang_timeout_seconds)
+    away = kept_away_too_long(training, attempt, view.now)
+    if waited := away or incomplete_too_long(attempt, timeout, view.now):
+        return replace(base, state=State.AGAIN, failure=waited, ended_at=print_time(view.now))
     if attempt.job.suspended:
         blocked: Failure | None = diagnose_suspended(
             attempt.job, view.admissions.get(attempt.job.uid), view.now
         )
     else:
-        blocked = diagnose_waiting(attempt.pod, view.events)
-    patience = patience_ends(training, attempt)
-    wakes = (*deadlines(training, attempt, before), *leaving, *((patience,) if patience else ()))
+        blocked = _of_several(attempt, diagnose_waiting(attempt.pod, view.events))
+    patience = (patience_ends(training, attempt), incomplete_until(attempt, timeout))
+    wakes = (*deadlines(training, attempt, before), *leaving, *(at for at in patience if at))
     return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
+
+
+def _of_several(attempt: Attempt, blocked: Failure | None) -> Failure | None:
+    """What keeps the pod that is least far, with the number of those that wait for it."""
+    if blocked is None or attempt.job is None or not (counted := count_pods(attempt.job, attempt.pods)):
+        return blocked
+    return blocked.model_copy(update={"message": f"{counted}; {blocked.message}"})
 
 
 def _judge_failure(base: Verdict, why: Failure, training: YoloTraining) -> Verdict:

@@ -53,6 +53,8 @@ DEFAULT_SETTINGS: dict[str, dict[str, Any]] = {
         "image_pull_secrets": [],
         "service_account": "",
         "run_as_user": 1000,
+        "network_policies": True,
+        "gang_timeout_seconds": 300,
         "fetch": None,
     },
     "api": {
@@ -90,6 +92,8 @@ ALL_SETTINGS: dict[str, dict[str, Any]] = {
         "prepare_memory": "8Gi",
         "queue_name": "gpus",
         "prepare_queue_name": "cpus",
+        "network_policies": True,
+        "gang_timeout_seconds": 120,
         "time_zone": "Asia/Shanghai",
         "log_level": "DEBUG",
         "progress_interval_seconds": 5,
@@ -238,6 +242,15 @@ def test_operators_role_leaves_kueue_alone_where_it_is_told_to(chart: Chart) -> 
     assert found == {rule: verbs for rule, verbs in want.items() if "kueue" not in rule[0]}
 
 
+def test_operator_makes_no_policies_where_the_chart_makes_none(chart: Chart) -> None:
+    values = nested("networkPolicy.enabled", value=False)
+    assert ("networking.k8s.io", "networkpolicies") not in rules_of(
+        chart.one("Role", "yolo-operator", values)
+    )
+    variables = environment(chart.one("Deployment", "yolo-operator", values))
+    assert variables["YOLO_OPERATOR_NETWORK_POLICIES"] == "false"
+
+
 def test_operators_cluster_role_is_what_it_calls(chart: Chart) -> None:
     table = [*yolo_operator.kube.RBAC, *yolo_operator.kube.RBAC_CLUSTER]
     want = {(group, resource): set(verbs) for group, resource, verbs in table}
@@ -274,6 +287,18 @@ def test_network_policy_denies_pods_with_the_operators_labels(chart: Chart) -> N
         "policyTypes": ["Ingress", "Egress"],
     }
     assert chart.one("NetworkPolicy", "yolo-training-pods")["spec"] == want
+
+
+def test_network_policy_leaves_pods_on_several_nodes_dns_alone(chart: Chart) -> None:
+    """What opens them to each other is the operator's, for each training by itself."""
+    got = chart.one("NetworkPolicy", "yolo-gang-pods")["spec"]
+    labels = {meta.LABEL_MANAGED_BY: meta.MANAGED_BY, meta.LABEL_EGRESS: str(meta.Egress.GANG)}
+    dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    assert got == {
+        "podSelector": {"matchLabels": labels},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [{"ports": dns}],
+    }
 
 
 @pytest.mark.parametrize("name", ["view", "edit"])

@@ -100,12 +100,13 @@ ADDED: list[tuple[str, object, set[str]]] = [
             "Role other/yolo-operator",
             "RoleBinding other/yolo-operator",
             "NetworkPolicy other/yolo-training-pods",
+            "NetworkPolicy other/yolo-gang-pods",
         },
     ),
 ]
 REMOVED: list[tuple[str, object, set[str]]] = [
     ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training"}),
-    ("networkPolicy.enabled", False, {"NetworkPolicy yolo-training-pods"}),
+    ("networkPolicy.enabled", False, {"NetworkPolicy yolo-training-pods", "NetworkPolicy yolo-gang-pods"}),
     ("rbac.aggregateRoles", False, {"ClusterRole train:yolo:view", "ClusterRole train:yolo:edit"}),
     ("rbac.authDelegation", False, {"ClusterRoleBinding train:yolo:api-auth-delegator"}),
     (

@@ -14,6 +14,7 @@ from yolo_crds.meta import CONFIG_ENV, LABEL_EGRESS, Stage
 from yolo_crds.trainer import Fetch, TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
 from yolo_operator.jobs import build_prepare_job, build_train_job
+from yolo_operator.peers import build_peer_objects
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 PLAIN = YoloTraining.model_validate(make_training())
@@ -59,6 +60,12 @@ QUEUED = YoloTraining.model_validate(
 ON_CPU = YoloTraining.model_validate(
     make_training(template={"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": {"gpus": 0}})
 )
+ON_NODES = YoloTraining.model_validate(
+    make_training(
+        name="2nd-try",
+        template={"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": {"gpus": 4, "nodes": 2}},
+    )
+)
 ELABORATE = SETTINGS.model_copy(
     update={
         "image_pull_secrets": ["pull"],
@@ -76,6 +83,7 @@ JOBS = {
     "job-prepare-image": build_prepare_job(FROM_IMAGE, 1, FETCHING),
     "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_nodes=["node-7", "node-9"]),
     "job-train-queued": build_train_job(QUEUED, 1, SETTINGS),
+    "job-train-nodes": build_train_job(ON_NODES, 3, SETTINGS),
     "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
 }
 
@@ -87,6 +95,42 @@ def test_build_job_matches_its_golden_file(name: str) -> None:
         path.write_text(yaml.safe_dump(JOBS[name], sort_keys=False, width=110))
     want = yaml.safe_load(path.read_text())
     assert JOBS[name] == want
+
+
+def test_build_peer_objects_match_their_golden_file() -> None:
+    policies = SETTINGS.model_copy(update={"network_policies": True})
+    made = list(build_peer_objects(ON_NODES, policies))
+    path = GOLDEN / "peers.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(yaml.safe_dump_all(made, sort_keys=False, width=110))
+    assert made == list(yaml.safe_load_all(path.read_text()))
+    for one in made:
+        kubernetes_validate.validate(one, "1.36", strict=True)
+    assert build_peer_objects(ON_NODES, SETTINGS) == (made[0],), "without the chart's policies"
+    assert build_peer_objects(PLAIN, policies) == ()
+
+
+def test_build_peer_objects_speak_of_the_pods_of_the_train_job_alone() -> None:
+    service, policy = build_peer_objects(ON_NODES, SETTINGS.model_copy(update={"network_policies": True}))
+    chosen = service["spec"]["selector"].items()
+    assert policy["spec"]["podSelector"]["matchLabels"].items() == chosen
+    train, other = JOBS["job-train-nodes"], build_train_job(FULL, 1, SETTINGS)
+    labels = {
+        job["metadata"]["name"]: job["spec"]["template"]["metadata"]["labels"].items()
+        for job in (train, other, build_prepare_job(ON_NODES, 3, SETTINGS))
+    }
+    assert [name for name, found in labels.items() if chosen <= found] == ["2nd-try-r1a3-train"]
+    assert train["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"] == "gang-2nd-try"
+    assert _config(train).rendezvous == "2nd-try-r1a3-train-0.gang-2nd-try"
+    assert _config(build_prepare_job(ON_NODES, 3, SETTINGS)).rendezvous is None
+
+
+def test_build_train_job_on_several_nodes_in_a_queue_fails_with_its_first_pod() -> None:
+    """A pod that a drain took away is not replaced alone: its peers have lost it."""
+    template = ON_NODES.spec.template.to_wire() | {"scheduling": {"queueName": "gpus"}}
+    job = build_train_job(YoloTraining.model_validate(make_training(template=template)), 1, SETTINGS)
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert "podFailurePolicy" not in job["spec"]
 
 
 @pytest.mark.parametrize("name", JOBS)

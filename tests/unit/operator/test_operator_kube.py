@@ -8,11 +8,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from operator_objects import UID, make_job, make_training
+from operator_objects import SETTINGS, UID, make_job, make_training
 from yolo_crds.meta import Stage
+from yolo_crds.training import YoloTraining
 from yolo_operator import kube as kube_module
 from yolo_operator.kube import ConflictError, Kube, KubeError
 from yolo_operator.metrics import Metrics
+from yolo_operator.peers import build_peer_objects
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -102,6 +104,26 @@ async def test_create_job_refuses_a_strangers_job(server: Server, kube: Kube) ->
     server.answers = [_error(409), (200, {}, stranger)]
     with pytest.raises(ConflictError, match="belongs to something else"):
         await kube.create_job("lab", job)
+
+
+async def test_create_beside_finds_what_is_there_and_refuses_a_strangers(server: Server, kube: Kube) -> None:
+    template = {"model": "m.yaml", "data": {"train": "a"}, "resources": {"nodes": 2}}
+    training = YoloTraining.model_validate(make_training(template=template))
+    service, policy = build_peer_objects(training, SETTINGS.model_copy(update={"network_policies": True}))
+    server.answers = [(201, {}, service), (201, {}, policy), _error(409), (200, {}, service), _error(409)]
+    stranger = service | {"metadata": service["metadata"] | {"ownerReferences": []}}
+    server.answers.append((200, {}, stranger))
+    await kube.create_beside("lab", service)
+    await kube.create_beside("lab", policy)
+    await kube.create_beside("lab", service)
+    with pytest.raises(ConflictError, match="a Service named gang-cats is there and belongs to something"):
+        await kube.create_beside("lab", service)
+    assert [(method, path) for method, path, _ in server.requests[:4]] == [
+        ("POST", "/api/v1/namespaces/lab/services"),
+        ("POST", "/apis/networking.k8s.io/v1/namespaces/lab/networkpolicies"),
+        ("POST", "/api/v1/namespaces/lab/services"),
+        ("GET", "/api/v1/namespaces/lab/services/gang-cats"),
+    ]
 
 
 async def test_delete_job_names_the_uid_and_does_not_orphan_pods(server: Server, kube: Kube) -> None:

@@ -48,6 +48,7 @@ class MemoryKube:
         self.crash_at: int | None = None
         self.crash_after_write = False
         self.refuse_jobs: KubeError | None = None
+        self.refuse_services: KubeError | None = None
         self.queued = False
         self.workloads: list[Body] = []
         self._version = 100
@@ -97,6 +98,12 @@ class MemoryKube:
                 if not self.queued:
                     self.pods[name] = make_pod(job)
         return self.jobs[name]
+
+    async def create_beside(self, namespace: str, manifest: Body) -> None:
+        if self.refuse_services is not None:
+            raise self.refuse_services
+        with self._write(f"create {manifest['kind']} {manifest['metadata']['name']}"):
+            pass
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         with self._write(f"delete {name}"):
@@ -444,3 +451,24 @@ async def test_a_pod_that_a_queue_takes_back_is_judged_by_its_job_as_it_is_now(s
     await world.reconciler.reconcile(KEY)
     assert (world.status["phase"], world.status["attempt"], world.status["restarts"]) == ("Queued", 1, 0)
     assert name in world.kube.jobs
+
+
+async def test_pods_on_several_nodes_find_their_service_when_they_come() -> None:
+    template = {"model": "m.yaml", "data": {"train": "a"}, "resources": {"nodes": 2}}
+    world = World(make_training(template=template))
+    await world.settle()
+    world.kube.advance(Stage.PREPARE, _prepared)
+    refused = 'services is forbidden: User "operator" cannot create resource "services"'
+    world.kube.refuse_services = KubeError(403, refused)
+    world.observe()
+    await world.reconciler.reconcile(KEY)
+    assert world.status["failure"]["reason"] == "Forbidden"
+    assert "services is forbidden" in world.status["failure"]["message"]
+    world.kube.refuse_services = None
+    await world.settle()
+    assert [write for write in world.kube.writes if write.startswith("create")] == [
+        "create cats-r1a1-prepare",
+        "create Service gang-cats",
+        "create cats-r1a1-train",
+    ]
+    assert "failure" not in world.status

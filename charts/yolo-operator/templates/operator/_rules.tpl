@@ -18,6 +18,14 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [list]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create]
+{{- if .Values.networkPolicy.enabled }}
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, create]
+{{- end }}
 {{- if .Values.rbac.kueue }}
 - apiGroups: [kueue.x-k8s.io]
   resources: [workloads]
