@@ -64,9 +64,9 @@ _BATCH_OF_SEVERAL_GPUS = {
     "fieldPath": ".batch",
 }
 _GPUS_OF_SEVERAL_NODES = {
-    "rule": "self.nodes <= 1 || self.gpus >= 1",
+    "rule": "self.resources.nodes <= 1 || self.resources.gpus >= 1",
     "message": "several nodes train on at least one GPU each: set gpus to 1 or more, or nodes to 1",
-    "fieldPath": ".gpus",
+    "fieldPath": ".resources.gpus",
 }
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
@@ -95,8 +95,8 @@ def build_crd() -> Schema:
     spec["x-kubernetes-validations"] = _TRANSITION_RULES
     spec["properties"]["modelName"]["x-kubernetes-validations"] = [_MODEL_NAME_RULE]
     template = spec["properties"]["template"]
-    template["x-kubernetes-validations"] = [_BATCH_OF_SEVERAL_GPUS]
-    template["properties"]["resources"]["x-kubernetes-validations"] = [_GPUS_OF_SEVERAL_NODES]
+    # Not at `resources`: the API server judges its default before it fills in the defaults within.
+    template["x-kubernetes-validations"] = [_BATCH_OF_SEVERAL_GPUS, _GPUS_OF_SEVERAL_NODES]
     template["properties"]["data"]["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
     status = structural_schema(Status)
     status["properties"]["conditions"] |= {

@@ -81,8 +81,11 @@ RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
             _shared(None, None, 16),
             _shared(-1, 1, 1),
         ],
-        [_shared(16, 3), _shared(-1, 2), _shared(0.6, 2), _shared(4.5, 2), _shared(None, 5), _shared(1, 64)]
-        + [_shared(8, 2, 3), _shared(-1, 1, 2), _shared(0.6, None, 2), _shared(16, 1, 3)],
+        [
+            *(_shared(batch, 2) for batch in (-1, 0.6, 4.5)),
+            *(_shared(16, 3), _shared(None, 5), _shared(1, 64)),
+            *(_shared(8, 2, 3), _shared(-1, 1, 2), _shared(0.6, None, 2), _shared(16, 1, 3)),
+        ],
     ),
     ("spec.template.resources.gpus", "several nodes train on at least one GPU each"): (
         [_shared(16, 0, 1), _shared(16, 1, 2), _shared(16, None, 2)],
