@@ -32,6 +32,8 @@ LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 """On a Job: the LocalQueue by which Kueue starts and stops it."""
 LABEL_QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
 """On a Job: its WorkloadPriorityClass."""
+ANNOTATION_TOPOLOGY = "kueue.x-k8s.io/podset-required-topology"
+"""On the pods of a queued Job: the level of Kueue's Topology that they must not be spread over."""
 LABEL_WORKLOAD_JOB = "kueue.x-k8s.io/job-uid"
 """On a Workload: uid of the Job that it stands for."""
 

@@ -28,6 +28,15 @@ QueueName = Annotated[
 ]
 """Name of an object that a label names."""
 
+LabelKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        max_length=317,
+    ),
+]
+"""Key of a label: 63 characters, after a DNS name and a slash where it has a prefix."""
+
 _UNITS = {unit: 1000**i for i, unit in enumerate("kMGT", 1)} | {
     f"{u}i": 1024**i for i, u in enumerate("KMGT", 1)
 }
@@ -134,6 +143,9 @@ class Scheduling(Model):
     """Name of a PriorityClass."""
     runtime_class_name: ShortText | None = None
     """Name of a RuntimeClass, such as `nvidia`."""
+    required_topology: LabelKey | None = None
+    """Key of a node label, such as a rack's: all pods of a training on several nodes run where it has one and
+    the same value. In a queue it is a level of Kueue's Topology, else the pods' affinity to each other."""
 
 
 class SaveInterval(Model):

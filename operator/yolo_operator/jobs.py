@@ -100,11 +100,25 @@ def build_train_job(
         pod["runtimeClassName"] = scheduling.runtime_class_name
     if avoid_nodes:
         pod["affinity"] = _avoid(avoid_nodes)
-    if wanted.nodes == 1:
-        return _job(training, Stage.TRAIN, attempt, settings, pod)
+    job = _job(
+        training, Stage.TRAIN, attempt, settings, pod, Egress.GANG if wanted.nodes > 1 else Egress.NONE
+    )
+    return job if wanted.nodes == 1 else _of_several_nodes(job, training)
+
+
+def _of_several_nodes(job: Manifest, training: YoloTraining) -> Manifest:
+    """The train Job, made one of several pods that find each other by name."""
+    wanted, topology = training.spec.template.resources, training.spec.template.scheduling.required_topology
+    job["spec"] |= {"completionMode": "Indexed", "completions": wanted.nodes, "parallelism": wanted.nodes}
+    template = job["spec"]["template"]
+    pod = template["spec"]
     pod["subdomain"] = meta.gang_name(training.name)
     pod["containers"][0]["env"].append(_env_from_field("POD_IP", "status.podIP"))
-    return _job(training, Stage.TRAIN, attempt, settings, pod, Egress.GANG, wanted.nodes)
+    if topology and meta.LABEL_QUEUE in job["metadata"]["labels"]:
+        template["metadata"]["annotations"][meta.ANNOTATION_TOPOLOGY] = topology
+    elif topology:
+        pod["affinity"] = pod.get("affinity", {}) | _together(topology, template["metadata"]["labels"])
+    return job
 
 
 def build_config(
@@ -164,7 +178,6 @@ def _job(
     settings: Settings,
     pod: Manifest,
     egress: Egress = Egress.NONE,
-    nodes: int = 1,
 ) -> Manifest:
     labels = {
         meta.LABEL_TRAINING: training.name,
@@ -188,12 +201,10 @@ def _job(
         "spec": {
             # Each pod once: whether and how to try again is the operator's decision.
             "backoffLimit": 0,
-            "completions": nodes,
-            "parallelism": nodes,
-            **({"completionMode": "Indexed"} if nodes > 1 else {}),
+            "completions": 1,
+            "parallelism": 1,
             "podReplacementPolicy": "Failed",
-            # Of several pods one that is replaced alone would meet peers that have lost it: all begin anew.
-            **({"podFailurePolicy": INTERRUPTIONS_IGNORED} if queue_labels and nodes == 1 else {}),
+            **({"podFailurePolicy": INTERRUPTIONS_IGNORED} if queue_labels else {}),
             "template": {
                 "metadata": {
                     "labels": {**labels, meta.LABEL_EGRESS: str(egress)},
@@ -312,3 +323,9 @@ def _avoid(nodes: Sequence[str]) -> Manifest:
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": fields}]}
         }
     }
+
+
+def _together(topology: str, labels: Manifest) -> Manifest:
+    """The pods of one attempt choose each other; the first finds none and goes where it likes."""
+    chosen = {"labelSelector": {"matchLabels": dict(labels)}, "topologyKey": topology}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [chosen]}}

@@ -24,6 +24,10 @@ PATTERNS = {
     r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": ("nvidia.com/gpu", "gpu"),
     r"^[a-z0-9][A-Za-z0-9._:/@-]*$": ("registry.example.org/cats:1", "Registry.example.org/cats"),
     r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": ("gpu-queue.a", "gpu_queue"),
+    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": (
+        "topology.kubernetes.io/rack",
+        "rack of mine",
+    ),
     r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": ("2.5Gi", "lots"),
 }
 WORDS = {

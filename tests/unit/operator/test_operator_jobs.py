@@ -66,6 +66,20 @@ ON_NODES = YoloTraining.model_validate(
         template={"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": {"gpus": 4, "nodes": 2}},
     )
 )
+TOGETHER = {"requiredTopology": "topology.kubernetes.io/rack"}
+IN_RACK, IN_RACK_QUEUED = (
+    YoloTraining.model_validate(
+        make_training(
+            template={
+                "model": "yolo11n.yaml",
+                "data": {"train": "a"},
+                "resources": {"gpus": 4, "nodes": 2},
+                "scheduling": TOGETHER | more,
+            },
+        )
+    )
+    for more in ({}, {"queueName": "gpus"})
+)
 ELABORATE = SETTINGS.model_copy(
     update={
         "image_pull_secrets": ["pull"],
@@ -84,6 +98,8 @@ JOBS = {
     "job-train-full": build_train_job(FULL, 2, ELABORATE, avoid_nodes=["node-7", "node-9"]),
     "job-train-queued": build_train_job(QUEUED, 1, SETTINGS),
     "job-train-nodes": build_train_job(ON_NODES, 3, SETTINGS),
+    "job-train-rack": build_train_job(IN_RACK, 1, SETTINGS, avoid_nodes=["node-7"]),
+    "job-train-rack-queued": build_train_job(IN_RACK_QUEUED, 1, SETTINGS),
     "job-train-cpu": build_train_job(ON_CPU, 1, SETTINGS),
 }
 
@@ -125,12 +141,10 @@ def test_build_peer_objects_speak_of_the_pods_of_the_train_job_alone() -> None:
     assert _config(build_prepare_job(ON_NODES, 3, SETTINGS)).rendezvous is None
 
 
-def test_build_train_job_on_several_nodes_in_a_queue_fails_with_its_first_pod() -> None:
-    """A pod that a drain took away is not replaced alone: its peers have lost it."""
-    template = ON_NODES.spec.template.to_wire() | {"scheduling": {"queueName": "gpus"}}
-    job = build_train_job(YoloTraining.model_validate(make_training(template=template)), 1, SETTINGS)
-    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
-    assert "podFailurePolicy" not in job["spec"]
+def test_build_train_job_on_several_nodes_may_be_taken_back_by_its_queue() -> None:
+    """Its pods leave together and come back together; one that is replaced alone meets peers that lost it."""
+    job = JOBS["job-train-rack-queued"]
+    assert job["spec"]["podFailurePolicy"] == JOBS["job-train-queued"]["spec"]["podFailurePolicy"]
 
 
 @pytest.mark.parametrize("name", JOBS)
