@@ -41,7 +41,8 @@ def build_services(settings: Settings, kube: Kube, cache: TrainingCache) -> Serv
         DataAdvice(settings.data_dir, settings.fetch),
         settings.default_resources,
     )
-    gpus = Gpus(AgentClient(settings.gpu_agents) if settings.gpu_agents else None, kube, settings.namespace)
+    agents = AgentClient(settings.gpu_agents) if settings.gpu_agents else None
+    gpus = Gpus(agents, kube, settings.namespace, cache.model_name)
     return Services(settings, trainings, Access(kube, settings), Metrics(cache), gpus)
 
 

@@ -132,6 +132,11 @@ class TrainingCache:
         """The training, if the cache has it."""
         return self._entries.get(name)
 
+    def model_name(self, name: str) -> str | None:
+        """The name that people gave the training with this object name, if the cache has it."""
+        entry = self._entries.get(name)
+        return entry.shown_name if entry else None
+
     async def find(self, name: str) -> Entry | None:
         """The training; a miss is looked up once at the API server, as another replica may have made it."""
         if name in self._entries:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from yolo_crds.gpus import Gpu, Health, Holder, MigDevice, NodeReport
-from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
+from yolo_crds.meta import LABEL_ATTEMPT, LABEL_RUN, LABEL_STAGE, LABEL_TRAINING, Stage, job_name
 
 from .schemas import GpuInfo, GpuProcessInfo, GpuXidInfo
 
@@ -41,11 +41,14 @@ class Pod:
     """How many of each extended resource that is a GPU."""
 
 
-def to_pod(body: Mapping[str, Any]) -> Pod:
+ModelOf = Callable[[str], str | None]
+"""The model's name of the training object with this name; None where there is none."""
+
+
+def to_pod(body: Mapping[str, Any], model_of: ModelOf) -> Pod:
     """A pod of the API server."""
     metadata, spec = body["metadata"], body["spec"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    training = labels.get(LABEL_TRAINING)
+    training = owner_training(metadata)
     gpus: dict[str, int] = {}
     for container in spec.get("containers", ()):
         for resource, amount in (container.get("resources", {}).get("limits") or {}).items():
@@ -54,9 +57,28 @@ def to_pod(body: Mapping[str, Any]) -> Pod:
     return Pod(
         name=metadata["name"],
         node=spec.get("nodeName"),
-        model_name=training and annotations.get(ANNOTATION_MODEL_NAME, training),
+        model_name=training and model_of(training),
         gpus={resource: count for resource, count in gpus.items() if count},
     )
+
+
+def owner_training(metadata: Mapping[str, Any]) -> str | None:
+    """Name of the training whose Job controls the pod with this metadata; None for any other pod.
+
+    Labels are the word of anybody who may create pods, so their Job has to be the pod's controller as well.
+    That Kubernetes keeps true: it deletes pods whose owner is not there under this name and uid, and a Job's
+    pods beyond those that it asks for.
+    https://kubernetes.io/docs/concepts/architecture/garbage-collection/#owners-dependents
+    """
+    labels = metadata.get("labels") or {}
+    owners = [owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    try:
+        training, stage = labels[LABEL_TRAINING], Stage(labels[LABEL_STAGE])
+        job = job_name(training, int(labels[LABEL_RUN]), int(labels[LABEL_ATTEMPT]), stage)
+    except (KeyError, ValueError):
+        return None
+    jobs = [owner["name"] for owner in owners if (owner["apiVersion"], owner["kind"]) == ("batch/v1", "Job")]
+    return str(training) if jobs == [job] else None
 
 
 def build_rows(

@@ -13,7 +13,7 @@ from yolo_crds.gpus import Gap, NodeReport
 
 from .errors import DomainError, UnavailableError
 from .gpu_agents import AgentsUnknownError
-from .gpu_rows import Node, Pod, build_rows, to_pod
+from .gpu_rows import ModelOf, Node, Pod, build_rows, to_pod
 from .kube import Kube
 from .schemas import GpuInfo
 
@@ -64,9 +64,10 @@ def merge_reports(known: dict[str, Node], reports: Iterable[NodeReport], now: da
 class Gpus:
     """Which GPUs there are and who holds them. Without agents: what the namespace's pods asked for."""
 
-    def __init__(self, agents: Agents | None, kube: Kube, namespace: str) -> None:
+    def __init__(self, agents: Agents | None, kube: Kube, namespace: str, model_of: ModelOf) -> None:
         self._agents = agents
         self._kube = kube
+        self._model_of = model_of
         self._namespace = namespace
         self._nodes: dict[str, Node] = {}
         self._gaps: dict[str, str | None] = {}
@@ -121,7 +122,7 @@ class Gpus:
         async with self._listing:
             if time.monotonic() - self._pods_at > _PODS_SECONDS:
                 try:
-                    self._pods = [to_pod(body) for body in await self._kube.list_pods()]
+                    self._pods = [to_pod(body, self._model_of) for body in await self._kube.list_pods()]
                     self._pods_at = time.monotonic()
                 except DomainError as error:
                     if self._pods is None and not self._nodes:

@@ -16,12 +16,11 @@ from simulated_gpus.agent import agent_values
 from simulated_gpus.devices import RESOURCE
 from simulated_gpus.nodes import GpuNode
 from yolo_api.gpus import SILENT_SECONDS
-from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
+from yolo_crds.meta import LABEL_TRAINING
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 AGENTS = "yolo-gpu-agent"
-MODEL = "安全帽 v1"
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +61,11 @@ def test_gpu_info_tells_who_holds_which_gpu(
     assert all(row["memory_total"] == 80 << 10 and row["health"] == "ok" for row in idle)
 
     _hold(system, "holder")
-    held = _until(client, "a holder", lambda rows: any(row["model_name"] for row in rows))
-    (mine,) = [row for row in held if row["model_name"]]
-    (other,) = [row for row in held if not row["model_name"]]
-    assert (mine["model_name"], mine["namespace"], mine["pod"]) == (MODEL, system.namespace, "holder")
+    held = _until(client, "a holder", lambda rows: any(row["pod"] for row in rows))
+    (mine,) = [row for row in held if row["pod"]]
+    (other,) = [row for row in held if not row["pod"]]
+    assert (mine["pod"], mine["namespace"]) == ("holder", system.namespace)
+    assert mine["model_name"] is None, "it is no training's, whatever its label says"
     assert (mine["free"], other["free"], other["namespace"]) == (False, True, None)
 
     node.file.change(
@@ -91,15 +91,13 @@ def test_gpu_info_tells_who_holds_which_gpu(
     stale = _until(
         client, "a stale node", lambda rows: all(row["stale"] for row in rows), SILENT_SECONDS + 40
     )
-    assert [(row["uuid"], row["model_name"]) for row in stale] == [
-        (row["uuid"], row["model_name"]) for row in held
-    ]
+    assert [(row["uuid"], row["pod"]) for row in stale] == [(row["uuid"], row["pod"]) for row in held]
     assert {row["free"] for row in stale} == {False, None}
 
     # Without agents the façade still knows what its own namespace's pods were given.
     change_values(system, "gpuAgent.enabled=false")
     (known,) = client.get("/gpu_info")
-    want = ("requests", RESOURCE, MODEL, node.name, "holder", False, 0)
+    want = ("requests", RESOURCE, None, node.name, "holder", False, 0)
     keys = ("source", "name", "model_name", "node", "pod", "free", "memory_total")
     assert tuple(known[key] for key in keys) == want
     system.kubectl("delete", "pod", "holder")
@@ -109,7 +107,7 @@ _NOWHERE = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"nowhere"
 
 
 def _hold(system: System, name: str) -> None:
-    """A pod as the operator makes them, that holds one GPU and does nothing."""
+    """A pod that holds one GPU, does nothing, and has the label of a training."""
     image = system.kubectl(
         "get", f"deploy/{system.release}-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
     )
@@ -120,11 +118,7 @@ def _hold(system: System, name: str) -> None:
         "command": ["python", "-c", program],
         "resources": {"limits": {RESOURCE: "1"}},
     }
-    metadata = {
-        "name": name,
-        "labels": {LABEL_TRAINING: "helmet"},
-        "annotations": {ANNOTATION_MODEL_NAME: MODEL},
-    }
+    metadata = {"name": name, "labels": {LABEL_TRAINING: "helmet"}}
     spec = {"restartPolicy": "Never", "containers": [container]}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))

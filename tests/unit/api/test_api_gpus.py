@@ -21,7 +21,7 @@ from yolo_api.gpu_rows import Node, Pod, build_rows, to_pod
 from yolo_api.gpus import FORGET_SECONDS, SILENT_SECONDS, Gpus, merge_reports
 from yolo_api.settings import Settings
 from yolo_crds.gpus import Gpu, GpuProcess, Health, Holder, MigDevice, NodeReport
-from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_TRAINING
+from yolo_crds.meta import ANNOTATION_MODEL_NAME, LABEL_ATTEMPT, LABEL_RUN, LABEL_STAGE, LABEL_TRAINING
 
 GIB = 1 << 30
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -162,11 +162,23 @@ def test_pods_on_nodes_without_an_agent_are_told_as_requests() -> None:
     }
 
 
+HELMET = {"helmet-x": "头盔"}
+"""Model names by object name: the trainings that there are."""
+TRAINING = {"metadata": {"name": "helmet-x"}, "spec": {"modelName": "helmet-x", "template": {}}}
+
+
+def job_of(job: str, kind: str = "Job", *, controller: bool = True) -> dict[str, Any]:
+    return {"apiVersion": "batch/v1", "kind": kind, "name": job, "uid": "u", "controller": controller}
+
+
 def pod_object(name: str = "p", **limits: str) -> dict[str, Any]:
+    """A pod as the Job of the training `helmet-x` makes it."""
+    labels = {LABEL_TRAINING: "helmet-x", LABEL_RUN: "2", LABEL_ATTEMPT: "1", LABEL_STAGE: "train"}
     metadata = {
         "name": name,
-        "labels": {LABEL_TRAINING: "helmet-x"},
-        "annotations": {ANNOTATION_MODEL_NAME: "头盔"},
+        "labels": labels,
+        "annotations": {ANNOTATION_MODEL_NAME: "whatever"},
+        "ownerReferences": [job_of("helmet-x-r2a1-train")],
     }
     return {
         "metadata": metadata,
@@ -177,12 +189,35 @@ def pod_object(name: str = "p", **limits: str) -> dict[str, Any]:
 def test_to_pod_reads_whose_it_is_and_which_gpus_it_asks_for() -> None:
     limits = {"cpu": "4", "nvidia.com/gpu": "2", "nvidia.com/mig-1g.5gb": "1", "rdma/hca": "1"}
     want = Pod("p", "n", "头盔", {"nvidia.com/gpu": 2, "nvidia.com/mig-1g.5gb": 1})
-    assert to_pod(pod_object(**limits)) == want
-    assert to_pod({"metadata": {"name": "q"}, "spec": {"containers": [{}]}}) == Pod("q")
+    assert to_pod(pod_object(**limits), HELMET.get) == want
+    assert to_pod({"metadata": {"name": "q"}, "spec": {"containers": [{}]}}, HELMET.get) == Pod("q")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"ownerReferences": []},
+        {"ownerReferences": None},
+        {"ownerReferences": [job_of("another-r2a1-train")]},
+        {"ownerReferences": [job_of("helmet-x-r2a1-train", controller=False)]},
+        {"ownerReferences": [job_of("helmet-x-r2a1-train", "ReplicaSet")]},
+        {"labels": {LABEL_TRAINING: "helmet-x"}},
+        {"labels": {LABEL_TRAINING: "helmet-x", LABEL_RUN: "x", LABEL_ATTEMPT: "1", LABEL_STAGE: "train"}},
+        {"labels": None},
+    ],
+)
+def test_pod_that_only_says_that_it_is_a_training_is_not_told_as_one(forged: dict[str, Any]) -> None:
+    body = pod_object()
+    body["metadata"] |= forged
+    assert to_pod(body, HELMET.get).model_name is None
+
+
+def test_pod_of_a_training_that_is_not_there_is_not_told_as_one() -> None:
+    assert to_pod(pod_object(), dict[str, str]().get).model_name is None
 
 
 def test_a_pod_that_asks_for_a_billion_gpus_fills_no_memory() -> None:
-    got = to_pod(pod_object(**{"nvidia.com/gpu": "999999999"}))
+    got = to_pod(pod_object(**{"nvidia.com/gpu": "999999999"}), HELMET.get)
     assert got.gpus == {"nvidia.com/gpu": 1000}
 
 
@@ -304,7 +339,7 @@ async def test_gpus_are_told_as_soon_as_the_name_service_answers(
     kube: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("yolo_api.gpus.AGAIN_SECONDS", 0.01)
-    gpus = Gpus(Lookups(5), kube, "team")
+    gpus = Gpus(Lookups(5), kube, "team", HELMET.get)
     asking = asyncio.create_task(gpus.run())
     async with asyncio.timeout(5):
         (got,) = await gpus.rows()
@@ -318,7 +353,7 @@ async def test_gpus_that_no_name_service_finds_are_not_told_as_none(
     monkeypatch.setattr("yolo_api.gpus.AGAIN_SECONDS", 0.01)
     monkeypatch.setattr("yolo_api.gpus.FIRST_SECONDS", 0.05)
     agents = Lookups(float("inf"))
-    gpus = Gpus(agents, kube, "team")
+    gpus = Gpus(agents, kube, "team", HELMET.get)
     asking = asyncio.create_task(gpus.run())
     with pytest.raises(UnavailableError, match="cannot be looked up"):
         await gpus.rows()
@@ -384,12 +419,14 @@ def test_gpu_info_joins_agents_and_pods(
     served, address = agent
     served.body = REPORT.model_dump_json(by_alias=True).encode()
     kube.pod_objects = [pod_object("train-x", **{"nvidia.com/gpu": "1"})]
+    kube.store(TRAINING)
     app = create_app(settings.model_copy(update={"gpu_agents": address}), kube)
     with TestClient(app) as client:
+        client.get("/status")
         (got,) = client.get("/gpu_info").json()
         assert (got["uuid"], got["model_name"], got["source"], got["stale"]) == (
             "GPU-0",
-            "头盔",
+            "helmet-x",
             "agent",
             False,
         )
@@ -399,13 +436,17 @@ def test_gpu_info_joins_agents_and_pods(
         wait_until(lambda: not client.get("/get_gpu_info").json()[0]["stale"])
 
 
-def test_gpu_info_without_agents_tells_requests(client: TestClient, kube: Any) -> None:
+def test_gpu_info_without_agents_tells_requests(
+    client: TestClient, kube: Any, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    kube.store(TRAINING)
+    wait_until(lambda: bool(client.get("/status").json()))
     kube.pod_objects = [pod_object("train-x", **{"nvidia.com/gpu": "1"})]
     (got,) = client.get("/gpu_info").json()
     assert (got["source"], got["node"], got["model_name"], got["memory_total"]) == (
         "requests",
         "n",
-        "头盔",
+        "helmet-x",
         0,
     )
 
@@ -419,13 +460,13 @@ async def test_gpus_are_told_while_the_api_server_has_not_answered_yet(kube: Any
         raise UnavailableError("the Kubernetes API cannot be reached")
 
     kube.list_pods = away
-    gpus = Gpus(Told(), kube, "team")
+    gpus = Gpus(Told(), kube, "team", HELMET.get)
     asking = asyncio.create_task(gpus.run())
     (got,) = await gpus.rows()
     asking.cancel()
     assert (got.uuid, got.pod, got.model_name, got.free) == ("GPU-0", "train-x", None, False)
     with pytest.raises(UnavailableError):
-        await Gpus(None, kube, "team").rows()
+        await Gpus(None, kube, "team", HELMET.get).rows()
 
 
 def test_gpu_info_does_not_wait_for_ever_for_the_first_round(
