@@ -246,6 +246,14 @@ def test_uninstall_keeps_what_cannot_be_made_again(chart: Chart, keep: bool) -> 
     assert kept == ({"PersistentVolumeClaim", "CustomResourceDefinition"} if keep else set())
 
 
+def test_agents_namespace_stays_when_the_chart_no_longer_makes_it(chart: Chart) -> None:
+    made = chart.one("Namespace", "gpus", {"gpuAgent": {"enabled": True, "namespace": "gpus"}})
+    assert made["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    values = {"gpuAgent": {"enabled": True, "namespace": "gpus", "createNamespace": False}}
+    kinds = [found["kind"] for found in chart.objects(values)]
+    assert ("Namespace" in kinds, "DaemonSet" in kinds) == (False, True)
+
+
 DIGEST = "sha256:" + "0" * 64
 IMAGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {}, "yolo-operator/api:0.1.0"),
