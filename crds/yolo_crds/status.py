@@ -168,6 +168,9 @@ class Status(Lenient):
     """Training time of those attempts of the run that are over, in seconds; a retry counts anew."""
     attempt_start_time: str | None = None
     """Since when the training container of the newest attempt runs, or ran."""
+    waiting_since: str | None = None
+    """Since when a training on several nodes waits for all of its pods at once, though it gave back meanwhile
+    what some of them had."""
     progress: Progress | None = None
     printed: Printed | None = None
     queue: Queue | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from yolo_crds import meta
 from yolo_crds.arguments import HEADLINE
-from yolo_crds.conditions import Phase
+from yolo_crds.conditions import Phase, Reason
 from yolo_crds.models import infer_task
 from yolo_crds.status import (
     AvoidedNode,
@@ -64,6 +64,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         completion_time=verdict.ended_at if verdict.terminal else None,
         active_seconds=_active_seconds(verdict),
         attempt_start_time=None if again else verdict.attempt_start_time,
+        waiting_since=_waiting_since(verdict),
         progress=progress,
         printed=_printed(verdict, progress, queue),
         queue=queue,
@@ -143,6 +144,16 @@ def _active_seconds(verdict: Verdict) -> int | None:
     over = verdict.state == State.AGAIN or verdict.state in ENDED
     before = verdict.before.active_seconds or 0
     return before + verdict.taken_back_seconds + (verdict.trained_seconds if over else 0) or None
+
+
+def _waiting_since(verdict: Verdict) -> str | None:
+    """Kept over attempts that were given up for want of a part, until all pods run or something else ends."""
+    before, job, pod = verdict.before.waiting_since, verdict.job, verdict.pod
+    if verdict.state == State.AGAIN:
+        gave_way = verdict.failure is not None and verdict.failure.reason == Reason.GANG_INCOMPLETE
+        return before or (job.created if job else None) if gave_way else None
+    trains = pod is not None and pod.stage == meta.Stage.TRAIN and pod.started_at is not None
+    return None if trains or verdict.terminal else before
 
 
 def _data_ready(verdict: Verdict) -> bool:

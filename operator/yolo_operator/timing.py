@@ -131,8 +131,10 @@ def deadlines(training: YoloTraining, attempt: Attempt, before: Status) -> list[
 def _pod_awaited_since(training: YoloTraining, attempt: Attempt, before: Status) -> datetime | None:
     """Since when the newest Job waits for its pod to start; None where nobody may hold that against it."""
     job, pod = attempt.job, attempt.pod
-    if job is None or not job.interruptible:
-        return parse_time(job.created) if job else None
+    if job is None:
+        return None
+    if not job.interruptible:
+        return parse_time(min(before.waiting_since or job.created, job.created))
     if job.started_at is None or (pod is None and before.start_time is not None):
         return None
     # A queue hands quota on before the pod that it takes it from has left the node.

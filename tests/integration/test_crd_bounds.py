@@ -151,7 +151,7 @@ def _send(api: TrainingsApi, body: Body) -> dict[str, str]:
         return refusals(api.replace_status(NAME, body["status"], dry_run=True))
     template = body.get("spec", {}).get("template", {})
     resources = template.get("resources", {})
-    if gpus := resources.get("gpus", 1) * resources.get("nodes", 1):
+    if (gpus := resources.get("gpus", 1) * resources.get("nodes", 1)) > 1:
         template["batch"] = gpus  # a rule between them, which has a test of its own
     return refusals(api.create(_named(body, "crd-bound"), dry_run=True))
 

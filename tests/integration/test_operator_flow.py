@@ -82,9 +82,9 @@ def log_in(system: System, folder: Path) -> Path:
 
 
 class Operator:
-    """The operator's process."""
+    """The operator's process, with further settings by their environment variables."""
 
-    def __init__(self, system: System, folder: Path) -> None:
+    def __init__(self, system: System, folder: Path, **settings: str) -> None:
         self._log = folder / "operator.log"
         self._env = system.environment | {
             "KUBECONFIG": str(log_in(system, folder)),
@@ -95,6 +95,7 @@ class Operator:
             "YOLO_OPERATOR_HEALTH_PORT": "0",
             "YOLO_OPERATOR_PROGRESS_INTERVAL_SECONDS": "1",
             "TMPDIR": str(folder),  # a client that is killed leaves its keys there
+            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -192,7 +193,10 @@ class Hand:
 
     def start(self, stage: Stage, attempt: int = 1, ago: int = 0) -> str:
         """The scheduler finds a node, the kubelet starts the container (so many seconds ago)."""
-        pod = self.wait_pod(stage, attempt)
+        return self.start_pod(self.wait_pod(stage, attempt), ago)
+
+    def start_pod(self, pod: str, ago: int = 0) -> str:
+        """The same for a pod by its name."""
         target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
         binding = {
             "apiVersion": "v1",

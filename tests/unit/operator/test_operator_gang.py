@@ -246,6 +246,24 @@ def test_a_part_of_the_pods_is_given_up_after_the_time_out() -> None:
     assert [type(action) for action in due] == [CreateJob]
 
 
+def test_the_pending_deadline_counts_all_attempts_that_gave_way() -> None:
+    training = make_training(template=TEMPLATE, lifecycle={"pendingDeadlineSeconds": 600})
+    given_up = _after(HALF, training, seconds=400)
+    assert given_up["status"]["waitingSince"] == at(21)
+    job = make_job(training, Stage.TRAIN, attempt=2, seconds=500)
+    pods = [unschedule(pod) for pod in make_pods(job, seconds=501)]
+    prepare = make_job(training, Stage.PREPARE, attempt=2, seconds=450)
+    prepared = end(make_pod(prepare), result=make_result(Stage.PREPARE, attempt=2), seconds=470)
+    views = [
+        make_view(given_up, [prepare, job], [prepared, *pods], seconds=seconds) for seconds in (620, 621)
+    ]
+    waits, late = (decide(view, SETTINGS).status for view in views)
+    assert (waits.phase, waits.waiting_since) == (Phase.QUEUED, at(21))
+    assert (late.phase, late.failure and late.failure.reason) == (Phase.FAILED, Reason.PENDING_TOO_LONG)
+    running = make_view(given_up, [prepare, job], [prepared, *map(start, pods)], seconds=620)
+    assert decide(running, SETTINGS).status.waiting_since is None
+
+
 @pytest.mark.parametrize(
     ("pods", "change"),
     [
