@@ -11,6 +11,10 @@ from cluster.api import wait_for
 from demo.install import CHART
 from e2e.probes import REACH
 from yolo_crds import meta
+from yolo_crds.training import YoloTraining
+from yolo_operator.jobs import Manifest, build_train_job
+from yolo_operator.peers import build_peer_objects
+from yolo_operator.settings import Settings
 
 NAME = "policies"
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
@@ -60,19 +64,17 @@ DNS_ONLY = {
 }
 
 
-# Pods of one training that work together: each other and nobody else, whatever their node.
-GANG = {"yolo.training/training": "gang"}
-GANG_ONLY = {
-    "apiVersion": "networking.k8s.io/v1",
-    "kind": "NetworkPolicy",
-    "metadata": {"name": "gang-only"},
-    "spec": {
-        "podSelector": {"matchLabels": GANG},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [{"podSelector": {"matchLabels": GANG}}]}],
-        "egress": [{"to": [{"podSelector": {"matchLabels": GANG}}]}],
-    },
-}
+def _on_nodes(name: str) -> YoloTraining:
+    """A training on two nodes."""
+    template = {"model": "m.yaml", "data": {"train": "a"}, "resources": {"nodes": 2}}
+    metadata = {"name": name, "namespace": "default", "uid": f"uid-of-{name}"}
+    return YoloTraining.model_validate({"metadata": metadata, "spec": {"template": template}})
+
+
+def _without_owner(manifest: Manifest) -> Manifest:
+    """The object by itself: the garbage collector takes away what belongs to nobody."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "ownerReferences"}
+    return {**manifest, "metadata": metadata}
 
 
 @pytest.fixture(scope="module")
@@ -206,20 +208,45 @@ def test_pods_that_fetch_reach_what_the_chart_opens(cluster: Cluster, image: str
     wait_for("the further rule", lambda: _reach(cluster, "fetching", private) == [private], 10)
 
 
-def test_gang_pods_reach_each_other_and_nobody_else(cluster: Cluster, image: str) -> None:
-    ranks = {"rank-0": "node-1", "rank-1": "node-2"}
-    gang = [_server(name, image, node=node, labels=GANG) for name, node in ranks.items()]
-    _apply(cluster, *gang, _server("stranger", image, node="node-1"))
-    names = (*ranks, "stranger")
-    cluster.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in names), "--timeout=60s")
-    addresses = {name: _address(cluster, name) for name in names}
+def test_pods_of_one_training_reach_each_other_and_nobody_else(cluster: Cluster, image: str) -> None:
+    """As the operator makes them: two trainings on both nodes, the chart's policy and one for each."""
+    settings = Settings(trainer_image="t", data_claim="d", runs_claim="r", network_policies=True)
+    own: list[Manifest] = []
+    pods = {"stranger": _server("stranger", image, node="node-1")}
+    for name in ("cats", "dogs"):
+        training = _on_nodes(name)
+        service, policy = (_without_owner(one) for one in build_peer_objects(training, settings))
+        own += [service, policy]
+        job = build_train_job(training, 1, settings)["spec"]["template"]
+        for index in range(2):
+            labels = job["metadata"]["labels"]
+            pod = _server(f"{name}-{index}", image, node=f"node-{index + 1}", labels=labels)
+            names = {"hostname": f"{name}-r1a1-train-{index}", "subdomain": job["spec"]["subdomain"]}
+            pods[f"{name}-{index}"] = {**pod, "spec": {**_spec(pod), **names}}
+    _apply(cluster, *pods.values())
+    cluster.kubectl("wait", "--for=condition=Ready", *(f"pod/{name}" for name in pods), "--timeout=60s")
+    addresses = {name: _address(cluster, name) for name in pods}
 
     def reached() -> dict[str, list[str]]:
         """Pod → whom it reaches."""
-        found = {name: _reach(cluster, name, *addresses.values()) for name in names}
-        return {name: [other for other in names if addresses[other] in found[name]] for name in names}
+        found = {name: _reach(cluster, name, *addresses.values()) for name in pods}
+        return {name: [other for other in pods if addresses[other] in found[name]] for name in pods}
 
-    assert reached() == {name: list(names) for name in names}
-    _apply(cluster, GANG_ONLY)
-    want = {"rank-0": list(ranks), "rank-1": list(ranks), "stranger": ["stranger"]}
-    wait_for("the gang's rules on both nodes", lambda: reached() == want, 20)
+    assert reached() == {name: list(pods) for name in pods}
+    _apply_policy(cluster, "networkpolicy-gang")
+    wait_for("no ways between them", lambda: reached() == {name: [name] for name in pods}, 20)
+
+    _apply(cluster, *own)
+    cats, dogs = ["cats-0", "cats-1"], ["dogs-0", "dogs-1"]
+    want = {"stranger": ["stranger"]} | dict.fromkeys(cats, cats) | dict.fromkeys(dogs, dogs)
+    wait_for("the ways within each training", lambda: reached() == want, 20)
+    first = f"{meta.rendezvous_name('cats', 1, 1)}:{PORT}"
+    wait_for("its name", lambda: _reach(cluster, "cats-1", first) == [first], 40)
+    others = [API, f"{API}:443", addresses["stranger"]]
+    assert _reach(cluster, "cats-1", *others) == [API], "DNS alone"
+
+
+def _spec(pod: dict[str, object]) -> dict[str, object]:
+    spec = pod["spec"]
+    assert isinstance(spec, dict)
+    return spec
