@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Lenient, ShortText
+from .base import Lenient, Sentence, ShortText
 from .conditions import ConditionType, Phase, Reason
 
 
@@ -36,7 +36,7 @@ class Printed(Lenient):
     eta: str | None = None
     """Such as `12m`."""
     place: str | None = None
-    """Such as `place 3`, while it waits in a queue that tells."""
+    """Such as `place 3`, while it waits with others, or in a queue that tells."""
 
 
 class Queue(Lenient):
@@ -48,6 +48,43 @@ class Queue(Lenient):
     """RFC 3339 time of the Job's suspension."""
     place: int | None = None
     """From 1, among all that wait for the same ClusterQueue, those that can never start included."""
+
+
+class Forecast(Lenient):
+    """When a training that waits may start, as far as those that it waits for have told their ETAs."""
+
+    starts_at: str
+    """RFC 3339 time, to the minute."""
+    basis: Sentence
+    """What it was made from: whose ends, by their own ETAs."""
+
+
+class WaitsFor(Lenient):
+    """A training's pod that holds what another one waits for."""
+
+    name: ShortText
+    """The training; of other namespaces no more than the namespace."""
+    node: ShortText
+    amount: ShortText
+    """Such as `2 GPUs`."""
+    ends_at: str | None = None
+    """RFC 3339 time, by its own ETA; unset while it has told none."""
+
+
+class Waiting(Lenient):
+    """What a training waits for; the same in a sentence, with what is free where: `failure.message`."""
+
+    since: str | None = None
+    """RFC 3339 time."""
+    asked: ShortText | None = None
+    """Such as `2 GPUs on one node`; unset while a queue holds it."""
+    place: int | None = None
+    """In its queue; without one, among the operator's trainings that wait for the same resource, by priority
+    and time. Kubernetes itself keeps no strict order. Unset: alone, or nobody tells."""
+    forecast: Forecast | None = None
+    """Unset where it would have no basis; the message says why."""
+    holders: list[WaitsFor] = Field(default_factory=list)
+    """Trainings that hold what it waits for, those that end first, at most 8."""
 
 
 class Best(Lenient):
@@ -174,6 +211,7 @@ class Status(Lenient):
     progress: Progress | None = None
     printed: Printed | None = None
     queue: Queue | None = None
+    waiting: Waiting | None = None
     best: Best | None = None
     weights: Weights | None = None
     dataset: Dataset | None = None

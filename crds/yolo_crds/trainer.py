@@ -114,6 +114,8 @@ class TrainerConfig(Model):
     template: Template
     overrides: dict[str, str | float | bool] = Field(default_factory=dict)
     """Ultralytics arguments that the operator changed as a remedy; they win over the template's."""
+    gpu_share: float | None = Field(default=None, gt=0, le=1)
+    """Part of its GPU's memory that this training may count on, where pods share GPUs; unset: all of it."""
     fetch: Fetch | None = None
     """Unset: nothing comes over the network."""
     rendezvous: str | None = None
