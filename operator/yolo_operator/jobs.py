@@ -12,6 +12,7 @@ from yolo_crds.training import Toleration, YoloTraining
 from .queue_labels import INTERRUPTIONS_IGNORED, build_queue_labels
 from .remedies import Overrides
 from .settings import Settings
+from .sharing import build_affinity
 from .snapshot import parse_time
 
 Manifest = dict[str, Any]
@@ -61,13 +62,16 @@ def build_train_job(
     avoid_nodes: Sequence[str] = (),
     overrides: Overrides | None = None,
     trained_seconds: int = 0,
+    gpu_share: float | None = None,
 ) -> Manifest:
     """The Job that trains. It sees the data read-only and of the run volume its own folders alone.
 
     `avoid_nodes` are names of nodes that it must not run on, `overrides` are the remedies' arguments,
-    `trained_seconds` what earlier attempts of the run have trained.
+    `trained_seconds` what earlier attempts of the run have trained, `gpu_share` its part of a shared GPU.
     """
     config = build_config(training, Stage.TRAIN, attempt, settings, overrides, trained_seconds)
+    if gpu_share is not None:
+        config = config.model_copy(update={"gpu_share": gpu_share})
     wanted, scheduling = training.spec.template.resources, training.spec.template.scheduling
     mounts: list[Manifest] = [
         {"name": "data", "mountPath": str(DATA_DIR), "readOnly": True},
@@ -98,8 +102,8 @@ def build_train_job(
         pod["volumes"].append({"name": "cache", "emptyDir": {"sizeLimit": wanted.cache_storage}})
     if scheduling.runtime_class_name:
         pod["runtimeClassName"] = scheduling.runtime_class_name
-    if avoid_nodes:
-        pod["affinity"] = _avoid(avoid_nodes)
+    if affinity := build_affinity(avoid_nodes, wanted):
+        pod["affinity"] = affinity
     job = _job(
         training, Stage.TRAIN, attempt, settings, pod, Egress.GANG if wanted.nodes > 1 else Egress.NONE
     )
@@ -313,16 +317,6 @@ def _gpu_tolerations(gpu_resource: str | None) -> list[Toleration]:
         Toleration(key=key, operator="Exists", effect="NoSchedule")
         for key in dict.fromkeys(("nvidia.com/gpu", gpu_resource))
     ]
-
-
-def _avoid(nodes: Sequence[str]) -> Manifest:
-    # The API takes one value a requirement here.
-    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
-    return {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": fields}]}
-        }
-    }
 
 
 def _together(topology: str, labels: Manifest) -> Manifest:
