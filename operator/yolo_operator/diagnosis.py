@@ -52,7 +52,8 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 # to make a folder without a name, and a kubelet without the feature has no such volume.
 _NOT_MOUNTED = re.compile(r'ImageVolumeMountFailed|failed to mkdir ""|cannot find volume')
 _WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
-_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
+INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
+"""Each resource that the scheduler misses somewhere, in its message; it names all that a node lacks."""
 
 
 def failure(
@@ -162,7 +163,7 @@ def _diagnose_exit(pod: PodView, end: Terminated, result: Result | None) -> Fail
 def _unscheduled_pod(message: str) -> tuple[Reason, str]:
     if "persistentvolumeclaim" in message.lower():
         return Reason.VOLUME_FAILED, message
-    missing = ", ".join(dict.fromkeys(_INSUFFICIENT.findall(message)))
+    missing = ", ".join(dict.fromkeys(INSUFFICIENT.findall(message)))
     return Reason.UNSCHEDULABLE, f"no node has enough {missing}: {message}" if missing else message
 
 

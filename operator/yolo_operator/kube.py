@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from kubernetes.aio import client, config
 from yolo_crds import meta
 
 from .metrics import Metrics
+from .nodes import Node, sum_others, view_node
 from .snapshot import EventView
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,11 @@ RBAC_CLUSTER: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 """The same for the whole cluster, only where all namespaces are served: kopf looks out for its resource.
 With a list of namespaces it needs none (`settings.scanning.disabled`)."""
+
+RBAC_NODES: list[tuple[str, str, tuple[str, ...]]] = [("", "nodes", ("list",))]
+"""The same for the whole cluster, where the installer lets the operator see nodes (`rbac.nodes`)."""
+RBAC_ALL_PODS: list[tuple[str, str, tuple[str, ...]]] = [("", "pods", ("list",))]
+"""The same where it may see what pods of all namespaces ask for (`rbac.allPods`)."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 TRIES = 5
@@ -160,6 +166,23 @@ class Kube:
         found = await self._json("GET", path, "pendingworkloads", query={"limit": _PENDING_MOST}, tries=1)
         return found.get("items") or []
 
+    async def list_nodes(self) -> tuple[Node, ...]:
+        """All nodes of the cluster. Raises KubeError 403 where the installer does not show them."""
+        pages = self._pages(f"{_CORE}/nodes", "nodes", {})
+        return tuple([view_node(body) async for page in pages for body in page])
+
+    async def sum_pods(self, served: Iterable[str]) -> dict[str, dict[str, int]]:
+        """What pods that are no trainings of the namespaces `served` ask for, by node.
+
+        Raises KubeError 403 where the installer does not show all namespaces' pods.
+        """
+        # Pages, not the watch cache: that would send all pods in one answer of a hundred megabytes.
+        running = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+        sums: dict[str, dict[str, int]] = {}
+        async for page in self._pages(f"{_CORE}/pods", "pods", {"fieldSelector": running}):
+            sum_others(page, served, sums)
+        return sums
+
     async def list_versions(self, resource: str, namespace: str | None) -> tuple[dict[str, str], str]:
         """resourceVersion by uid of all trainings, Jobs or pods (`resource`), and that of the list itself.
 
@@ -190,6 +213,18 @@ class Kube:
                 return found
             message = f"a {manifest['kind']} named {name} is there and belongs to something else"
             raise ConflictError(taken.code, message) from None
+
+    async def _pages(
+        self, path: str, resource: str, query: Mapping[str, Any]
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The items of a list, page by page, each asked for once."""
+        asked: dict[str, Any] = {**query, "limit": _PAGE}
+        while True:
+            page = await self._json("GET", path, resource, query=asked, tries=1)
+            yield page["items"] or []
+            if not (more := page["metadata"].get("continue")):
+                return
+            asked["continue"] = more
 
     async def _list_of(self, path: str, resource: str, training: str) -> list[dict[str, Any]]:
         query = {"labelSelector": f"{meta.LABEL_TRAINING}={training}"}

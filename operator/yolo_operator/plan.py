@@ -1,16 +1,21 @@
 """What has to be created and deleted: a pure function of the verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from yolo_crds.meta import Stage
 from yolo_crds.training import YoloTraining
 
+from .ask import view_ask
 from .avoidance import still_avoided
 from .jobs import Manifest, build_prepare_job, build_train_job
+from .nodes import Node, find_obstacle
 from .peers import build_peer_objects
 from .remedies import build_overrides
 from .settings import Settings
+from .sharing import smallest_share
 from .snapshot import JobView, Snapshot, parse_time
 from .verdict import State, Verdict
 
@@ -72,7 +77,7 @@ def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
         actions.append(DeleteTraining(training.uid))
     if verdict.state == State.WAITING and _clear(view, verdict):
         beside = build_peer_objects(training, settings) if verdict.stage == Stage.TRAIN else ()
-        actions.append(CreateJob(_build(training, verdict, settings, view.now), beside))
+        actions.append(CreateJob(_build(training, verdict, settings, view), beside))
     if stuck_at := wants_events(verdict):
         wakes.append(max(stuck_at, view.now + LOOK_AGAIN) if stuck_at <= view.now else stuck_at)
     return Plan(tuple(actions), min((at for at in wakes if at > view.now), default=None))
@@ -87,6 +92,15 @@ def wants_events(verdict: Verdict) -> datetime | None:
         return parse_time(job.started_at or job.created) + NO_POD_AFTER
     creating = pod.started_at is None and not pod.finished and pod.node is not None
     return parse_time(pod.created) + STUCK_AFTER if creating else None
+
+
+def wants_share(verdict: Verdict) -> bool:
+    """Whether the next Job trains with a batch that is a part of its GPU's memory, which others may share."""
+    due = verdict.state == State.WAITING and verdict.stage == Stage.TRAIN and verdict.training is not None
+    if not due or verdict.training is None:
+        return False
+    template = verdict.training.spec.template
+    return template.batch < 1 and template.resources.gpus == 1
 
 
 def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:
@@ -111,16 +125,27 @@ def _clear(view: Snapshot, verdict: Verdict) -> bool:
     return due and all(pod.finished or pod.lost(view.now) for pod in view.pods)
 
 
-def _build(training: YoloTraining, verdict: Verdict, settings: Settings, now: datetime) -> Manifest:
+def _build(training: YoloTraining, verdict: Verdict, settings: Settings, view: Snapshot) -> Manifest:
     if verdict.stage == Stage.PREPARE:
         return build_prepare_job(training, verdict.attempt, settings)
-    avoided = still_avoided(verdict.before.avoided_nodes, now)
-    overrides = build_overrides(verdict.before.remedies)
-    return build_train_job(
+    avoided = still_avoided(verdict.before.avoided_nodes, view.now)
+    build = partial(
+        build_train_job,
         training,
         verdict.attempt,
         settings,
         avoid_nodes=[node.name for node in avoided],
-        overrides=overrides,
+        overrides=build_overrides(verdict.before.remedies),
         trained_seconds=verdict.before.active_seconds or 0,
     )
+    job = build()
+    if not wants_share(verdict):
+        return job
+    share = _share(view.surroundings.nodes, job, training.spec.template.resources.gpu_resource)
+    return job if share is None else build(gpu_share=share)
+
+
+def _share(nodes: Sequence[Node], job: Manifest, resource: str) -> float | None:
+    """The smallest share of a GPU that the Job's pod may come to have, on any of the nodes open to it."""
+    ask = view_ask(job["spec"]["template"]["spec"])
+    return smallest_share((node.labels for node in nodes if find_obstacle(node, ask) is None), resource)

@@ -12,7 +12,8 @@ from yolo_crds.status import Status
 from .diagnosis import diagnose_refusal
 from .kube import ConflictError, Kube, KubeError
 from .metrics import Metrics
-from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events
+from .node_reader import NodeReader
+from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events, wants_share
 from .progress import ProgressPoller
 from .queue_reader import QueueReader
 from .settings import Settings
@@ -80,6 +81,7 @@ class Reconciler:
         self._store = store
         self._progress = progress
         self._queues = QueueReader(kube, store)
+        self._nodes = NodeReader(kube, store, settings.namespaces)
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -105,6 +107,10 @@ class Reconciler:
                 return None
             view = await self._with_last_words(key, fresh)
             decision = decide(view, self._settings)
+        if wants_share(decision.verdict):
+            await self._nodes.read_nodes()
+            view = self._store.with_news(view)
+            decision = decide(view, self._settings)
         stuck_at = wants_events(decision.verdict)
         if stuck_at is not None and stuck_at <= view.now:
             view = await self._with_events(key, view, decision.verdict)
@@ -117,6 +123,9 @@ class Reconciler:
         if decision.plan.actions:
             decision = decide(view, self._settings)
         view, read_again = await self._with_admission(key, view, decision.verdict)
+        if any(pod.waits_for_node for pod in view.pods):
+            read_again = (*read_again, await self._nodes.read(key))
+            view = self._store.with_news(view)
         if read_again:
             decision = decide(view, self._settings)
         await self._store_status(key, view, decision)

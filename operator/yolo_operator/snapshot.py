@@ -10,6 +10,8 @@ from yolo_crds.meta import Stage
 from yolo_crds.status import Failure
 from yolo_crds.trainer import ProgressLine
 
+from .ask import Ask, view_ask
+from .nodes import Surroundings
 from .workload import Admission
 
 Wire = Mapping[str, Any]
@@ -119,10 +121,17 @@ class PodView:
     started_at: str | None = None
     """Since when the trainer's container runs."""
     terminated: Terminated | None = None
+    ask: Ask = field(default_factory=Ask)
+    """What it asks of its node."""
 
     @property
     def finished(self) -> bool:
         return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def waits_for_node(self) -> bool:
+        """Whether the scheduler has looked for a node and found none."""
+        return self.unscheduled is not None and self.node is None and not self.finished
 
     @property
     def running(self) -> bool:
@@ -166,6 +175,8 @@ class Snapshot:
     """Events of the Job or pod that does not start; read only for one that is stuck."""
     admissions: Mapping[str, Admission] = field(default_factory=dict)
     """What was last read of Kueue about suspended Jobs, by the Job's uid."""
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    """What was last read of the nodes; holders and others that wait only for a training without a node."""
     refusal: Failure | None = None
     """Why the API server refused the Job that should have been created."""
 
@@ -279,6 +290,7 @@ def view_pod(body: Wire) -> PodView | None:
         waiting_message=waiting.get("message", ""),
         started_at=(state.get("running") or terminated or {}).get("startedAt"),
         terminated=terminated and _view_terminated(terminated),
+        ask=view_ask(body.get("spec", {})),
     )
 
 

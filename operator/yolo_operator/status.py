@@ -51,6 +51,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     dataset = _dataset(verdict) or before.dataset
     line = view.progress.get(first.uid) if first else None
     progress, queue = _progress(verdict, line), _queue(view, verdict)
+    place = verdict.waiting.place if verdict.waiting else None
     status = Status(
         phase=phase,
         observed_generation=generation,
@@ -66,8 +67,9 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         attempt_start_time=None if again else verdict.attempt_start_time,
         waiting_since=_waiting_since(verdict),
         progress=progress,
-        printed=_printed(verdict, progress, queue),
+        printed=_printed(verdict, progress, place),
         queue=queue,
+        waiting=verdict.waiting,
         best=_best(verdict, line) or before.best,
         weights=_weights(verdict) or before.weights,
         dataset=dataset,
@@ -212,8 +214,8 @@ def _queue(view: Snapshot, verdict: Verdict) -> Queue | None:
     return Queue(name=name, since=job.suspended_at, place=admission.place)
 
 
-def _printed(verdict: Verdict, progress: Progress | None, queue: Queue | None) -> Printed | None:
-    place = f"place {queue.place}" if queue and queue.place else None
+def _printed(verdict: Verdict, progress: Progress | None, place_number: int | None) -> Printed | None:
+    place = f"place {place_number}" if place_number else None
     if progress is None or verdict.training is None:
         printed = verdict.before.printed or Printed()
         return printed.model_copy(update={"place": place}) if place or verdict.before.printed else None

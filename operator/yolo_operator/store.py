@@ -1,12 +1,15 @@
 """What the watches have shown so far: slim projections by training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from yolo_crds.meta import Stage
 from yolo_crds.trainer import ProgressLine
 
+from .ask import Amounts
+from .nodes import Holder, Node, Rival, Surroundings
 from .snapshot import JobView, PodView, Snapshot, Wire
 from .workload import Admission
 
@@ -24,6 +27,8 @@ class Store:
         self._pods: dict[Key, dict[str, PodView]] = {}
         self._progress: dict[str, ProgressLine] = {}
         self._admissions: dict[str, Admission] = {}
+        self._nodes: tuple[Node, ...] = ()
+        self._others: Mapping[str, Amounts] | None = None
 
     def list_keys(self) -> list[Key]:
         return list(self._trainings)
@@ -65,6 +70,14 @@ class Store:
         else:
             self._admissions[uid] = admission
 
+    def put_nodes(self, nodes: tuple[Node, ...]) -> None:
+        """Keep all nodes of the cluster; none where they may not be read."""
+        self._nodes = nodes
+
+    def put_others(self, others: Mapping[str, Amounts] | None) -> None:
+        """Keep what pods of others take of each node; None where they may not be read."""
+        self._others = others
+
     def drop_training(self, key: Key, uid: str) -> None:
         known = self._trainings.get(key)
         if known is not None and known["metadata"]["uid"] == uid:
@@ -93,7 +106,31 @@ class Store:
         """The snapshot with what no watch shows: its pods' newest progress, Kueue's words on its Jobs."""
         lines = {pod.uid: self._progress[pod.uid] for pod in view.pods if pod.uid in self._progress}
         told = {job.uid: self._admissions[job.uid] for job in view.jobs if job.uid in self._admissions}
-        return replace(view, progress=lines, admissions=told)
+        return replace(view, progress=lines, admissions=told, surroundings=self._surroundings(view))
+
+    def _surroundings(self, view: Snapshot) -> Surroundings:
+        around = Surroundings(self._nodes, self._others)
+        if not any(pod.waits_for_node for pod in view.pods):
+            return around
+        metadata = view.training["metadata"]
+        own = (metadata["namespace"], metadata["name"])
+        holders = [
+            self._holder(key, pod, own[0]) for key, pod in self.pods() if pod.node and not pod.finished
+        ]
+        rivals = [
+            Rival(pod.created, pod.ask) for key, pod in self.pods() if key != own and pod.waits_for_node
+        ]
+        return replace(around, holders=tuple(holders), rivals=tuple(rivals))
+
+    def _holder(self, key: Key, pod: PodView, namespace: str) -> Holder:
+        line, ends_at = self._progress.get(pod.uid), None
+        if line is not None and line.eta_seconds is not None and pod.stage == Stage.TRAIN:
+            ends_at = datetime.fromtimestamp(line.time + line.eta_seconds, UTC)
+        name = f"a training in namespace {key[0]}"
+        if key[0] == namespace:
+            spec = self._trainings.get(key, {}).get("spec", {})
+            name = str(spec.get("modelName") or key[1])
+        return Holder(name, pod.node or "", pod.ask.requests, ends_at)
 
     def versions(self) -> dict[str, tuple[Key, int]]:
         """Key and resourceVersion of everything known, by uid."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from yolo_crds import meta
 from yolo_crds.conditions import RETRYABLE, ConditionType, Reason
 from yolo_crds.meta import Stage
-from yolo_crds.status import Failure, Remedy, Status
+from yolo_crds.status import Failure, Remedy, Status, Waiting
 from yolo_crds.trainer import Result
 from yolo_crds.training import YoloTraining
 
@@ -25,6 +25,7 @@ from .gang import count_pods, first_of
 from .gang_timeout import incomplete_too_long, incomplete_until
 from .remedies import choose_remedy
 from .settings import Settings
+from .sharing import refuse_parts
 from .snapshot import JobView, PodView, Snapshot, Wire, print_time
 from .timing import (
     attempt_start_time,
@@ -35,6 +36,7 @@ from .timing import (
     trained_seconds,
     ttl_over_at,
 )
+from .waiting import explain_waiting
 
 NOT_COUNTED = frozenset(
     {
@@ -111,6 +113,8 @@ class Verdict:
     """How long it trained in a pod that a queue took back, where that is not counted yet."""
     attempt_start_time: str | None = None
     """Since when it trains, or trained."""
+    waiting: Waiting | None = None
+    """What it waits for that has no node, or is held in a queue."""
     wakes: tuple[datetime, ...] = field(default=())
     """Moments at which the clock alone can change the verdict."""
 
@@ -194,21 +198,36 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status, settings:
         if view.refusal is not None and view.refusal.reason == Reason.INVALID_SPEC:
             wrong = view.refusal.model_copy(update={"attempt": attempt.number})
             return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
+        if parts := refuse_parts(training.spec.template.resources):
+            wrong = failure(Reason.GPUS_SHARED, parts, attempt=attempt.number)
+            return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
         due = next_job_due(view, before, attempt)
         return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
     timeout = timedelta(seconds=settings.gang_timeout_seconds)
     away = kept_away_too_long(training, attempt, view.now)
     if waited := away or incomplete_too_long(attempt, timeout, view.now):
         return replace(base, state=State.AGAIN, failure=waited, ended_at=print_time(view.now))
-    if attempt.job.suspended:
-        blocked: Failure | None = diagnose_suspended(
-            attempt.job, view.admissions.get(attempt.job.uid), view.now
-        )
-    else:
-        blocked = _of_several(attempt, diagnose_waiting(attempt.pod, view.events))
+    blocked, waiting = _diagnose_blocked(view, attempt, before)
+    if not attempt.job.suspended:
+        blocked = _of_several(attempt, blocked)
     patience = (patience_ends(training, attempt), incomplete_until(attempt, timeout))
     wakes = (*deadlines(training, attempt, before), *leaving, *(at for at in patience if at))
-    return replace(base, state=State.UNDER_WAY, failure=blocked, wakes=wakes)
+    return replace(base, state=State.UNDER_WAY, failure=blocked, waiting=waiting, wakes=wakes)
+
+
+def _diagnose_blocked(
+    view: Snapshot, attempt: Attempt, before: Status
+) -> tuple[Failure | None, Waiting | None]:
+    """What keeps the newest Job or its pod from starting, and what there is to wait for."""
+    job, pod = attempt.job, attempt.pod
+    if job is not None and job.suspended:
+        admission = view.admissions.get(job.uid)
+        waiting = Waiting(since=job.suspended_at, place=admission.place if admission else None)
+        return diagnose_suspended(job, admission, view.now), waiting
+    blocked = diagnose_waiting(pod, view.events)
+    if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
+        return blocked, None
+    return explain_waiting(blocked.message, pod.ask, pod.created, view.surroundings, view.now, before.waiting)
 
 
 def _of_several(attempt: Attempt, blocked: Failure | None) -> Failure | None:

@@ -18,13 +18,15 @@ from integration.api_server import serve_api
 from yolo_crds.meta import CONFIG_ENV, LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
 from yolo_crds.status import Dataset, Weight, Weights
 from yolo_crds.trainer import Result, TrainerConfig
-from yolo_operator.kube import RBAC, RBAC_CLUSTER
+from yolo_operator.kube import RBAC, RBAC_CLUSTER, RBAC_NODES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 NAME = "test-operator"
 NODE = "node-1"
 PATIENCE = 30.0
+LOOK_AT_NODES = "operator-nodes"
+"""The binding of the right to read nodes, which an installer need not give."""
 Body = dict[str, Any]
 T = TypeVar("T")
 
@@ -59,16 +61,22 @@ def grant(system: System) -> None:
         {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
         for group, resource, verbs in (*RBAC, *RBAC_CLUSTER)
     ]
+    system.kubectl("create", "serviceaccount", "operator")
+    _grant(system, "operator", rules)
+    ((group, resource, verbs),) = RBAC_NODES
+    _grant(system, LOOK_AT_NODES, [{"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}])
+
+
+def _grant(system: System, name: str, rules: list[Body]) -> None:
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": "operator"},
+        "metadata": {"name": name},
         "rules": rules,
     }
     system.run_kubectl("create", "-f", "-", stdin=json.dumps(role))
-    system.kubectl("create", "serviceaccount", "operator")
     subject = f"--serviceaccount={system.namespace}:operator"
-    system.kubectl("create", "clusterrolebinding", "operator", "--clusterrole=operator", subject)
+    system.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", subject)
 
 
 def log_in(system: System, folder: Path) -> Path:
@@ -191,13 +199,28 @@ class Hand:
 
         return until(f"pod {stage} of attempt {attempt}", look)
 
-    def start(self, stage: Stage, attempt: int = 1, ago: int = 0) -> str:
-        """The scheduler finds a node, the kubelet starts the container (so many seconds ago)."""
-        return self.start_pod(self.wait_pod(stage, attempt), ago)
+    def refuse(self, stage: Stage, message: str) -> str:
+        """The scheduler finds no node."""
+        pod = self.wait_pod(stage)
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+        }
+        patch = {"status": {"conditions": [condition]}}
+        self.system.kubectl(
+            "patch", "pod", pod, "--subresource=status", "--type=strategic", "-p", json.dumps(patch)
+        )
+        return pod
 
-    def start_pod(self, pod: str, ago: int = 0) -> str:
+    def start(self, stage: Stage, attempt: int = 1, ago: int = 0, node: str = NODE) -> str:
+        """The scheduler finds a node, the kubelet starts the container (so many seconds ago)."""
+        return self.start_pod(self.wait_pod(stage, attempt), ago, node)
+
+    def start_pod(self, pod: str, ago: int = 0, node: str = NODE) -> str:
         """The same for a pod by its name."""
-        target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",

@@ -155,6 +155,27 @@ async def test_list_versions_follows_the_pages(server: Server, kube: Kube) -> No
     assert "continue=next" in server.requests[1][1]
 
 
+async def test_list_nodes_and_sum_pods_follow_the_pages(server: Server, kube: Kube) -> None:
+    def page(more: str, *items: Any) -> Answer:
+        return 200, {}, {"metadata": {"continue": more}, "items": list(items)}
+
+    server.answers = [page("x", {"metadata": {"name": "a"}}), page("", {"metadata": {"name": "b"}})]
+    assert [node.name for node in await kube.list_nodes()] == ["a", "b"]
+    spec = {"nodeName": "a", "containers": [{"resources": {"requests": {"nvidia.com/gpu": "1"}}}]}
+    server.answers = [page("y", {"metadata": {"namespace": "x"}, "spec": spec})] * 2 + [page("")]
+    assert (await kube.sum_pods(()))["a"]["nvidia.com/gpu"] == 2000
+    asked = [url for _, url, _ in server.requests]
+    assert ["continue=x" in url for url in asked[:2]] == [False, True]
+    assert all("fieldSelector=spec.nodeName!%3D" in url for url in asked[2:]), asked
+
+
+async def test_list_nodes_that_is_refused_is_not_repeated(server: Server, kube: Kube) -> None:
+    server.answers = [_error(503)]
+    with pytest.raises(KubeError):
+        await kube.list_nodes()
+    assert len(server.requests) == 1
+
+
 async def test_list_versions_of_nothing(server: Server, kube: Kube) -> None:
     server.answers = [(200, {}, {"metadata": {"resourceVersion": "9"}, "items": None})]
     assert await kube.list_versions("jobs", "lab") == ({}, "9")

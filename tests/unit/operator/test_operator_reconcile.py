@@ -4,6 +4,7 @@ A real API server is in tests/integration; here it can be made to fail exactly b
 """
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -17,14 +18,17 @@ from operator_objects import (
     at,
     end,
     end_job,
+    make_job,
     make_pod,
     make_result,
     make_training,
     start,
 )
 from yolo_crds.meta import ANNOTATION_RETRY, LABEL_STAGE, Stage
+from yolo_crds.trainer import ProgressLine
 from yolo_operator.kube import ConflictError, Kube, KubeError
 from yolo_operator.metrics import Metrics
+from yolo_operator.nodes import Node
 from yolo_operator.progress import ProgressPoller
 from yolo_operator.reconcile import WEBHOOK_AGAIN_SECONDS, Reconciler
 from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
@@ -51,6 +55,8 @@ class MemoryKube:
         self.refuse_services: KubeError | None = None
         self.queued = False
         self.workloads: list[Body] = []
+        self.nodes: tuple[Node, ...] = ()
+        self.refuse_nodes = False
         self._version = 100
 
     async def get_training(self, namespace: str, name: str) -> Body | None:
@@ -70,6 +76,14 @@ class MemoryKube:
 
     async def list_pending(self, namespace: str, queue: str) -> list[Body]:
         raise KubeError(404, "no visibility")
+
+    async def list_nodes(self) -> tuple[Node, ...]:
+        if self.refuse_nodes:
+            raise KubeError(403, "nodes is forbidden")
+        return self.nodes
+
+    async def sum_pods(self, served: list[str]) -> dict[str, dict[str, int]]:
+        raise KubeError(403, "pods is forbidden at the cluster scope")
 
     async def get_log_tail(self, namespace: str, pod: str) -> str:
         return ""
@@ -472,3 +486,121 @@ async def test_pods_on_several_nodes_find_their_service_when_they_come() -> None
         "create cats-r1a1-train",
     ]
     assert "failure" not in world.status
+
+
+GPU = "nvidia.com/gpu"
+UNSCHEDULED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": f"0/1 nodes are available: 1 Insufficient {GPU}.",
+}
+
+
+async def _until_train_waits(**template: Any) -> World:
+    """A training whose data is prepared and whose train pod finds no node, beside one that holds the GPUs."""
+    minimal = {"model": "yolo11n.yaml", "data": {"train": "cats"}}
+    world = World(make_training(template=minimal | template))
+    world.kube.nodes = (Node("node-1", allocatable={GPU: 4000, "cpu": 64_000, "memory": 1 << 50}),)
+    await world.settle()
+    world.kube.advance(Stage.PREPARE, lambda pod: end(pod, 0, 60, make_result(Stage.PREPARE)))
+    await world.settle()
+    world.kube.advance(
+        Stage.TRAIN, lambda pod: pod | {"status": {"phase": "Pending", "conditions": [UNSCHEDULED]}}
+    )
+    world.observe()
+    return world
+
+
+def _hold(world: World, name: str, gpus: int, eta: int | None) -> None:
+    """Another training of the namespace that trains on node-1."""
+    body = make_training(
+        name, template={"model": "a.yaml", "data": {"train": "d"}, "resources": {"gpus": gpus}}
+    )
+    pod = view_pod(start(make_pod(make_job(body, Stage.TRAIN))))
+    assert pod is not None
+    world.store.put_training(view_training(body))
+    world.store.put_pod(("lab", name), pod)
+    line = ProgressLine(seq=1, time=world.now.timestamp(), stage="epoch", eta_seconds=eta)
+    world.store.put_progress(pod.uid, line)
+
+
+async def test_a_training_without_a_node_says_who_holds_it_and_until_when() -> None:
+    world = await _until_train_waits(resources={"gpus": 2})
+    _hold(world, "dogs", 4, 1500)
+    again = await world.reconciler.reconcile(KEY)
+    assert world.kube.training is not None
+    status = world.kube.training["status"]
+    assert status["failure"]["reason"] == "Unschedulable"
+    assert (
+        "node-1 has at most 0 of 4 GPUs free (dogs holds 4 until about 10:27 UTC)"
+        in (status["failure"]["message"])
+    )
+    assert status["waiting"]["forecast"]["startsAt"] == at(27 * 60)
+    assert again is not None
+    assert again <= 30
+
+
+async def test_a_status_that_waits_is_not_stored_again_while_nothing_moves() -> None:
+    world = await _until_train_waits(resources={"gpus": 2})
+    _hold(world, "dogs", 4, 1500)
+    await world.reconciler.reconcile(KEY)
+    assert world.kube.training is not None
+    world.store.put_training(view_training(world.kube.training))
+    writes = len(world.kube.writes)
+    for seconds in (5, 30, 60):
+        world.now += timedelta(seconds=seconds)
+        _hold(world, "dogs", 4, 1500 - seconds)
+        await world.reconciler.reconcile(KEY)
+    assert len(world.kube.writes) == writes
+
+
+async def test_where_nodes_may_not_be_read_the_schedulers_words_stay() -> None:
+    world = await _until_train_waits(resources={"gpus": 2})
+    world.kube.refuse_nodes = True
+    _hold(world, "dogs", 4, 1500)
+    await world.reconciler.reconcile(KEY)
+    assert world.kube.training is not None
+    status = world.kube.training["status"]
+    assert status["failure"]["message"] == (
+        f"no node has enough {GPU}: 0/1 nodes are available: 1 Insufficient {GPU}. "
+        "Of the trainings known here dogs holds 4 on node-1 until about 10:27 UTC"
+    )
+    assert "forecast" not in status["waiting"]
+
+
+async def test_a_batch_by_memory_is_told_its_share_of_the_gpus_that_it_may_get() -> None:
+    async def shares(batch: float, *replicas: str, **more: Any) -> float | None:
+        world = World(
+            make_training(template={"model": "a.yaml", "data": {"train": "d"}, "batch": batch} | more)
+        )
+        room = {GPU: 4000, "cpu": 64_000, "memory": 1 << 60, "pods": 110_000}
+        world.kube.nodes = tuple(
+            Node(f"n{i}", {f"{GPU}.replicas": count}, allocatable=room) for i, count in enumerate(replicas)
+        )
+        await world.settle()
+        world.kube.advance(Stage.PREPARE, lambda pod: end(pod, 0, 60, make_result(Stage.PREPARE)))
+        await world.settle()
+        (train,) = (job for name, job in world.kube.jobs.items() if name.endswith("train"))
+        env = train["spec"]["template"]["spec"]["containers"][0]["env"]
+        share: float | None = json.loads(env[0]["value"]).get("gpuShare")
+        return share
+
+    assert await shares(-1, "2", "4") == 0.25
+    assert await shares(0.7, "2") == 0.5
+    assert await shares(-1, "1", "0") is None
+    assert await shares(16, "4") is None
+    assert await shares(-1) is None
+    only_whole = {"scheduling": {"nodeSelector": {f"{GPU}.replicas": "1"}}}
+    assert await shares(-1, "1", "4", **only_whole) is None
+
+
+async def test_parts_of_gpus_that_cannot_train_as_one_end_the_run_before_any_job() -> None:
+    resources = {"gpus": 2, "gpuResource": "nvidia.com/mig-1g.10gb"}
+    world = World(make_training(template={"model": "a.yaml", "data": {"train": "d"}, "resources": resources}))
+    await world.settle()
+    assert world.kube.training is not None
+    status = world.kube.training["status"]
+    assert (status["phase"], status["failure"]["reason"]) == ("Failed", "GpusShared")
+    assert "gpus: 2 of nvidia.com/mig-1g.10gb" in status["failure"]["message"]
+    assert world.kube.jobs == {}

@@ -1,0 +1,121 @@
+"""What a pod asks of a node, read from the pod itself: whoever changed it on its way is taken in."""
+
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Decimal
+from functools import cached_property
+from typing import Any
+
+Wire = Mapping[str, Any]
+Amounts = Mapping[str, int]
+"""Thousandths of each resource: of a CPU, a byte, a GPU."""
+
+UNIT = 1000
+_SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3, "": Decimal(1)}
+_SUFFIXES |= {unit: Decimal(1000) ** i for i, unit in enumerate("kMGTPE", 1)}
+_SUFFIXES |= {f"{unit}i": Decimal(1024) ** i for i, unit in enumerate("KMGTPE", 1)}
+_QUANTITY = re.compile(
+    r"\+?([0-9]{1,24}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:[eE]([+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i))?"
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one pod wants of its node."""
+
+    requests: Amounts = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Wire, ...] = ()
+    node_terms: tuple[Wire, ...] = ()
+    """`nodeSelectorTerms` of its required node affinity, of which one must hold."""
+    priority: int = 0
+
+    @cached_property
+    def key(self) -> str:
+        """The same for two pods that ask alike."""
+        return repr(self)
+
+    def only(self, resources: Container[str]) -> "Ask":
+        """The same without resources that are not among these."""
+        return replace(self, requests={name: n for name, n in self.requests.items() if name in resources})
+
+    @property
+    def device(self) -> str | None:
+        """The extended resource that it asks for; None when it needs no GPU."""
+        return next((name for name in self.requests if is_device(name)), None)
+
+
+def is_device(resource: str) -> bool:
+    """Whether a resource is an extended one, as GPUs are."""
+    return "/" in resource and "kubernetes.io/" not in resource
+
+
+def parse_amount(text: object) -> int:
+    """Thousandths of a Kubernetes quantity, rounded up; 0 for what is none."""
+    found = _QUANTITY.fullmatch(str(text))
+    if found is None:
+        return 0
+    number, exponent, suffix = found.groups()
+    scale = Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
+    return int((Decimal(number) * scale * UNIT).to_integral_value(rounding=ROUND_CEILING))
+
+
+def parse_amounts(wire: Wire | None) -> dict[str, int]:
+    """Resources as the API server writes them."""
+    return {name: parse_amount(amount) for name, amount in (wire or {}).items()}
+
+
+def view_ask(spec: Wire) -> Ask:
+    """What a pod with this spec asks for."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    return Ask(
+        requests=_requests(spec),
+        node_selector=spec.get("nodeSelector") or {},
+        tolerations=tuple(spec.get("tolerations") or ()),
+        node_terms=tuple(required.get("nodeSelectorTerms") or ()),
+        priority=int(spec.get("priority") or 0),
+    )
+
+
+def _requests(spec: Wire) -> dict[str, int]:
+    """As the scheduler counts: all containers together, or more where an init container wants more alone."""
+    total = add(*(_of(container) for container in spec.get("containers") or ()))
+    sidecars: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for container in spec.get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":
+            sidecars = add(sidecars, _of(container))
+            alone: Amounts = sidecars
+        else:
+            alone = add(sidecars, _of(container))
+        most = {name: max(most.get(name, 0), alone.get(name, 0)) for name in {*most, *alone}}
+    total = add(total, sidecars)
+    total = {name: max(total.get(name, 0), most.get(name, 0)) for name in (*total, *most)}
+    total = add(total, parse_amounts(spec.get("overhead")), {"pods": UNIT})
+    return {name: amount for name, amount in total.items() if amount}
+
+
+def _of(container: Wire) -> dict[str, int]:
+    resources = container.get("resources") or {}
+    return parse_amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+
+
+def add(*parts: Amounts) -> dict[str, int]:
+    """The sum of amounts."""
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, amount in part.items():
+            total[name] = total.get(name, 0) + amount
+    return total
+
+
+def subtract(amounts: Amounts, taken: Iterable[Amounts]) -> dict[str, int]:
+    """What is left; less than nothing where more was taken than there is."""
+    left = dict(amounts)
+    for part in taken:
+        for name, amount in part.items():
+            if name in left:
+                left[name] -= amount
+    return left
