@@ -258,6 +258,19 @@ def test_operators_cluster_role_is_what_it_calls(chart: Chart) -> None:
     assert rules_of(role) == want
 
 
+def test_operators_look_at_nodes_is_what_it_calls(chart: Chart) -> None:
+    def look(**rbac: bool) -> Rules:
+        return rules_of(chart.one("ClusterRole", "train:yolo:operator-nodes", {"rbac": rbac}))
+
+    nodes, pods = (
+        {(group, resource): set(verbs) for group, resource, verbs in table}
+        for table in (yolo_operator.kube.RBAC_NODES, yolo_operator.kube.RBAC_ALL_PODS)
+    )
+    assert look() == nodes
+    assert look(allPods=True) == nodes | pods
+    assert look(nodes=False, allPods=True) == pods
+
+
 def test_facades_role_is_what_it_calls(chart: Chart) -> None:
     table = {key: set(verbs) for key, verbs in yolo_api.kube.RBAC.items()}
     binding = chart.one("ClusterRoleBinding", "train:yolo:api-auth-delegator")

@@ -108,11 +108,18 @@ REMOVED: list[tuple[str, object, set[str]]] = [
     ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training"}),
     ("networkPolicy.enabled", False, {"NetworkPolicy yolo-training-pods", "NetworkPolicy yolo-gang-pods"}),
     ("rbac.aggregateRoles", False, {"ClusterRole train:yolo:view", "ClusterRole train:yolo:edit"}),
+    (
+        "rbac.nodes",
+        False,
+        {"ClusterRole train:yolo:operator-nodes", "ClusterRoleBinding train:yolo:operator-nodes"},
+    ),
     ("rbac.authDelegation", False, {"ClusterRoleBinding train:yolo:api-auth-delegator"}),
     (
         "rbac.create",
         False,
         {
+            "ClusterRole train:yolo:operator-nodes",
+            "ClusterRoleBinding train:yolo:operator-nodes",
             "Role yolo-operator",
             "RoleBinding yolo-operator",
             "Role yolo-api",
@@ -126,6 +133,8 @@ REMOVED: list[tuple[str, object, set[str]]] = [
         "operator.enabled",
         False,
         {
+            "ClusterRole train:yolo:operator-nodes",
+            "ClusterRoleBinding train:yolo:operator-nodes",
             "Deployment yolo-operator",
             "ServiceAccount yolo-operator",
             "Role yolo-operator",
