@@ -159,6 +159,35 @@ class StartAnswer(Message):
     """The name as it was taken (in Unicode's NFC form)."""
 
 
+class HolderInfo(Legacy):
+    """A training that holds what another one waits for."""
+
+    name: str
+    """Its name; of another namespace no more than the namespace."""
+    node: str
+    amount: str
+    """Such as `2 GPUs`."""
+    ends_at: str | None
+    """RFC 3339, UTC, by its own ETA; null while it has told none."""
+
+
+class WaitingInfo(Legacy):
+    """What a training waits for; `message` says the same in a sentence, with what is free where."""
+
+    since: str | None
+    """RFC 3339, UTC."""
+    asked: str | None
+    """Such as `2 GPUs on one node`; null while a queue holds it."""
+    place: int | None
+    """In its queue, or among those known to wait for the same resource; null: alone, or nobody tells."""
+    starts_at: str | None
+    """RFC 3339, UTC; null where a forecast would have no basis."""
+    basis: str | None
+    """What the forecast was made from."""
+    holders: list[HolderInfo]
+    """Those that end first, at most 8."""
+
+
 class ModelStatus(Legacy):
     """How one training stands; null: not known (yet)."""
 
@@ -168,6 +197,8 @@ class ModelStatus(Legacy):
     """One word of why."""
     message: str | None
     """A sentence of why."""
+    waiting: WaitingInfo | None
+    """While it waits for a node or in a queue: for what, since when, and when it may start."""
     epoch: int | None
     epochs: int | None
     percent: float | None

@@ -29,6 +29,7 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
         "phase": phase,
         "reason": reason,
         "message": message,
+        "waiting": _waiting(status),
         "epoch": progress.get("epoch"),
         "epochs": progress.get("epochs") or template.get("epochs"),
         "percent": progress.get("percent"),
@@ -38,6 +39,25 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
         "started_at": status.get("startTime"),
         "finished_at": status.get("completionTime"),
         "warnings": list(dict.fromkeys([*annotated, *status.get("warnings", [])])),
+    }
+
+
+def _waiting(status: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the training waits for, in the operator's words; None while it does not wait."""
+    waiting = status.get("waiting")
+    if not waiting:
+        return None
+    forecast = waiting.get("forecast") or {}
+    return {
+        "since": waiting.get("since"),
+        "asked": waiting.get("asked"),
+        "place": waiting.get("place"),
+        "starts_at": forecast.get("startsAt"),
+        "basis": forecast.get("basis"),
+        "holders": [
+            {"name": one["name"], "node": one["node"], "amount": one["amount"], "ends_at": one.get("endsAt")}
+            for one in waiting.get("holders", [])
+        ],
     }
 
 

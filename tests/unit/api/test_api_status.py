@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from yolo_api.cache import to_entry
+from yolo_api.schemas import ModelStatus
 from yolo_api.status import to_overview, to_stage, to_view
 
 
@@ -23,6 +24,7 @@ NOT_SEEN: dict[str, Any] = {
     "percent": None,
     "eta_seconds": None,
     "metrics": {},
+    "waiting": None,
     "restarts": 0,
     "started_at": None,
     "finished_at": None,
@@ -84,6 +86,34 @@ def test_to_view_of_a_waiting_training_names_what_blocks_it() -> None:
     )
     view = to_view(training(status | {"failure": earlier, "conditions": reconciling}))
     assert (view["reason"], view["message"]) == ("Queued", "attempt 2")
+
+
+def test_to_view_of_a_waiting_training_hands_on_the_operators_words_and_its_forecast() -> None:
+    blocked = {"reason": "Unschedulable", "message": "waits since 13:40 UTC for 2 GPUs", "hint": "wait"}
+    waiting = {
+        "since": "2026-11-27T13:40:00Z",
+        "asked": "2 GPUs on one node",
+        "place": 2,
+        "forecast": {"startsAt": "2026-11-27T14:15:00Z", "basis": "when cats on a ends, by its own ETA"},
+        "holders": [{"name": "cats", "node": "a", "amount": "3 GPUs"}],
+    }
+    status = {"run": 2, "phase": "Queued", "failure": blocked, "waiting": waiting}
+    view = to_view(training(status))
+    assert view["message"] == "waits since 13:40 UTC for 2 GPUs (wait)"
+    assert view["waiting"] == {
+        "since": "2026-11-27T13:40:00Z",
+        "asked": "2 GPUs on one node",
+        "place": 2,
+        "starts_at": "2026-11-27T14:15:00Z",
+        "basis": "when cats on a ends, by its own ETA",
+        "holders": [{"name": "cats", "node": "a", "amount": "3 GPUs", "ends_at": None}],
+    }
+    ModelStatus.model_validate(view)
+    held = to_view(training(status | {"waiting": {"since": "2026-11-27T13:40:00Z", "place": 1}}))["waiting"]
+    assert held == {"since": "2026-11-27T13:40:00Z", "asked": None, "place": 1, "starts_at": None,
+                    "basis": None, "holders": []}  # fmt: skip
+    ended = to_view(training({"run": 2, "phase": "Succeeded"}))
+    assert ended["waiting"] is None
 
 
 def test_to_view_of_a_suspended_training_says_how_it_goes_on() -> None:

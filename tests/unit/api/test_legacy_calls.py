@@ -122,6 +122,7 @@ def test_start_is_in_status_at_once(client: TestClient, body: dict[str, Any]) ->
         "eta_seconds": None,
         "metrics": {},
         "restarts": 0,
+        "waiting": None,
         "started_at": None,
         "finished_at": None,
         "warnings": [],
