@@ -17,6 +17,7 @@ from ..process.report import Report
 from ..runfolder.attempt import CLAIM_ENV, join
 from .accelerator import choose_amp, choose_device
 from .cache_plan import choose_cache
+from .gpu_share import choose_batch
 from .overrides import build_overrides
 from .trackers import switch_off_trackers
 
@@ -33,6 +34,10 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
     device = choose_device(config.template.resources.gpus, report)
     overrides = build_overrides(config, prepared, attempt.path, device, threads())
     overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
+    batch, told = choose_batch(float(str(overrides["batch"])), config.gpu_share, device)
+    if told:
+        overrides["batch"] = batch
+        report.warning(told)
     overrides["cache"] = choose_cache(overrides, config, prepared, report)
     switch_off_trackers()
 
