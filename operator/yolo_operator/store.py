@@ -114,20 +114,20 @@ class Store:
             return around
         metadata = view.training["metadata"]
         own = (metadata["namespace"], metadata["name"])
-        holders = [
-            self._holder(key, pod, own[0]) for key, pod in self.pods() if pod.node and not pod.finished
-        ]
+        holders = [self._holder(key, pod, own) for key, pod in self.pods() if pod.node and not pod.finished]
         rivals = [
             Rival(pod.created, pod.ask) for key, pod in self.pods() if key != own and pod.waits_for_node
         ]
         return replace(around, holders=tuple(holders), rivals=tuple(rivals))
 
-    def _holder(self, key: Key, pod: PodView, namespace: str) -> Holder:
+    def _holder(self, key: Key, pod: PodView, asking: Key) -> Holder:
         line, ends_at = self._progress.get(pod.uid), None
         if line is not None and line.eta_seconds is not None and pod.stage == Stage.TRAIN:
             ends_at = datetime.fromtimestamp(line.time + line.eta_seconds, UTC)
         name = f"a training in namespace {key[0]}"
-        if key[0] == namespace:
+        if key == asking:
+            name = "this training itself"
+        elif key[0] == asking[0]:
             spec = self._trainings.get(key, {}).get("spec", {})
             name = str(spec.get("modelName") or key[1])
         return Holder(name, pod.node or "", pod.ask.requests, ends_at)

@@ -195,24 +195,28 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status, settings:
     if late := deadline_passed(view, training, attempt, before):
         return replace(base, state=State.FAILED, failure=late, ended_at=print_time(view.now))
     if attempt.job is None:
-        if view.refusal is not None and view.refusal.reason == Reason.INVALID_SPEC:
-            wrong = view.refusal.model_copy(update={"attempt": attempt.number})
-            return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
-        if parts := refuse_parts(training.spec.template.resources):
-            wrong = failure(Reason.GPUS_SHARED, parts, attempt=attempt.number)
-            return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
-        due = next_job_due(view, before, attempt)
-        return replace(base, failure=view.refusal, wakes=(due, *leaving) if due else leaving)
+        return _judge_without_job(base, view, attempt)
     timeout = timedelta(seconds=settings.gang_timeout_seconds)
     away = kept_away_too_long(training, attempt, view.now)
     if waited := away or incomplete_too_long(attempt, timeout, view.now):
         return replace(base, state=State.AGAIN, failure=waited, ended_at=print_time(view.now))
     blocked, waiting = _diagnose_blocked(view, attempt, before)
-    if not attempt.job.suspended:
-        blocked = _of_several(attempt, blocked)
     patience = (patience_ends(training, attempt), incomplete_until(attempt, timeout))
     wakes = (*deadlines(training, attempt, before), *leaving, *(at for at in patience if at))
     return replace(base, state=State.UNDER_WAY, failure=blocked, waiting=waiting, wakes=wakes)
+
+
+def _judge_without_job(base: Verdict, view: Snapshot, attempt: Attempt) -> Verdict:
+    """Whether the attempt's next Job is due, or can never be."""
+    wrong = None
+    if view.refusal is not None and view.refusal.reason == Reason.INVALID_SPEC:
+        wrong = view.refusal.model_copy(update={"attempt": attempt.number})
+    elif base.training and (parts := refuse_parts(base.training.spec.template.resources)):
+        wrong = failure(Reason.GPUS_SHARED, parts, attempt=attempt.number)
+    if wrong is not None:
+        return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
+    due = next_job_due(view, base.before, attempt)
+    return replace(base, failure=view.refusal, wakes=(due, *base.wakes) if due else base.wakes)
 
 
 def _diagnose_blocked(
@@ -226,8 +230,17 @@ def _diagnose_blocked(
         return diagnose_suspended(job, admission, view.now), waiting
     blocked = diagnose_waiting(pod, view.events)
     if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
-        return blocked, None
-    return explain_waiting(blocked.message, pod.ask, pod.created, view.surroundings, view.now, before.waiting)
+        return _of_several(attempt, blocked), None
+    told, waiting = explain_waiting(
+        blocked.message,
+        pod.ask,
+        pod.created,
+        view.surroundings,
+        view.now,
+        before.waiting,
+        pods=sum(one.waits_for_node for one in attempt.pods),
+    )
+    return _of_several(attempt, told), waiting
 
 
 def _of_several(attempt: Attempt, blocked: Failure | None) -> Failure | None:

@@ -25,9 +25,11 @@ from yolo_crds.conditions import Phase, Reason
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_operator.gang_timeout import RETRY_FIRST, RETRY_MOST, retry_delay
+from yolo_operator.nodes import Node
 from yolo_operator.plan import CreateJob, DeleteJob
 from yolo_operator.reconcile import Decision, decide
-from yolo_operator.snapshot import EventView
+from yolo_operator.snapshot import EventView, view_pod, view_training
+from yolo_operator.store import Store
 
 TEMPLATE: Body = {
     "model": "yolo11n.yaml",
@@ -85,6 +87,26 @@ def test_phase_is_that_of_the_pod_that_is_least_far(
     ready = next(c for c in status.conditions if c.type == "PodReady")
     assert ready.status == ("True" if want_phase == Phase.RUNNING else "False")
     assert ready.message.startswith(want_message), ready.message
+
+
+def test_those_without_a_node_are_told_what_is_free_where_and_that_the_others_hold_a_part() -> None:
+    store, key = Store(), ("lab", "cats")
+    store.put_training(view_training(TRAINING))
+    for view in (view_pod(pod) for pod in HALF):
+        assert view is not None
+        store.put_pod(key, view)
+    room = {"nvidia.com/gpu": 1000, "cpu": 8000, "memory": 1 << 50, "pods": 110_000}
+    store.put_nodes((Node("node-1", allocatable=room),))
+    store.put_others({})
+    known = store.snapshot(key, make_view(TRAINING).now)
+    assert known is not None
+    view = make_view(TRAINING, [PREPARE, TRAIN], [PREPARED, *HALF])
+    status = decide(replace(view, surroundings=known.surroundings), SETTINGS).status
+    assert status.failure is not None
+    assert status.failure.message.startswith("1 of 2 pods has a node; waits since ")
+    assert "for 1 GPU on one node: node-1 has 0 of 1 GPU free (this training itself holds 1" in (
+        status.failure.message
+    )
 
 
 def test_quota_for_a_part_of_the_pods_is_told() -> None:
