@@ -48,7 +48,7 @@ class Pair(Hand):
     def begin(self, attempt: int = 1) -> list[str]:
         """Names of the two train pods, by index, once the data is ready."""
         self.run_to_end(Stage.PREPARE, attempt=attempt)
-        return until("two pods", lambda: self._pair(attempt))
+        return until("two pods", lambda: self.pair(attempt))
 
     def finish(self, pod: str, code: int = 0, attempt: int = 1, **fields: Any) -> None:
         uid = self.training()["metadata"]["uid"]
@@ -61,7 +61,8 @@ class Pair(Hand):
         )
         return found
 
-    def _pair(self, attempt: int) -> list[str] | None:
+    def pair(self, attempt: int = 1) -> list[str] | None:
+        """Names of its two train pods, by index; None while there are not just two."""
         wanted = {LABEL_STAGE: str(Stage.TRAIN), LABEL_ATTEMPT: str(attempt)}.items()
         found = [pod["metadata"] for pod in self.pods() if wanted <= pod["metadata"]["labels"].items()]
         names = [pod["name"] for pod in sorted(found, key=lambda pod: str(pod["labels"][INDEX]))]
@@ -128,4 +129,4 @@ def test_a_strangers_service_is_not_taken(system: System, operator: Operator) ->
     )
     assert pair.jobs() == ["taken-r1a1-prepare"]
     system.kubectl("delete", "service", "gang-taken")
-    until("two pods", lambda: pair._pair(1))
+    until("two pods", pair.pair)

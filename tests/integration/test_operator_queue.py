@@ -11,7 +11,9 @@ from cluster.queues import Queues, build_cluster_queue, build_local_queue, build
 from demo.install import System
 from integration.api_server import serve_api
 from integration.test_operator_flow import Hand, Operator, grant, make_node, until
+from integration.test_operator_nodes import Pair
 from yolo_crds.meta import Stage
+from yolo_crds.trainer import ExitCode
 
 pytestmark = [pytest.mark.queue, pytest.mark.timeout(120)]
 
@@ -127,6 +129,45 @@ def test_more_than_the_queue_ever_has(system: System, operator: Operator, queues
         build_local_queue("small", system.namespace, "small"),
     )
     _wait_reason(_start(system, "large", queueName="small"), "ExceedsQueue", "maximum capacity")
+
+
+def test_pods_on_several_nodes_are_counted_and_taken_back_together(
+    system: System, operator: Operator, queues: Queues
+) -> None:
+    queues.apply(
+        build_cluster_queue("pairs", ONE | {"nvidia.com/gpu": 2}, flavor=QUEUE),
+        build_local_queue("pairs", system.namespace, "pairs"),
+    )
+    three = Pair(system, "three")
+    three.create(template=_on_nodes(3))
+    three.run_to_end(Stage.PREPARE)
+    _wait_reason(three, "ExceedsQueue", "maximum capacity")
+
+    pair = Pair(system, "pair")
+    pair.create(template=_on_nodes(2))
+    pods = pair.begin()
+    for pod in pods:
+        pair.start_pod(pod)
+    pair.wait_phase("Running")
+    urgent = _start(system, "urgent-one", queueName="pairs", workloadPriorityClass="urgent")
+    pair.leave(pods[1])
+    pair.leave(pods[0], code=int(ExitCode.PEER_LOST))
+    held = _wait_reason(pair, "PreemptedInQueue", "prioritization in the ClusterQueue")
+    assert (held["attempt"], held["restarts"]) == (1, 0)
+    urgent.run_to_end(Stage.TRAIN)
+    for pod in until("two pods again", pair.pair):
+        pair.start_pod(pod)
+    assert pair.wait_phase("Running")["attempt"] == 1
+
+
+def _on_nodes(nodes: int) -> dict[str, Any]:
+    return {
+        "model": "yolo11n.yaml",
+        "data": {"train": "cats"},
+        "batch": 6,
+        "resources": {"nodes": nodes},
+        "scheduling": {"queueName": "pairs"},
+    }
 
 
 def _stop(queues: Queues, job: str, namespace: str) -> None:
