@@ -109,10 +109,11 @@ def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:
         return False
     if verdict.state == State.SETTLED or job.run != verdict.run:
         return True
-    pods = [pod for pod in view.pods if pod.job_uid == job.uid]
-    over = job.finished or (bool(pods) and all(pod.finished for pod in pods))
+    ended = [pod.finished for pod in view.pods if pod.job_uid == job.uid]
     if verdict.state in {State.LEAVING, State.AGAIN}:
-        return not over and verdict.state == State.LEAVING
+        # Whoever stops it does not wait for the other pods of one that has ended.
+        return verdict.state == State.LEAVING and not (job.finished or (ended and all(ended)))
+    over = job.finished or any(ended)
     if job.attempt == verdict.attempt:
         return False
     # The failed Job before the newest attempt tells when the back-off began, until that attempt has a Job.

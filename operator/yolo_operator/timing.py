@@ -48,8 +48,13 @@ def next_job_due(view: Snapshot, before: Status, attempt: Attempt) -> datetime |
 
 
 def _last_ended(view: Snapshot, before: Status, attempt: int) -> PodView | None:
-    """The pod of an earlier attempt that was created last, of those that have ended."""
-    ended = [pod for pod in view.pods if pod.run == before.run and pod.attempt == attempt and pod.finished]
+    """The pod with which an earlier attempt ended, if it is still there: not a prepare that ended well."""
+    ended = [
+        pod
+        for pod in view.pods
+        if (pod.run, pod.attempt) == (before.run, attempt)
+        and (pod.phase == "Failed" or (pod.finished and pod.stage == Stage.TRAIN))
+    ]
     return max(ended, key=lambda pod: (pod.created, pod.name), default=None)
 
 

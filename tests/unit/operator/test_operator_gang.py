@@ -206,17 +206,14 @@ def test_a_node_that_is_lost_ends_all_and_is_waited_for_so_long_and_no_longer() 
         over = _decide(pods, training=stored, seconds=160)
         assert over.verdict.failure is not None
         assert (over.verdict.failure.reason, over.status.restarts) == (Reason.NODE_LOST, 0)
-        later = make_view(
-            stored | {"status": over.status.to_wire()}, [PREPARE, TRAIN], [PREPARED, *pods], 200
-        )
-        deleted = [a.name for a in decide(later, SETTINGS).plan.actions if isinstance(a, DeleteJob)]
-        assert TRAIN["metadata"]["name"] in deleted
-        freed = replace(later, jobs=(), pods=later.pods[:1] + later.pods[2:])
-        made = [
-            a.manifest["metadata"]["name"]
-            for a in decide(freed, SETTINGS).plan.actions
-            if isinstance(a, CreateJob)
-        ]
+        later = stored | {"status": over.status.to_wire()}
+        deleting = decide(make_view(later, [PREPARE, TRAIN], [PREPARED, *pods], 161), SETTINGS)
+        deleted = [a.name for a in deleting.plan.actions if isinstance(a, DeleteJob)]
+        assert (TRAIN["metadata"]["name"] in deleted) == (other["status"]["phase"] == "Running")
+        freed = [PREPARED, *pods[1:]]
+        early, due = (decide(make_view(later, [PREPARE], freed, at_), SETTINGS) for at_ in (169, 170))
+        assert early.plan.actions == (), "the back-off is of the loss, not of the data check before it"
+        made = [a.manifest["metadata"]["name"] for a in due.plan.actions if isinstance(a, CreateJob)]
         assert made == ["cats-r1a2-prepare"]
 
 
