@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pynvml
 
 from yolo_crds.gpus import Gap, Gpu, GpuProcess, Health, MigDevice, Xid
 
+from .history import History
 from .xids import XidListener, means_fault
 
 logger = logging.getLogger(__name__)
@@ -67,12 +69,14 @@ class Nvml:
         self._initialized = False
         self._known: list[Gpu] = []
         """As last read: who a GPU was, once it no longer answers."""
+        self._history = History()
 
     def read(self) -> tuple[str | None, list[Gpu]]:
         """The driver's version and all GPUs, also those that were there before and are lost.
 
         Raises GapError when there is nothing to read.
         """
+        begun = datetime.now(UTC)
         try:
             if not self._initialized:
                 pynvml.nvmlInit()
@@ -80,8 +84,13 @@ class Nvml:
             count = pynvml.nvmlDeviceGetCount()
         except UNANSWERED as error:
             self.close()
-            raise to_gap(error) from error
-        gpus = [self._judge(gpu) for gpu in self._read_gpus(count)]
+            gap = to_gap(error)
+            if gap.gap is Gap.DRIVER_NOT_LOADED:
+                self._history.forget_states()
+            raise gap from error
+        seen, energies = self._read_gpus(count)
+        self._history.note(seen, energies, begun)
+        gpus = [self._judge(gpu) for gpu in seen]
         if not gpus:
             raise GapError(Gap.NO_GPUS, "the NVIDIA driver knows no GPU on this node")
         if self._known and _well(gpus) - _well(self._known):
@@ -99,15 +108,21 @@ class Nvml:
         except UNANSWERED:
             logger.debug("NVML cannot be shut down", exc_info=True)
 
-    def _read_gpus(self, count: int) -> list[Gpu]:
+    def _read_gpus(self, count: int) -> tuple[list[Gpu], dict[str, int]]:
         """In the order of their indices: those that answer, under the names that they had those that do not,
         and at the end those that the driver no longer counts; when it does not, others take their indices.
+        And by UUID the energy that each has used, in millijoules.
         """
         gpus: dict[int, Gpu] = {}
+        energies: dict[str, int] = {}
         silent: dict[int, Health] = {}
         for index in range(count):
             try:
-                gpus[index] = read_gpu(index, pynvml.nvmlDeviceGetHandleByIndex(index))
+                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+                gpus[index] = read_gpu(index, handle)
+                energy = _Card().ask(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle)
+                if energy is not None:
+                    energies[gpus[index].uuid or ""] = energy
             except UNANSWERED as error:
                 gone = isinstance(error, (pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_InvalidArgument))
                 silent[index] = Health.LOST if gone else Health.FAULTY
@@ -120,12 +135,14 @@ class Nvml:
             gpus[index] = _lost(missing.pop(index, Gpu(index=index)), index, health)
         for index, gpu in enumerate(missing.values(), count):
             gpus[index] = _lost(gpu, index, Health.LOST)
-        return [gpus[index] for index in sorted(gpus)]
+        return [gpus[index] for index in sorted(gpus)], energies
 
     def _judge(self, gpu: Gpu) -> Gpu:
-        """With the Xids that it told, and what they mean."""
+        """With the Xids that it told, and what those mean that it told in the state that it is in."""
         xids = self._xids.of(gpu.uuid)
-        faulty = gpu.health is Health.OK and _needs_help(gpu.recovery_action, xids)
+        since = self._history.since(gpu.uuid)
+        current = [xid for xid in xids if since is None or xid.at > since]
+        faulty = gpu.health is Health.OK and _needs_help(gpu.recovery_action, current)
         return gpu.model_copy(update={"xids": xids, "health": Health.FAULTY if faulty else gpu.health})
 
 
@@ -147,7 +164,7 @@ def _lost(known: Gpu, index: int, health: Health) -> Gpu:
     )
 
 
-def _needs_help(recovery_action: int | None, xids: tuple[Xid, ...]) -> bool:
+def _needs_help(recovery_action: int | None, xids: Iterable[Xid]) -> bool:
     """Whether the GPU cannot go on as it is: the driver's own word where it has one, else what it told."""
     if recovery_action is not None:
         return recovery_action != 0

@@ -324,6 +324,13 @@ API int nvmlDeviceGetPowerUsage(Device device, unsigned *milliwatts) {
     return error;
 }
 
+API int nvmlDeviceGetTotalEnergyConsumption(Device device, unsigned long long *millijoules) {
+    const char *value;
+    int error = open_value(__func__, device, "energy", &value);
+    if (!error) *millijoules = (unsigned long long)number(value);
+    return error;
+}
+
 static int temperature_of(const char *function, Device device, unsigned sensor, int *degrees) {
     const char *value;
     int error = open_value(function, device, "temperature", &value);

@@ -77,6 +77,8 @@ class Gpu(_Model):
     """Degrees Celsius."""
     power: Annotated[float, Field(ge=0)] | None = 70.0
     """Watts."""
+    energy: Count | None = 1_000_000
+    """Millijoules since the driver was loaded or the GPU reset."""
     processes: tuple[Process, ...] | None = ()
     ecc_corrected: Count | None = 0
     ecc_uncorrected: Count | None = 0

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pynvml
 import pytest
 
-from simulated_gpus.scenario import Library, ScenarioFile, build_scenario, with_mig
+from simulated_gpus.scenario import Library, Scenario, ScenarioFile, build_scenario, with_mig
 from yolo_crds.gpus import Gap, GpuProcess, Health
 from yolo_gpu_agent.nvml import GapError, Nvml
 from yolo_gpu_agent.xids import XidListener, means_fault
@@ -225,6 +226,57 @@ def test_xids_are_kept_and_mean_a_fault_where_the_driver_has_no_word(node: Scena
     finally:
         nvml.close()
         xids.stop()
+
+
+def _reset(now: Scenario) -> Scenario:
+    return now.with_gpu(0, energy=5)
+
+
+RENEWALS: dict[str, list[Callable[[Scenario], Scenario]]] = {
+    "reset": [_reset],
+    "lost and back": [lambda now: now.with_lost(0), lambda now: now.with_healed(0)],
+    "driver loaded anew": [
+        lambda now: now.with_values(library=Library.NOT_LOADED),
+        lambda now: now.with_values(library=Library.OK),
+    ],
+}
+OTHERS: dict[str, list[Callable[[Scenario], Scenario]]] = {
+    "used on": [lambda now: now.with_gpu(0, energy=2_000_000, utilisation=99)],
+    "no energy counter any more": [lambda now: now.with_gpu(0, energy=None)],
+    "another one reset": [lambda now: now.with_gpu(1, energy=5)],
+    "the library once missing": [
+        lambda now: now.with_values(library=Library.MISSING),
+        lambda now: now.with_values(library=Library.OK),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("steps", "want"),
+    [(steps, Health.OK) for steps in RENEWALS.values()]
+    + [(steps, Health.FAULTY) for steps in OTHERS.values()],
+    ids=[*RENEWALS, *OTHERS],
+)
+def test_a_fault_told_by_xid_is_over_once_the_gpu_was_set_up_anew(
+    node: ScenarioFile, steps: list[Callable[[Scenario], Scenario]], want: Health
+) -> None:
+    node.change(lambda now: now.with_gpu(0, recovery_action=None))
+    xids = XidListener()
+    nvml = Nvml(xids)
+    nvml.read()
+    uuid = node.read().gpus[0].uuid
+    xids.note(uuid, 48)
+    assert nvml.read()[1][0].health is Health.FAULTY
+    for step in steps:
+        node.write(step(node.read()).with_gpu(0, recovery_action=None))
+        nvml.close()  # the stub looks at the driver only when it is opened
+        with suppress(GapError):
+            nvml.read()
+    got = nvml.read()[1][0]
+    assert (got.health, [xid.code for xid in got.xids]) == (want, [48]), "what it told stays told"
+    xids.note(uuid, 48)
+    assert nvml.read()[1][0].health is Health.FAULTY
+    nvml.close()
 
 
 def test_a_gpu_that_came_back_tells_its_xids(node: ScenarioFile) -> None:

@@ -45,6 +45,7 @@ def test_a_gpu_reads_as_its_scenario_says(nvml: ScenarioFile) -> None:
     assert (rates.gpu, rates.memory) == (87, 40)
     assert pynvml.nvmlDeviceGetTemperatureV(gpu, pynvml.NVML_TEMPERATURE_GPU) == 66
     assert pynvml.nvmlDeviceGetPowerUsage(gpu) == 71500
+    assert pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) == 1_000_000
     counters = [(kind, pynvml.nvmlDeviceGetTotalEccErrors(gpu, kind, 0)) for kind in (0, 1)]
     assert counters == [(pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, 4), (1, 1)]
     (action,) = pynvml.nvmlDeviceGetFieldValues(gpu, [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION])
@@ -56,6 +57,7 @@ READERS: dict[str, Callable[[pynvml.c_nvmlDevice_t], object]] = {
     "utilisation": pynvml.nvmlDeviceGetUtilizationRates,
     "temperature": lambda gpu: pynvml.nvmlDeviceGetTemperatureV(gpu, 0),
     "power": pynvml.nvmlDeviceGetPowerUsage,
+    "energy": pynvml.nvmlDeviceGetTotalEnergyConsumption,
     "processes": pynvml.nvmlDeviceGetComputeRunningProcesses,
     "ecc_corrected": lambda gpu: pynvml.nvmlDeviceGetTotalEccErrors(gpu, 0, 0),
     "mig_enabled": pynvml.nvmlDeviceGetMigMode,
