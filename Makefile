@@ -28,7 +28,7 @@ up: $(STAMP) ## The same without a training, writes .local/env for your shell; N
 status: $(STAMP) ## What runs now: cluster, pods, trainings
 	@$(PY) -m demo status
 clean: ## Remove everything but the per-user cache: clusters, state, virtual environment
-	@if [ -x $(PY) ]; then $(PY) -m demo down; fi
+	@.ci/teardown $(PY) $(PYTHON)
 	@rm -rf .local $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 distclean: clean ## `clean`, and the per-user cache of built binaries and images too

@@ -34,7 +34,7 @@ from .paths import ClusterError, state_dir
 from .pki import Pki
 from .plan import Plan
 from .ports import is_free
-from .processes import Supervisor, marked
+from .processes import Supervisor, marked_states
 from .progress import say, step
 from .registry import push
 from .slots import Addresses
@@ -50,8 +50,11 @@ class Cluster:
 
     @classmethod
     def here(cls) -> list[Cluster]:
-        """Every cluster of this repository that was started and not taken down."""
-        return [cls(path.parent.name) for path in sorted(state_dir("local").parent.glob("*/cluster.json"))]
+        """Every cluster of this repository that was started and not taken down, its folder gone or not."""
+        home = state_dir("local").parent
+        states = {path.parent for path in home.glob("*/cluster.json")}
+        states |= {*map(Path, slots.owners().values()), *marked_states()}
+        return [cls(state.name) for state in sorted(states) if state.parent == home]
 
     # What others need to know
 
@@ -119,7 +122,7 @@ class Cluster:
         binaries = build.binaries(*build.wanted(api_only=api_only, kueue=kueue))
         with self._locked():
             removal.sweep_orphans()
-            removal.end_unrecorded(self.state)
+            removal.remove_ruins(self.state)
             self.state.mkdir(parents=True, exist_ok=True)  # a slot whose folder is gone is swept away
             addresses = Addresses(slots.allocate(self.state), api_only)
             before = self._before(addresses)
@@ -160,7 +163,7 @@ class Cluster:
     def down(self) -> None:
         """Ends the cluster and removes all of it, its volumes too; only the logs stay."""
         with self._locked():
-            if not (removal.is_recorded(self.state) or marked(self.state)):
+            if not removal.is_here(self.state):
                 say(f"  cluster {self.name}: there is none")
                 return
             with step(f"cluster {self.name}: down"):

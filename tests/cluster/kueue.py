@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from . import components
 from .api import Api, wait_for
 from .config import KUEUE, KUEUE_NAMESPACE
@@ -182,6 +180,8 @@ def _apply_manifests(plan: Plan, pki: Pki, kubectl: Callable[..., str]) -> None:
     shutil.rmtree(kustomization, ignore_errors=True)
     write_json(kustomization / "kustomization.yaml", KUSTOMIZATION)
     shutil.copytree(source, kustomization / "components")
+    import yaml  # not above: `down` must do with the standard library alone
+
     rendered = list(yaml.load_all(kubectl("kustomize", str(kustomization)), yaml.CSafeLoader))
     authority = b64encode(Path(pki.certificate("ca")).read_bytes()).decode()
     file, applied = plan.config / "kueue-manifests.json", plan.config / "kueue-manifests.applied"

@@ -50,14 +50,20 @@ def start_time(pid: int) -> str | None:
 def marked(state: Path) -> list[int]:
     """Processes that carry the mark of the cluster in `state`, among them the shims of its pods."""
     want = f"{MARK}={state}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        pid = int(entry.name)
-        if want in _environment(pid) and start_time(pid):
-            found.append(pid)
-    return found
+    return [pid for pid in _pids() if want in _environment(pid) and start_time(pid)]
+
+
+def marked_states() -> set[Path]:
+    """State folders of all clusters that have processes on this machine."""
+    mark = f"{MARK}=".encode()
+    found = {
+        each.removeprefix(mark) for pid in _pids() for each in _environment(pid) if each.startswith(mark)
+    }
+    return {Path(os.fsdecode(state)) for state in found}
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def command_line(pid: int) -> list[str]:

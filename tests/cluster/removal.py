@@ -18,6 +18,7 @@ from .progress import step
 from .slots import Addresses
 
 KEPT = ("logs", "audit.log")  # of the state folder: what somebody may still want to read
+_NEEDED = ("cluster.json", "pki/ca.key", "etcd")  # of the state folder: what nothing can be made of again
 
 
 def remove_cluster(state: Path) -> None:
@@ -40,15 +41,16 @@ def sweep_orphans() -> None:
             remove_cluster(state)
 
 
-def is_recorded(state: Path) -> bool:
-    """Whether a slot's record or the folder itself tells of a cluster in `state`."""
-    return slots.slot_of(state) is not None or (state / "cluster.json").exists()
+def is_here(state: Path) -> bool:
+    """Whether anything tells of a cluster in `state`: a slot's record, its plan, processes with its mark."""
+    return slots.slot_of(state) is not None or (state / "cluster.json").exists() or bool(marked(state))
 
 
-def end_unrecorded(state: Path) -> None:
-    """Ends the processes of an earlier cluster in `state` of which no record tells any more."""
-    if not is_recorded(state):
-        end(marked(state))
+def remove_ruins(state: Path) -> None:
+    """Removes a cluster that cannot go on, since its folder, or a part of it, was deleted while it ran."""
+    if is_here(state) and not all((state / part).exists() for part in _NEEDED):
+        with step(f"removing what is left of a cluster in {state}, of which a part was deleted"):
+            remove_cluster(state)
 
 
 def _remove_everything(state: Path, slot: int) -> None:

@@ -13,7 +13,8 @@ from .client import CallFailedError, OldClient
 from .digits import LABELS, make_pictures, write_ucd, write_yolo_folder
 from .install import ROOT, InstallError, System
 from .show import show_progress
-from .system import NAMESPACE, QUEUE, bring_up, bring_up_current, tear_down, write_environment
+from .system import QUEUE, bring_up, bring_up_current, write_environment
+from .teardown import NAMESPACE, tear_down
 
 CLUSTER_NAME = "local"
 MODEL = "digits-demo"

@@ -14,17 +14,14 @@ from simulated_gpus.nodes import gpu_nodes
 from simulated_gpus.nodes import start as start_gpus
 
 from .install import NODE_PORT, ROOT, InstallError, System, install_chart
+from .teardown import CURRENT, FORWARD, NAMESPACE, RELEASE
 
-RELEASE = "yolo"
-NAMESPACE = "yolo"
 PORT = 60066
 """Of the older server: its clients change host and port, here only the host where the port is free."""
 QUEUE = "trainings"
 """The LocalQueue that `kueue` brings."""
 ONE_AT_A_TIME: queues.Quota = {"pods": 1, "cpu": 1000, "memory": "1Ti", "nvidia.com/gpu": 100}
 """A quota must name all that its Jobs ask for; only the number of pods shall bound them here."""
-_CURRENT = ROOT / ".local" / "current"
-_FORWARD = "port-forward"
 LOCAL_VALUES = [
     "legacy.anonymous=true",  # only 127.0.0.1 of this machine leads here
     "dataAccess.enabled=true",
@@ -123,18 +120,13 @@ def bring_up_current(
     with step("chart: installed and ready"):
         install_chart(system, references, [*LOCAL_VALUES, *(values or [])])
     forward = ("--namespace", namespace, "port-forward", f"svc/{RELEASE}-api", f"{port}:60066")
-    forwarder = Supervisor(_CURRENT)
-    if forwarder.pid(_FORWARD) is None and not is_free(port):
+    forwarder = Supervisor(CURRENT)
+    if forwarder.pid(FORWARD) is None and not is_free(port):
         raise InstallError(f"port {port} of 127.0.0.1 is taken; end what listens there")
-    forwarder.stop(_FORWARD)  # the pod that it leads to may be an earlier one
-    forwarder.start(Daemon(_FORWARD, (kubectl, *forward), env={"KUBECONFIG": str(kubeconfig)}))
+    forwarder.stop(FORWARD)  # the pod that it leads to may be an earlier one
+    forwarder.start(Daemon(FORWARD, (kubectl, *forward), env={"KUBECONFIG": str(kubeconfig)}))
     system.wait_ready()
     return system
-
-
-def end_forwarder() -> None:
-    """End the way to the façade of the current context, if there is one."""
-    Supervisor(_CURRENT).stop(_FORWARD)
 
 
 def write_environment(system: System) -> Path:
@@ -148,13 +140,3 @@ def write_environment(system: System) -> Path:
         lines.append(f'export PATH="{system.bin}:$PATH"')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
-
-
-def tear_down() -> None:
-    """End every local cluster that was started from this checkout, and the way to a foreign one."""
-    for cluster in Cluster.here():
-        cluster.down()
-    if _CURRENT.exists():
-        end_forwarder()
-        say(f"  the release on your own cluster stays; to remove it: helm -n {NAMESPACE} uninstall {RELEASE}")
-    say("  nothing of ours runs any more; the cache stays (make distclean removes it)")

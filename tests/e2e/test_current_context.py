@@ -10,7 +10,8 @@ from cluster import Cluster, buildah_command, images
 from cluster.ports import free_port
 from demo.client import OldClient
 from demo.install import InstallError, System
-from demo.system import bring_up_current, end_forwarder
+from demo.system import bring_up_current
+from demo.teardown import end_forwarder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 _TAG = "by-value"
