@@ -17,9 +17,15 @@ Quota = Mapping[str, str | int]
 """Resource -> how much of it may be in use at once, such as {"cpu": "4", "nvidia.com/gpu": 2}."""
 
 
-def build_resource_flavor(name: str, node_labels: Mapping[str, str] | None = None) -> Manifest:
-    """A kind of node; admitted Jobs get its labels as their nodeSelector."""
-    spec = {"nodeLabels": dict(node_labels)} if node_labels else {}
+def build_resource_flavor(
+    name: str, node_labels: Mapping[str, str] | None = None, topology: str | None = None
+) -> Manifest:
+    """A kind of node; admitted Jobs get its labels as their nodeSelector. With a Topology (and labels) Kueue
+    counts what is free on each of the nodes, and places the pods.
+    """
+    spec: Manifest = {"nodeLabels": dict(node_labels)} if node_labels else {}
+    if topology:
+        spec["topologyName"] = topology
     return {"apiVersion": API, "kind": "ResourceFlavor", "metadata": {"name": name}, "spec": spec}
 
 
@@ -45,6 +51,12 @@ def build_local_queue(name: str, namespace: str, cluster_queue: str) -> Manifest
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"clusterQueue": cluster_queue},
     }
+
+
+def build_topology(name: str, *levels: str) -> Manifest:
+    """How near nodes are to each other: label keys, from the widest to that of a node."""
+    spec = {"levels": [{"nodeLabel": level} for level in levels]}
+    return {"apiVersion": API, "kind": "Topology", "metadata": {"name": name}, "spec": spec}
 
 
 def build_priority_class(name: str, value: int) -> Manifest:

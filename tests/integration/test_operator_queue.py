@@ -1,5 +1,6 @@
 """The operator as a process beside the real Kueue; the test plays scheduler, kubelet and trainer."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,26 @@ from typing import Any
 import pytest
 
 from cluster import Cluster
-from cluster.queues import Queues, build_cluster_queue, build_local_queue, build_priority_class
+from cluster.queues import (
+    Queues,
+    build_cluster_queue,
+    build_local_queue,
+    build_priority_class,
+    build_resource_flavor,
+    build_topology,
+)
 from demo.install import System
 from integration.api_server import serve_api
 from integration.test_operator_flow import Hand, Operator, grant, make_node, until
 from integration.test_operator_nodes import Pair
-from yolo_crds.meta import Stage
+from yolo_crds.meta import LABEL_STAGE, Stage
 from yolo_crds.trainer import ExitCode
 
 pytestmark = [pytest.mark.queue, pytest.mark.timeout(120)]
 
 NAME = "test-queue"
 QUEUE = "gpus"
+RACK = "example.org/rack"
 ONE: dict[str, str | int] = {"cpu": 100, "memory": "1000Gi", "nvidia.com/gpu": 1}
 """Room for one training, and for any number of data checks."""
 
@@ -160,13 +169,54 @@ def test_pods_on_several_nodes_are_counted_and_taken_back_together(
     assert pair.wait_phase("Running")["attempt"] == 1
 
 
-def _on_nodes(nodes: int) -> dict[str, Any]:
+def test_pods_that_must_share_a_rack_get_one_or_wait(
+    system: System, operator: Operator, queues: Queues
+) -> None:
+    for name, rack in (("a-1", "a"), ("b-1", "b"), ("b-2", "b")):
+        _make_gpu_node(system, name, {"pool": "racks", RACK: rack})
+    queues.apply(
+        build_topology("racks", RACK, "kubernetes.io/hostname"),
+        build_resource_flavor("racks", {"pool": "racks"}, topology="racks"),
+        build_cluster_queue("racks", ONE | {"nvidia.com/gpu": 3}, flavor="racks"),
+        build_local_queue("racks", system.namespace, "racks"),
+    )
+    wide = Pair(system, "wide")
+    wide.create(template=_on_nodes(3, queueName="racks", requiredTopology=RACK))
+    wide.run_to_end(Stage.PREPARE)
+    _wait_reason(wide, "NotAdmitted", 'topology "racks" allows to fit only 2 out of 3 pod(s)')
+
+    pair = Pair(system, "in-b")
+    pair.create(template=_on_nodes(2, queueName="racks", requiredTopology=RACK))
+    pair.begin()
+
+    def nodes() -> set[str] | None:
+        chosen = [pod["spec"] for pod in pair.pods() if pod["metadata"]["labels"][LABEL_STAGE] == "train"]
+        placed = all("schedulingGates" not in spec for spec in chosen)
+        return {spec["nodeSelector"]["kubernetes.io/hostname"] for spec in chosen} if placed else None
+
+    assert until("places", nodes) == {"b-1", "b-2"}
+
+
+def _make_gpu_node(system: System, name: str, labels: dict[str, str]) -> None:
+    """A node with a GPU that nobody serves."""
+    metadata = {"name": name, "labels": labels | {"kubernetes.io/hostname": name}}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+    system.run_kubectl("create", "-f", "-", stdin=json.dumps(node))
+    room = {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "1", "ephemeral-storage": "1Ti"}
+    ready = {"type": "Ready", "status": "True", "reason": "Made", "message": ""}
+    status = {"status": {"allocatable": room, "capacity": room, "conditions": [ready]}}
+    system.run_kubectl(
+        "patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps(status)
+    )
+
+
+def _on_nodes(nodes: int, **scheduling: str) -> dict[str, Any]:
     return {
         "model": "yolo11n.yaml",
         "data": {"train": "cats"},
         "batch": 6,
         "resources": {"nodes": nodes},
-        "scheduling": {"queueName": "pairs"},
+        "scheduling": {"queueName": "pairs"} | scheduling,
     }
 
 
