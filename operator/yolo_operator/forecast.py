@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .ask import Amounts, Ask, add, is_device, subtract
-from .nodes import Holder, Node, Rival, Surroundings, find_obstacle
+from .nodes import ITSELF, Holder, Node, Rival, Surroundings, find_obstacle
 
 RIVALS_MOST = 50
 """With more that come first, a forecast would rest on too much."""
@@ -114,6 +114,7 @@ def _let_in(waiting: list[Rival], node: str, free: dict[str, dict[str, int]], el
 
 def _why_not(around: Surroundings, mine: frozenset[str], now: datetime, ahead: int) -> str:
     here = [one for one in around.holders if one.node in mine and any(map(is_device, one.requests))]
+    here = [one for one in here if one.name != ITSELF]
     unknown = sorted({holder.name for holder in here if holder.ends_at is None})
     late = sorted({holder.name for holder in here if holder.ends_at is not None and holder.ends_at <= now})
     reasons = []

@@ -11,6 +11,8 @@ from yolo_crds import meta
 from .ask import UNIT, Amounts, Ask, Wire, add, is_device, parse_amounts, view_ask
 from .sharing import SHARED_STRATEGIES, STRATEGY_LABEL, told_strategy
 
+ITSELF = "another pod of it"
+"""Name of a holder that is of the same training as the pod that waits."""
 _NOUNS = {
     "nvidia.com/gpu": "GPU",
     "cpu": "CPU",

@@ -40,14 +40,12 @@ def replicas(labels: Mapping[str, str], resource: str) -> int:
 
 def refuse_parts(wanted: Resources) -> str | None:
     """Why several of what is asked for can never train as one, where the resource's name alone says so."""
-    if wanted.gpus <= 1:
-        return None
-    asked = f"gpus: {wanted.gpus} of {wanted.gpu_resource}"
-    if wanted.gpu_resource.startswith(_MIG):
+    asked = f"{wanted.gpus * wanted.nodes} of {wanted.gpu_resource}"
+    if wanted.gpus > 1 and wanted.gpu_resource.startswith(_MIG):
         return (
             f"{asked}: CUDA shows a process one part of a GPU (MIG) at a time, so several cannot train as one"
         )
-    if wanted.gpu_resource.endswith(_RENAMED):
+    if wanted.gpus * wanted.nodes > 1 and wanted.gpu_resource.endswith(_RENAMED):
         return (
             f"{asked}: these are shares of GPUs, and two may be of the same one, so they cannot train as one"
         )
@@ -67,7 +65,7 @@ def build_affinity(avoid_nodes: Sequence[str], wanted: Resources) -> dict[str, A
     GPUs are shared: there two may be the same one, and NVIDIA's plugin may refuse the pod.
     """
     term: dict[str, Any] = {}
-    if wanted.gpus > 1 and wanted.gpu_resource.startswith("nvidia.com/"):
+    if wanted.gpus * wanted.nodes > 1 and wanted.gpu_resource.startswith("nvidia.com/"):
         whole = {"key": STRATEGY_LABEL, "operator": "NotIn", "values": list(SHARED_STRATEGIES)}
         term["matchExpressions"] = [whole]
     if avoid_nodes:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from .ask import Ask, is_device
 from .forecast import least_free, most_free
 from .nodes import (
+    ITSELF,
     Holder,
     Kind,
     Node,
@@ -95,6 +96,8 @@ def print_moment(moment: datetime, now: datetime) -> str:
 def print_holder(holder: Holder, resource: str, now: datetime, where: str = "") -> str:
     """Such as `cats holds 3 until about 14:25 UTC`."""
     number = f"{holder.requests[resource] / 1000:g}{where}"
+    if holder.name == ITSELF:
+        return f"{ITSELF} holds {number}"
     if holder.ends_at is None:
         return f"{holder.name} holds {number}, no ETA yet"
     if holder.ends_at <= now:

@@ -9,7 +9,7 @@ from yolo_crds.meta import Stage
 from yolo_crds.trainer import ProgressLine
 
 from .ask import Amounts
-from .nodes import Holder, Node, Rival, Surroundings
+from .nodes import ITSELF, Holder, Node, Rival, Surroundings
 from .snapshot import JobView, PodView, Snapshot, Wire
 from .workload import Admission
 
@@ -114,20 +114,26 @@ class Store:
             return around
         metadata = view.training["metadata"]
         own = (metadata["namespace"], metadata["name"])
-        holders = [self._holder(key, pod, own) for key, pod in self.pods() if pod.node and not pod.finished]
+        # Of several pods of a Job the first one alone tells progress.
+        told = {pod.job_uid: self._progress[pod.uid] for _, pod in self.pods() if pod.uid in self._progress}
+        holders = [
+            self._holder(key, pod, own, told.get(pod.job_uid))
+            for key, pod in self.pods()
+            if pod.node and not pod.finished
+        ]
         rivals = [
             Rival(pod.created, pod.ask) for key, pod in self.pods() if key != own and pod.waits_for_node
         ]
         return replace(around, holders=tuple(holders), rivals=tuple(rivals))
 
-    def _holder(self, key: Key, pod: PodView, asking: Key) -> Holder:
-        line, ends_at = self._progress.get(pod.uid), None
+    def _holder(self, key: Key, pod: PodView, own: Key, line: ProgressLine | None) -> Holder:
+        ends_at = None
         if line is not None and line.eta_seconds is not None and pod.stage == Stage.TRAIN:
             ends_at = datetime.fromtimestamp(line.time + line.eta_seconds, UTC)
         name = f"a training in namespace {key[0]}"
-        if key == asking:
-            name = "this training itself"
-        elif key[0] == asking[0]:
+        if key == own:
+            name = ITSELF
+        elif key[0] == own[0]:
             spec = self._trainings.get(key, {}).get("spec", {})
             name = str(spec.get("modelName") or key[1])
         return Holder(name, pod.node or "", pod.ask.requests, ends_at)

@@ -17,11 +17,11 @@ from yolo_crds.status import Failure, Remedy, Status, Waiting
 from yolo_crds.trainer import Result
 from yolo_crds.training import YoloTraining
 
-from .admission import diagnose_suspended
 from .attempt import Attempt, newest_attempt
 from .avoidance import kept_away_too_long, patience_ends
-from .diagnosis import diagnose_waiting, failure
-from .gang import count_pods, first_of
+from .blocked import diagnose_blocked
+from .diagnosis import failure
+from .gang import first_of
 from .gang_timeout import incomplete_too_long, incomplete_until
 from .remedies import choose_remedy
 from .settings import Settings
@@ -36,7 +36,6 @@ from .timing import (
     trained_seconds,
     ttl_over_at,
 )
-from .waiting import explain_waiting
 
 NOT_COUNTED = frozenset(
     {
@@ -200,7 +199,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status, settings:
     away = kept_away_too_long(training, attempt, view.now)
     if waited := away or incomplete_too_long(attempt, timeout, view.now):
         return replace(base, state=State.AGAIN, failure=waited, ended_at=print_time(view.now))
-    blocked, waiting = _diagnose_blocked(view, attempt, before)
+    blocked, waiting = diagnose_blocked(view, attempt, before)
     patience = (patience_ends(training, attempt), incomplete_until(attempt, timeout))
     wakes = (*deadlines(training, attempt, before), *leaving, *(at for at in patience if at))
     return replace(base, state=State.UNDER_WAY, failure=blocked, waiting=waiting, wakes=wakes)
@@ -217,37 +216,6 @@ def _judge_without_job(base: Verdict, view: Snapshot, attempt: Attempt) -> Verdi
         return replace(base, state=State.FAILED, failure=wrong, ended_at=print_time(view.now))
     due = next_job_due(view, base.before, attempt)
     return replace(base, failure=view.refusal, wakes=(due, *base.wakes) if due else base.wakes)
-
-
-def _diagnose_blocked(
-    view: Snapshot, attempt: Attempt, before: Status
-) -> tuple[Failure | None, Waiting | None]:
-    """What keeps the newest Job or its pod from starting, and what there is to wait for."""
-    job, pod = attempt.job, attempt.pod
-    if job is not None and job.suspended:
-        admission = view.admissions.get(job.uid)
-        waiting = Waiting(since=job.suspended_at, place=admission.place if admission else None)
-        return diagnose_suspended(job, admission, view.now), waiting
-    blocked = diagnose_waiting(pod, view.events)
-    if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
-        return _of_several(attempt, blocked), None
-    told, waiting = explain_waiting(
-        blocked.message,
-        pod.ask,
-        pod.created,
-        view.surroundings,
-        view.now,
-        before.waiting,
-        pods=sum(one.waits_for_node for one in attempt.pods),
-    )
-    return _of_several(attempt, told), waiting
-
-
-def _of_several(attempt: Attempt, blocked: Failure | None) -> Failure | None:
-    """What keeps the pod that is least far, with the number of those that wait for it."""
-    if blocked is None or attempt.job is None or not (counted := count_pods(attempt.job, attempt.pods)):
-        return blocked
-    return blocked.model_copy(update={"message": f"{counted}; {blocked.message}"})
 
 
 def _judge_failure(base: Verdict, why: Failure, training: YoloTraining) -> Verdict:

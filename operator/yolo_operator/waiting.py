@@ -19,8 +19,8 @@ from .nodes import Holder, Kind, Surroundings, order_of_telling, print_amount
 from .sight import HOLDERS_MOST, Sight, print_holder, print_moment
 from .snapshot import parse_time, print_time
 
-MESSAGE_MOST = 480
-"""Characters of the whole message: a condition holds 512, and the number of pods may come before it."""
+MESSAGE_MOST = 470
+"""Characters of the whole message: a condition holds 512, with the count of pods where there are several."""
 NODES_MOST = 4
 """Nodes that are told one by one; the others are counted."""
 STORED_MOST = 8

@@ -1,12 +1,14 @@
 """Several pods that train as one: who speaks for them, who ended them, all or nothing."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from operator_objects import (
     SETTINGS,
+    START,
     Body,
     at,
     end,
@@ -22,13 +24,13 @@ from operator_objects import (
     unschedule,
 )
 from yolo_crds.conditions import Phase, Reason
-from yolo_crds.meta import Stage
+from yolo_crds.meta import LABEL_TRAINING, Stage
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_operator.gang_timeout import RETRY_FIRST, RETRY_MOST, retry_delay
 from yolo_operator.nodes import Node
 from yolo_operator.plan import CreateJob, DeleteJob
 from yolo_operator.reconcile import Decision, decide
-from yolo_operator.snapshot import EventView, view_pod, view_training
+from yolo_operator.snapshot import EventView, view_pod
 from yolo_operator.store import Store
 
 TEMPLATE: Body = {
@@ -89,24 +91,52 @@ def test_phase_is_that_of_the_pod_that_is_least_far(
     assert ready.message.startswith(want_message), ready.message
 
 
-def test_those_without_a_node_are_told_what_is_free_where_and_that_the_others_hold_a_part() -> None:
-    store, key = Store(), ("lab", "cats")
-    store.put_training(view_training(TRAINING))
-    for view in (view_pod(pod) for pod in HALF):
-        assert view is not None
-        store.put_pod(key, view)
-    room = {"nvidia.com/gpu": 1000, "cpu": 8000, "memory": 1 << 50, "pods": 110_000}
-    store.put_nodes((Node("node-1", allocatable=room),))
-    store.put_others({})
-    known = store.snapshot(key, make_view(TRAINING).now)
-    assert known is not None
-    view = make_view(TRAINING, [PREPARE, TRAIN], [PREPARED, *HALF])
-    status = decide(replace(view, surroundings=known.surroundings), SETTINGS).status
+def test_a_part_of_the_pods_waits_for_its_nodes_in_numbers() -> None:
+    """The one that has a node counts as holding what it holds, and is not waited for."""
+    store = _known(HALF, "node-1")
+    status = decide(
+        store.with_news(make_view(TRAINING, [PREPARE, TRAIN], [PREPARED, *HALF])), SETTINGS
+    ).status
     assert status.failure is not None
-    assert status.failure.message.startswith("1 of 2 pods has a node; waits since ")
-    assert "for 1 GPU on one node: node-1 has 0 of 1 GPU free (this training itself holds 1" in (
-        status.failure.message
+    assert status.failure.message == (
+        "1 of 2 pods has a node; waits since 10:00 UTC for 1 GPU on one node: node-1 has 0 of 1 GPU free "
+        "(another pod of it holds 1). When it starts is not known: the other pods there tell no end"
     )
+
+
+def test_all_pods_wait_until_there_is_room_for_all_by_the_first_pods_eta() -> None:
+    """Another gang holds both nodes; of its pods the first alone tells an ETA."""
+    other = make_training("dogs", template=TEMPLATE)
+    job = make_job(other, Stage.TRAIN)
+    first, second = make_pods(job)
+    none = [unschedule(FIRST), unschedule(SECOND)]
+    store = _known(
+        [*none, schedule(start(first), "node-1"), schedule(start(second), "node-2")], "node-1", "node-2"
+    )
+    line = ProgressLine(
+        seq=1, time=(START + timedelta(seconds=100)).timestamp(), stage="epoch", eta_seconds=1500
+    )
+    store.put_progress(first["metadata"]["uid"], line)
+    status = decide(
+        store.with_news(make_view(TRAINING, [PREPARE, TRAIN], [PREPARED, *none])), SETTINGS
+    ).status
+    assert status.waiting is not None
+    assert status.waiting.asked == "2 times 1 GPU, each on one node"
+    assert status.waiting.forecast is not None
+    assert status.waiting.forecast.starts_at == at(27 * 60)
+    assert status.waiting.forecast.basis == "when dogs ends, by its own ETA"
+
+
+def _known(pods: list[Body], *nodes: str) -> Store:
+    """What the operator knows: nodes with a GPU each, and these pods."""
+    store, room = Store(), {"nvidia.com/gpu": 1000, "cpu": 64_000, "memory": 1 << 50, "pods": 110_000}
+    store.put_nodes(tuple(Node(name, allocatable=room) for name in nodes))
+    store.put_others({})
+    for pod in pods:
+        found = view_pod(pod)
+        assert found is not None
+        store.put_pod(("lab", pod["metadata"]["labels"][LABEL_TRAINING]), found)
+    return store
 
 
 def test_quota_for_a_part_of_the_pods_is_told() -> None:

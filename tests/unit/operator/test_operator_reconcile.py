@@ -602,5 +602,5 @@ async def test_parts_of_gpus_that_cannot_train_as_one_end_the_run_before_any_job
     assert world.kube.training is not None
     status = world.kube.training["status"]
     assert (status["phase"], status["failure"]["reason"]) == ("Failed", "GpusShared")
-    assert "gpus: 2 of nvidia.com/mig-1g.10gb" in status["failure"]["message"]
+    assert "2 of nvidia.com/mig-1g.10gb" in status["failure"]["message"]
     assert world.kube.jobs == {}

@@ -59,6 +59,7 @@ def test_several_gpus_keep_away_from_nodes_that_share_them() -> None:
     ((key, operator, values),) = [tuple(one.values()) for one in terms[0]["matchExpressions"]]
     assert (key, operator, values) == (f"{GPU}.sharing-strategy", "NotIn", ["mps", "time-slicing"])
     assert build_affinity([], Resources(gpus=1)) is None
+    assert build_affinity([], Resources(gpus=1, nodes=2)) == affinity
     assert build_affinity([], Resources(gpus=2, gpu_resource="amd.com/gpu")) is None
     # One term, since terms are alternatives.
     both = build_affinity(["a", "b"], Resources(gpus=2))
