@@ -20,6 +20,8 @@ _NOUNS = {
     "memory": "GiB of memory",
     "ephemeral-storage": "GiB of disk",
 }
+_OURS = frozenset({meta.LABEL_TRAINING, meta.LABEL_RUN, meta.LABEL_ATTEMPT, meta.LABEL_STAGE})
+"""Labels of the pods that the operator's watch keeps."""
 _BLOCKING = frozenset({"NoSchedule", "NoExecute"})
 _TOLD_OTHERWISE = ("node.kubernetes.io/unschedulable", "node.kubernetes.io/not-ready")
 _NAME_FIELD = "metadata.name"
@@ -117,7 +119,7 @@ def sum_others(pods: Iterable[Wire], served: Iterable[str], sums: dict[str, dict
     namespaces = frozenset(served)
     for pod in pods:
         metadata, spec = pod["metadata"], pod["spec"]
-        ours = meta.LABEL_TRAINING in (metadata.get("labels") or {})
+        ours = _OURS <= (metadata.get("labels") or {}).keys()
         ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
         node = spec.get("nodeName")
         if not node or ended or (ours and (not namespaces or metadata["namespace"] in namespaces)):

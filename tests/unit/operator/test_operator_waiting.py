@@ -300,11 +300,12 @@ def test_sum_others_leaves_out_trainings_that_are_served_and_pods_that_ended() -
             "status": {"phase": phase},
         }
 
-    training = {"yolo.training/training": "cats"}
+    training = {f"yolo.training/{label}": "1" for label in ("training", "run", "attempt", "stage")}
     pods = [pod("lab", **training), pod("elsewhere", **training), pod("lab"), pod("lab", "Succeeded")]
+    pretends = pod("lab", **{"yolo.training/training": "cats"})
     sums: dict[str, dict[str, int]] = {}
-    sum_others(pods, ["lab"], sums)
-    assert sums["a"][GPU] == 2 * UNIT
+    sum_others([*pods, pretends], ["lab"], sums)
+    assert sums["a"][GPU] == 3 * UNIT
     everywhere: dict[str, dict[str, int]] = {}
     sum_others(pods, [], everywhere)
     assert everywhere["a"][GPU] == UNIT
