@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-queue test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-queue test-gpu test bench-cluster bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -89,6 +89,16 @@ bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGE
 test-queue: programs ## Jobs and trainings in a queue of the real Kueue, built at first (3 minutes)
 	@$(PY) -m cluster build --kueue >/dev/null
 	@$(PYTEST) tests/e2e tests/integration -m queue
+GPU_PYTEST := -m pytest -q -ra -W default -m "gpu or image" tests/gpu
+test-gpu: ## On a machine with a GPU and torch for it, no cluster: CUDA, AMP, resume, no memory, NCCL, NVML; DRY=1: what a CPU can show of it
+ifdef DRY
+	@$(MAKE) $(STAMP)
+	@$(PY) -m cluster.images test-trainer -q -m "gpu or image" tests/gpu
+else
+	@mkdir -p .local
+	@.ci/gpu-venv $(PYTHON) .local/gpu-venv
+	@PYTHONPATH=crds:operator:api:trainer-image:tests:. .local/gpu-venv/bin/python $(GPU_PYTEST)
+endif
 test-remedies: programs ## What failures change for the next attempt, host memory too, which `make test` leaves out (5 minutes)
 	@$(PYTEST) tests/e2e/test_remedies.py -m "e2e or soak"
 bench-train: $(STAMP) ## A training beside stock `yolo train`: speed, first batch, memory (7 minutes, idle machine); ROUNDS=1 EPOCHS=2: a quick look; STEPS=1: steps by threads

@@ -16,6 +16,8 @@ from .progress import say, step
 
 SCHEMA = REPOSITORY / "crds/yolo_crds/schema.json"
 TESTS = "tests/trainer"
+GPU_TESTS = "tests/gpu"
+"""Those of them that can do with a stand-in; the others are for `make test-gpu`."""
 SMALL_DISK = "/small"
 
 
@@ -108,17 +110,17 @@ def test_trainer(arguments: list[str]) -> int:
     """pytest on tests/trainer in the trainer's image; pytest's exit code."""
     command = ["python", "-m", "pytest", "--rootdir=/repo", "--config-file=/repo/pyproject.toml"]
     command += ["-p", "no:cacheprovider", *arguments]
-    if not any(argument.startswith(TESTS) for argument in arguments):
-        command.append(TESTS)
+    if not any(argument.startswith("tests/") for argument in arguments):
+        command += [TESTS, GPU_TESTS]
     return in_trainer(command)
 
 
 def in_trainer(command: list[str]) -> int:
     """Runs a command with the repository mounted read-only at /repo, and a disk that it may fill."""
-    folders = ("crds", "trainer-image", "tests")
+    folders = ("crds", "operator", "trainer-image", "tests")
     path = ":".join([*(f"/repo/{folder}" for folder in folders), "/opt/test", "/repo"])
     mounts = sandbox.Mounts(read_only={"/repo": REPOSITORY}, small={SMALL_DISK: "64m"})
-    env = {"PYTHONPATH": path, "SMALL_DISK": SMALL_DISK}
+    env = {"PYTHONPATH": path, "SMALL_DISK": SMALL_DISK, "YOLO_TEST_GPU": "stand-in"}
     return in_image("trainer-test", command, mounts, env, workdir="/repo")
 
 

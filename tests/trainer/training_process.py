@@ -100,13 +100,13 @@ class Volumes:
 class Training:
     """One running trainer; its standard output is read as it comes."""
 
-    def __init__(self, config: dict[str, Any], folder: Path) -> None:
+    def __init__(self, config: dict[str, Any], folder: Path, *, pinned: bool = True) -> None:
         path = folder / f"config-{time.monotonic_ns()}.json"
         path.write_text(json.dumps(config))
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
-        # One CPU: threads that wait for each other on a busy machine take ten times as long.
-        one_cpu = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))]
+        # To one CPU: threads that wait for each other on a busy machine take ten times as long.
+        one_cpu = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))] if pinned else []
         self.process = subprocess.Popen(
             [*one_cpu, sys.executable, "-m", "yolo_trainer", str(path)],
             stdout=subprocess.PIPE,
@@ -120,6 +120,10 @@ class Training:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Leaves nothing of it."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
