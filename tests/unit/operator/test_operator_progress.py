@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -45,10 +46,14 @@ class TailKube:
 
     def __init__(self, log: str) -> None:
         self.log = log
-        self.reads = 0
+        self.read: list[str] = []
+
+    @property
+    def reads(self) -> int:
+        return len(self.read)
 
     async def get_log_tail(self, namespace: str, pod: str) -> str:
-        self.reads += 1
+        self.read.append(pod)
         return self.log
 
 
@@ -68,6 +73,8 @@ async def test_poller_reads_running_pods_only_and_again_after_its_interval() -> 
     waiting = view_pod(make_pod(make_job(make_training(), Stage.PREPARE)))
     assert waiting is not None
     store.put_pod(KEY, waiting)
+    other = replace(_pod(), uid="on-another-node", name="second", index=1)
+    store.put_pod(KEY, other)
     told: list[Key] = []
     task = asyncio.create_task(ProgressPoller(cast("Kube", kube), store, 0.01).run(told.append))
     async with asyncio.timeout(5):
@@ -76,6 +83,7 @@ async def test_poller_reads_running_pods_only_and_again_after_its_interval() -> 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert told == [KEY]
+    assert set(kube.read) == {_pod().name}, "the first of several pods tells for all"
 
 
 def test_store_keeps_the_newest_version_of_a_training() -> None:

@@ -20,10 +20,12 @@ from operator_objects import (
     end_job,
     make_job,
     make_pod,
+    make_pods,
     make_result,
     make_training,
     start,
 )
+from yolo_crds.conditions import Reason
 from yolo_crds.meta import ANNOTATION_RETRY, LABEL_STAGE, Stage
 from yolo_crds.trainer import ProgressLine
 from yolo_operator.kube import ConflictError, Kube, KubeError
@@ -53,6 +55,7 @@ class MemoryKube:
         self.crash_after_write = False
         self.refuse_jobs: KubeError | None = None
         self.refuse_services: KubeError | None = None
+        self.logs: dict[str, str] = {}
         self.queued = False
         self.workloads: list[Body] = []
         self.nodes: tuple[Node, ...] = ()
@@ -86,7 +89,7 @@ class MemoryKube:
         raise KubeError(403, "pods is forbidden at the cluster scope")
 
     async def get_log_tail(self, namespace: str, pod: str) -> str:
-        return ""
+        return self.logs.get(pod, "")
 
     async def patch_training_status(self, namespace: str, name: str, version: str, patch: Body) -> Body:
         assert self.training is not None
@@ -604,3 +607,21 @@ async def test_parts_of_gpus_that_cannot_train_as_one_end_the_run_before_any_job
     assert (status["phase"], status["failure"]["reason"]) == ("Failed", "GpusShared")
     assert "2 of nvidia.com/mig-1g.10gb" in status["failure"]["message"]
     assert world.kube.jobs == {}
+
+
+async def test_last_words_are_those_of_the_first_pod_whichever_failed() -> None:
+    template = {"model": "m.yaml", "data": {"train": "a"}, "resources": {"nodes": 2}}
+    world = World(make_training(template=template))
+    await world.settle()
+    world.kube.advance(Stage.PREPARE, _prepared)
+    await world.settle()
+    name = "cats-r1a1-train"
+    del world.kube.pods[name]
+    first, second = make_pods(world.kube.jobs[name])
+    line = ProgressLine(seq=1, time=50.0, stage="epoch", epoch=7, epochs=100)
+    world.kube.logs = {first["metadata"]["name"]: line.to_line()}
+    peer_lost = make_result(Stage.TRAIN, 13, reason=Reason.PEER_LOST, message="pod 1 is gone")
+    ended = [end(first, 13, result=peer_lost), end(second, 137, reason="OOMKilled")]
+    world.kube.pods |= {pod["metadata"]["name"]: pod for pod in ended}
+    await world.settle()
+    assert (world.status["failure"]["reason"], world.status["progress"]["epoch"]) == ("OOMKilled", 7)
