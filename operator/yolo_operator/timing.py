@@ -95,13 +95,15 @@ def taken_back_seconds(view: Snapshot, attempt: Attempt, before: Status) -> int:
 def _went_on(attempt: Attempt, before: Status) -> bool:
     """Whether the attempt goes, or went, on without the pod whose start is stored: its Job is suspended and
     that pod gone, or another one has its place."""
-    if before.attempt != attempt.number or attempt.job is None:
+    if before.attempt != attempt.number or attempt.job is None or not attempt.job.interruptible:
         return False
     pod, over = attempt.pod, attempt.ended_at is not None
     if pod is None:
         return attempt.job.suspended and not over
+    if before.attempt_start_time in {one.started_at for one in attempt.pods}:
+        return False
     # One that ended and does not say when it began may be that very pod.
-    return pod.started_at != before.attempt_start_time and (pod.started_at is not None or not over)
+    return pod.started_at is not None or not over
 
 
 def attempt_start_time(attempt: Attempt, before: Status) -> str | None:

@@ -64,6 +64,13 @@ def _died(pod: Body, result: Result, seconds: float = 60) -> Body:
     return end(pod, result.exit_code, seconds, result)
 
 
+def _ran(pod: Body, since: float, until: float, result: Result) -> Body:
+    """The pod that trained from then until then, and failed."""
+    died = _died(pod, result, until)
+    died["status"]["containerStatuses"][0]["state"]["terminated"]["startedAt"] = at(since)
+    return died
+
+
 def _deleted(pod: Body, seconds: float) -> Body:
     return pod | {"metadata": pod["metadata"] | {"deletionTimestamp": at(seconds)}}
 
@@ -157,11 +164,14 @@ def test_progress_and_training_time_are_those_of_the_first_pod() -> None:
         FIRST["metadata"]["name"],
     )
     assert stored["status"]["attemptStartTime"] == at(30)
-    failed = [_died(start(FIRST, 30), LOST_PEER, 90), _died(start(SECOND, 31), NO_MEMORY, 90)]
+    failed = [_ran(FIRST, 30, 90, LOST_PEER), _ran(SECOND, 31, 90, NO_MEMORY)]
     status = _decide(failed, training=stored, progress=lines).status
-    assert status.active_seconds == 85, "once, not for each pod"  # `end` starts them at 5
+    assert status.active_seconds == 59, "once, not for each pod"
     assert status.progress is not None
     assert status.progress.epoch == 7
+    # The first was deleted and is gone.
+    left = _decide([_ran(SECOND, 31, 90, LOST_PEER)], FAILED_JOB, stored, progress=lines).status
+    assert (left.attempt, left.active_seconds) == (2, 59)
 
 
 @pytest.mark.parametrize(
@@ -354,3 +364,19 @@ def test_retry_delay_is_the_same_at_each_look_and_grows_apart() -> None:
         assert min(delays[attempt]) >= middle / 2
         assert max(delays[attempt]) < middle * 1.5
         assert max(delays[attempt]) - min(delays[attempt]) > middle * 0.9
+
+
+def test_training_time_counts_once_where_a_queue_let_one_pod_be_replaced_alone() -> None:
+    template = TEMPLATE | {"scheduling": {"queueName": "gpus"}}
+    training = make_training(template=template)
+    job = make_job(training, Stage.TRAIN, seconds=21) | {"status": {"startTime": at(22)}}
+    first, second = make_pods(job, seconds=22)
+    trains = _after([start(first, 30), start(second, 31)], training, job, seconds=50)
+    drained = _ran(second, 31, 60, SAVED)
+    (_, again) = make_pods(job, seconds=61)
+    again["metadata"] |= {"name": f"{again['metadata']['name']}-again", "uid": "again"}
+    stored = _after([start(first, 30), drained, again], trains, job, seconds=62)
+    assert (stored["status"]["phase"], stored["status"].get("activeSeconds")) == (Phase.QUEUED, None)
+    failed = job | {"status": end_job(job, "Failed", 71)["status"]}
+    status = _decide([_ran(first, 30, 70, LOST_PEER), drained], failed, stored, seconds=72).status
+    assert (status.attempt, status.active_seconds) == (2, 29)
