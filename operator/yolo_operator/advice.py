@@ -48,11 +48,15 @@ def _advise_on_device(sights: Sequence[Sight], ask: Ask, device: str) -> list[st
         return [f"set spec.template.resources.gpuResource to what nodes have ({names}) {_GONE_ON}"]
     wanted = ask.requests[device]
     possible = [s for s in offering if s.kind in {Kind.IN_USE, Kind.TOO_SMALL, Kind.NOTHING}]
-    now = max((min(s.least.get(device, 0), wanted) for s in possible if _only_device(s, device)), default=0)
+    roomy = max(
+        (sight for sight in possible if _only_device(sight, device)),
+        key=lambda sight: sight.least.get(device, 0),
+        default=None,
+    )
+    now = roomy.least.get(device, 0) if roomy else 0
     most = max((s.node.allocatable.get(device, 0) for s in possible), default=0)
-    if 1000 <= now < wanted:
-        where = next(s.node.name for s in possible if min(s.least.get(device, 0), wanted) == now)
-        return [f"with gpus: {now // 1000} it would fit on {where} now (raise spec.run)"]
+    if roomy and 1000 <= now < wanted:
+        return [f"with gpus: {now // 1000} it would fit on {roomy.node.name} now (raise spec.run)"]
     if 0 < most < wanted:
         return [f"no node that it may use has more than {most // 1000}: set gpus to that {_GONE_ON}"]
     return []

@@ -13,6 +13,7 @@ from .nodes import ITSELF, Holder, Node, Rival, Surroundings, find_obstacle
 
 RIVALS_MOST = 50
 """With more that come first, a forecast would rest on too much."""
+_PODS_MOST = 64
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Start:
     at: datetime
     node: str
     """Empty for several pods, which may go to several nodes."""
-    after: tuple[str, ...]
-    """Names of the trainings that end before, on that node or those."""
+    after: tuple[Holder, ...]
+    """Those that end before, on that node or those."""
     ahead: int
     """Trainings that wait longer and were let in first."""
 
@@ -56,7 +57,7 @@ def count_pods(ask: Ask, free: Amounts) -> int:
 
 def comes_before(rival: Rival, ask: Ask, since: str) -> bool:
     """Whether another one is let in first, as the scheduler sorts: by priority, then by time."""
-    return (-rival.ask.priority, rival.since) < (-ask.priority, since)
+    return _turn(rival) < (-ask.priority, since)
 
 
 def foresee(ask: Ask, pods: int, around: Surroundings, since: str, now: datetime) -> Start | str | None:
@@ -70,7 +71,7 @@ def foresee(ask: Ask, pods: int, around: Surroundings, since: str, now: datetime
     if len(ahead) > RIVALS_MOST:
         return f"when it starts is not known: {len(ahead)} trainings that wait longer come first"
     free = {node.name: least_free(node, around) for node in around.nodes}
-    waiting = sorted(ahead, key=lambda rival: (-rival.ask.priority, rival.since))
+    waiting = [rival for rival in sorted(ahead, key=_turn) for _ in range(min(rival.pods, _PODS_MOST))]
     for name in sorted(free):
         _let_in(waiting, name, free, eligible)
     room = {name: count_pods(ask, free[name]) for name in mine}
@@ -88,9 +89,14 @@ def foresee(ask: Ask, pods: int, around: Surroundings, since: str, now: datetime
             room[node] = count_pods(ask, free[node])
             if sum(room.values()) >= pods:
                 where = {node} if pods == 1 else set(room)
-                after = tuple(one.name for one in ended if one.node in where)
-                return Start(at, node if pods == 1 else "", after, len(ahead) - len(waiting))
+                after = tuple(one for one in ended if one.node in where)
+                let_in = len(ahead) - len({id(rival) for rival in waiting})
+                return Start(at, node if pods == 1 else "", after, let_in)
     return _why_not(around, mine, now, len(ahead))
+
+
+def _turn(rival: Rival) -> tuple[int, str]:
+    return -rival.ask.priority, rival.since
 
 
 def _ends(around: Surroundings, now: datetime) -> list[tuple[datetime, Holder]]:

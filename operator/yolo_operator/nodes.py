@@ -48,15 +48,17 @@ class Holder:
     node: str
     requests: Amounts
     ends_at: datetime | None = None
-    """By its own ETA; None while it has told none."""
+    """By its own ETA, or where it was asked to leave by its grace period; None while nothing tells."""
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
 class Rival:
-    """Another training that waits for a node."""
+    """Another training that waits for a node, or for several."""
 
     since: str
     ask: Ask
+    pods: int = 1
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def print_holder(holder: Holder, resource: str, now: datetime, where: str = "") 
     number = f"{holder.requests[resource] / 1000:g}{where}"
     if holder.name == ITSELF:
         return f"{ITSELF} holds {number}"
+    if holder.leaving:
+        return f"{holder.name} holds {number} and is leaving"
     if holder.ends_at is None:
         return f"{holder.name} holds {number}, no ETA yet"
     if holder.ends_at <= now:

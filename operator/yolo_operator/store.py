@@ -10,7 +10,7 @@ from yolo_crds.trainer import ProgressLine
 
 from .ask import Amounts
 from .nodes import ITSELF, Holder, Node, Rival, Surroundings
-from .snapshot import JobView, PodView, Snapshot, Wire
+from .snapshot import JobView, PodView, Snapshot, Wire, parse_time
 from .workload import Admission
 
 Key = tuple[str, str]
@@ -121,22 +121,26 @@ class Store:
             for key, pod in self.pods()
             if pod.node and not pod.finished
         ]
-        rivals = [
-            Rival(pod.created, pod.ask) for key, pod in self.pods() if key != own and pod.waits_for_node
-        ]
+        waiting: dict[Key, list[PodView]] = {}
+        for key, pod in self.pods():
+            if key != own and pod.waits_for_node:
+                waiting.setdefault(key, []).append(pod)
+        rivals = [Rival(min(p.created for p in pods), pods[0].ask, len(pods)) for pods in waiting.values()]
         return replace(around, holders=tuple(holders), rivals=tuple(rivals))
 
     def _holder(self, key: Key, pod: PodView, own: Key, line: ProgressLine | None) -> Holder:
         ends_at = None
         if line is not None and line.eta_seconds is not None and pod.stage == Stage.TRAIN:
             ends_at = datetime.fromtimestamp(line.time + line.eta_seconds, UTC)
+        if pod.gone_by is not None:
+            ends_at = parse_time(pod.gone_by)
         name = f"a training in namespace {key[0]}"
         if key == own:
             name = ITSELF
         elif key[0] == own[0]:
             spec = self._trainings.get(key, {}).get("spec", {})
             name = str(spec.get("modelName") or key[1])
-        return Holder(name, pod.node or "", pod.ask.requests, ends_at)
+        return Holder(name, pod.node or "", pod.ask.requests, ends_at, leaving=pod.gone_by is not None)
 
     def versions(self) -> dict[str, tuple[Key, int]]:
         """Key and resourceVersion of everything known, by uid."""

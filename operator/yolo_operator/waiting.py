@@ -195,8 +195,11 @@ def _tell_without_nodes(scheduler: str, ask: Ask, around: Surroundings, now: dat
 
 
 def _print_basis(start: Start) -> str:
-    names = list(dict.fromkeys(start.after))
-    ends = "ends, by its own ETA" if len(names) == 1 else "have ended, by their own ETAs"
+    names = list(dict.fromkeys(one.name for one in start.after))
+    if all(one.leaving for one in start.after):
+        ends = "has left, as it was asked to" if len(names) == 1 else "have left, as they were asked to"
+    else:
+        ends = "ends, by its own ETA" if len(names) == 1 else "have ended, by their own ETAs"
     first = ""
     if start.ahead:
         first = f", and {start.ahead} that wait{'s' if start.ahead == 1 else ''} longer before it"

@@ -188,6 +188,27 @@ def test_several_pods_wait_until_there_is_room_for_all() -> None:
     assert waiting.forecast.basis == "when x and y have ended, by their own ETAs"
 
 
+def test_a_holder_that_was_asked_to_leave_is_waited_for_no_longer_than_its_grace_period() -> None:
+    """As one that a queue or the scheduler takes its place from."""
+    victim = replace(holder("victim", "a", 4, 1), leaving=True)
+    told, waiting = explain(ask(), known(node("a"), holders=(victim,)))
+    assert "(victim holds 4 and is leaving). Expected to start about 13:51 UTC" in told.message
+    assert waiting.forecast is not None
+    assert waiting.forecast.basis == "when victim on a has left, as it was asked to"
+
+
+def test_each_pod_of_a_training_that_goes_first_takes_its_room_and_it_counts_once() -> None:
+    gang = Rival(BEFORE, ask(), pods=2)
+    around = known(node("a"), holders=(X, Y), rivals=(gang,))
+    told, waiting = explain(ask(), around)
+    assert (waiting.place, waiting.forecast) == (2, None)
+    assert told.message.endswith("one that waits longer comes first")
+    three = known(node("a"), node("b", 2), holders=(X, Y, holder("z", "b", 2, 30)), rivals=(gang,))
+    forecast = explain(ask(), three)[1].forecast
+    assert forecast is not None
+    assert forecast.basis == "when z on b ends, by its own ETA, and 1 that waits longer before it"
+
+
 def test_place_counts_those_that_wait_for_the_same_by_priority_and_time() -> None:
     longer, shorter = rival("2026-11-27T13:00:00Z"), rival("2026-11-27T13:45:00Z")
     other = Rival("2026-11-27T12:00:00Z", ask(resource="amd.com/gpu"))
