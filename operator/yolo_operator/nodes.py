@@ -121,7 +121,7 @@ def sum_others(pods: Iterable[Wire], served: Iterable[str], sums: dict[str, dict
     namespaces = frozenset(served)
     for pod in pods:
         metadata, spec = pod["metadata"], pod["spec"]
-        ours = _OURS <= (metadata.get("labels") or {}).keys()
+        ours = (metadata.get("labels") or {}).keys() >= _OURS
         ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
         node = spec.get("nodeName")
         if not node or ended or (ours and (not namespaces or metadata["namespace"] in namespaces)):
