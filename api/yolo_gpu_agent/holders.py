@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from yolo_crds.gpus import Gpu, Holder
+from yolo_crds.gpus import Gpu, Holder, MigDevice
 
 from .pod_resources import Allocation
 
@@ -15,7 +15,14 @@ _REPLICA = re.compile(r"(::\d+|/vgpu\d+)$")
 _GKE = re.compile(r"nvidia(?P<minor>\d+)(/gi(?P<instance>\d+))?")
 _DRA = re.compile(r"gpu-(?P<minor>\d+)")
 """A whole GPU of NVIDIA's DRA driver."""
-_DRA_PART = re.compile(r"gpu-(?P<minor>\d+)-mig-.+")
+_DRA_PART = re.compile(
+    r"gpu-(?P<minor>\d+)-mig-(?:(?P<name>.*[a-z].*)-(?P<profile>\d+)-(?P<start>\d+)"
+    r"|(?P<older_profile>\d+)-(?P<older_start>\d+)-\d+|.+)"
+)
+"""A MIG device of it, by profile and first memory slice: `gpu-0-mig-1g10gb-19-2`, and up to its release 25.8
+`gpu-0-mig-19-2-1`, which ends with the number of slices.
+https://github.com/NVIDIA/k8s-dra-driver-gpu, cmd/gpu-kubelet-plugin/mig.go
+"""
 _GPU_RESOURCE = re.compile(r"(^|[./-])(gpu|mig|nvidia)")
 _SURELY_GPU = re.compile(r"(^|[./-])(gpu|mig)")
 """Not `nvidia.com/hostdev`, a card of its network operator, nor `compute-domain.nvidia.com`, a channel."""
@@ -45,13 +52,37 @@ def _by_name(name: str, gpus: Sequence[Gpu]) -> Key | None:
     shape = _GKE.fullmatch(name) or _DRA.fullmatch(name) or _DRA_PART.fullmatch(name)
     if shape is None:
         return None
-    minor = int(shape["minor"])
-    instance = shape.groupdict().get("instance")
+    minor, said = int(shape["minor"]), shape.groupdict()
     for gpu in gpus:
         if minor == (gpu.index if gpu.minor is None else gpu.minor):
+            if shape.re is _DRA_PART:
+                return gpu.index, _dra_part(said, gpu.mig_devices)
+            instance = said.get("instance")
             parts = [part.uuid for part in gpu.mig_devices if instance and part.gpu_instance == int(instance)]
             return gpu.index, parts[0] if parts else None
     return None
+
+
+def _dra_part(said: Mapping[str, str | None], parts: Sequence[MigDevice]) -> str | None:
+    """UUID of the MIG device that goes by this profile and place; None where several may be meant, or none.
+
+    Where the driver does not tell the agent where they lie, its profile's name does if no other has it.
+    """
+    profile, start = said["profile"] or said["older_profile"], said["start"] or said["older_start"]
+    if any(part.placement is not None for part in parts):
+        found = [part for part in parts if (str(part.profile_id), str(part.placement)) == (profile, start)]
+    elif said["name"]:
+        found = [
+            part for part in parts if _plain((part.name or "").rpartition("MIG ")[2]) == _plain(said["name"])
+        ]
+    else:
+        found = [*parts]
+    return found[0].uuid if len(found) == 1 else None
+
+
+def _plain(profile: str) -> str:
+    """`1g.10gb+me` without what a device's name may not hold."""
+    return re.sub("[^a-z0-9]", "", profile.lower())
 
 
 def with_holders(

@@ -258,10 +258,15 @@ def _mig_devices(card: _Card, handle: Any) -> Iterator[MigDevice]:
         if uuid is None:
             continue
         memory = _memory(card, part)
+        number = card.ask(pynvml.nvmlDeviceGetGpuInstanceId, part)
+        instance = None if number is None else card.ask(pynvml.nvmlDeviceGetGpuInstanceById, handle, number)
+        info = None if instance is None else card.ask(pynvml.nvmlGpuInstanceGetInfo, instance)
         yield MigDevice(
             uuid=uuid,
             name=card.ask(pynvml.nvmlDeviceGetName, part),
-            gpu_instance=card.ask(pynvml.nvmlDeviceGetGpuInstanceId, part),
+            gpu_instance=number,
+            profile_id=None if info is None else info.profileId,
+            placement=None if info is None else info.placement.start,
             memory_used=memory and memory.used,
             memory_total=memory and memory.total,
         )

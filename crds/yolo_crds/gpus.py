@@ -76,6 +76,10 @@ class MigDevice(Lenient):
     uuid: ShortText
     name: ShortText | None = None
     gpu_instance: int | None = None
+    profile_id: int | None = None
+    """NVML's GPU instance profile, such as 19 for the smallest."""
+    placement: int | None = None
+    """The first of its memory slices. The driver tells neither to everybody."""
     memory_used: int | None = None
     memory_total: int | None = None
     holders: tuple[Holder, ...] = ()

@@ -13,7 +13,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-    OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
+    OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
     DRIVER_NOT_LOADED = 9, TIMEOUT = 10, LIBRARY_NOT_FOUND = 12, FUNCTION_NOT_FOUND = 13, GPU_IS_LOST = 15,
     LIB_RM_VERSION_MISMATCH = 18, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999,
 };
@@ -33,6 +33,7 @@ typedef struct { Device device; unsigned long long type, data; unsigned gpu_inst
 typedef struct {
     unsigned field, scope; long long timestamp, latency; unsigned type, result; unsigned long long value;
 } FieldValue;
+typedef struct { Device device; unsigned id, profile, start, size; } InstanceInfo;
 typedef struct { int seen; unsigned long long gpus; } EventSet; /* events before `seen` are old; a bit a GPU */
 
 static int initialized; /* how often; nvmlShutdown counts down */
@@ -242,6 +243,24 @@ API int nvmlDeviceGetGpuInstanceId(Device mig_device, unsigned *instance) {
     if (error) return error;
     *instance = (unsigned)mig_of(mig_device) + 1;
     return mig ? OK : INVALID_ARGUMENT;
+}
+
+API int nvmlDeviceGetGpuInstanceById(Device device, unsigned id, Device *instance) {
+    const char *gpu, *mig;
+    *instance = handle(gpu_of(device), (int)id - 1);
+    int error = id ? open_device(__func__, *instance, &gpu, &mig) : INVALID_ARGUMENT;
+    if (error) return error == INVALID_ARGUMENT ? NOT_FOUND : error;
+    return member(mig, "placement") ? OK : NO_PERMISSION;
+}
+
+API int nvmlGpuInstanceGetInfo(Device instance, InstanceInfo *info) {
+    const char *gpu, *mig;
+    int error = open_device(__func__, instance, &gpu, &mig);
+    if (error) return error;
+    const char *profile = member(mig, "profile_id"), *start = member(mig, "placement");
+    *info = (InstanceInfo){handle(gpu_of(instance), -1), (unsigned)mig_of(instance) + 1,
+                           (unsigned)number(profile), (unsigned)number(start), 1};
+    return OK;
 }
 
 /* What a device is */

@@ -59,6 +59,10 @@ class MigDevice(_Model):
 
     uuid: Annotated[str, Field(pattern=r"^MIG-[0-9A-Za-z-]+$", max_length=80)]
     profile: Annotated[str, Field(pattern=r"^\d+g\.\d+gb$")]
+    profile_id: Count | None = None
+    """NVML's GPU instance profile, such as 19 for 1g.10gb."""
+    placement: Count | None = None
+    """The first of its memory slices; None: the driver does not tell this user."""
     memory_total: Bytes
     memory_used: Bytes | None = ByteSize(0)
 

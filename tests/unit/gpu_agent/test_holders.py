@@ -43,6 +43,47 @@ def test_find_device_knows_every_shape(name: str, want: object) -> None:
     assert find_device((name,), GPUS) == want
 
 
+def _parted(*parts: MigDevice) -> tuple[Gpu, ...]:
+    return (Gpu(index=0, minor=0, uuid="GPU-a"), Gpu(index=1, minor=3, uuid="GPU-b", mig_devices=parts))
+
+
+_SMALL = "NVIDIA H100 80GB HBM3 MIG 1g.10gb"
+PLACED = _parted(
+    MigDevice(uuid="MIG-x", name=_SMALL, profile_id=19, placement=0),
+    MigDevice(uuid="MIG-y", name=_SMALL, profile_id=19, placement=2),
+    MigDevice(uuid="MIG-z", name=f"{_SMALL}+me", profile_id=20, placement=3),
+)
+NAMED = _parted(
+    MigDevice(uuid="MIG-x", name=_SMALL),
+    MigDevice(uuid="MIG-y", name=_SMALL),
+    MigDevice(uuid="MIG-z", name=f"{_SMALL}+me"),
+)
+SPLIT = _parted(
+    MigDevice(uuid="MIG-x", profile_id=9, placement=0), MigDevice(uuid="MIG-y", profile_id=9, placement=0)
+)
+LONE = _parted(MigDevice(uuid="MIG-x", name=None))
+DRA_NAMES: list[tuple[str, tuple[Gpu, ...], str | None]] = [
+    ("gpu-3-mig-1g10gb-19-2", PLACED, "MIG-y"),
+    ("gpu-3-mig-1g10gb-me-20-3", PLACED, "MIG-z"),
+    ("gpu-3-mig-19-2-1", PLACED, "MIG-y"),
+    ("gpu-3-mig-1g10gb-19-4", PLACED, None),
+    ("gpu-3-mig-1g10gb-me-20-3", NAMED, "MIG-z"),
+    ("gpu-3-mig-1g10gb-19-2", NAMED, None),
+    ("gpu-3-mig-19-2-1", NAMED, None),
+    ("gpu-3-mig-3g40gb-9-0", SPLIT, None),
+    ("gpu-3-mig-19-2-1", LONE, "MIG-x"),
+    ("gpu-3-mig-of-a-later-kind", LONE, "MIG-x"),
+    ("gpu-3-mig-of-a-later-kind", PLACED, None),
+]
+
+
+@pytest.mark.parametrize(("name", "gpus", "want"), DRA_NAMES)
+def test_find_device_knows_the_mig_devices_of_nvidias_dra_driver(
+    name: str, gpus: tuple[Gpu, ...], want: str | None
+) -> None:
+    assert find_device((name, "k8s.gpu.nvidia.com/claim=dab5ab50-" + name), gpus) == (1, want)
+
+
 def test_list_allocations_asks_a_kubelet(kubelet: Kubelet) -> None:
     cdi = "k8s.gpu.nvidia.com/claim=uid-gpu-0"
     kubelet.pods = [holder("train-x", "GPU-a", "GPU-b"), holder("plain"), claimer("by-claim", "gpu-0", cdi)]

@@ -201,6 +201,22 @@ def test_mig_devices_are_told_with_their_gpu(node: ScenarioFile, nvml: Nvml) -> 
     ]
 
 
+def test_mig_devices_tell_where_they_lie_to_who_may_know(node: ScenarioFile, nvml: Nvml) -> None:
+    node.change(lambda now: with_mig(now, 0, ["3g.40gb", "1g.10gb"]))
+    assert [(part.profile_id, part.placement) for part in nvml.read()[1][0].mig_devices] == [(None, None)] * 2
+    places = [(9, 0), (19, 4)]
+
+    def placed(now: Scenario) -> Scenario:
+        parts = [
+            part.model_dump() | {"profile_id": profile, "placement": start}
+            for part, (profile, start) in zip(now.gpus[0].mig_devices, places, strict=True)
+        ]
+        return now.with_gpu(0, mig_devices=parts)
+
+    node.change(placed)
+    assert [(part.profile_id, part.placement) for part in nvml.read()[1][0].mig_devices] == places
+
+
 def test_mig_devices_of_a_lost_gpu_stay_under_their_names(node: ScenarioFile, nvml: Nvml) -> None:
     node.change(lambda now: with_mig(now, 1, ["3g.40gb"]))
     (part,) = nvml.read()[1][1].mig_devices
