@@ -66,8 +66,8 @@ def owner_training(metadata: Mapping[str, Any]) -> str | None:
     """Name of the training whose Job controls the pod with this metadata; None for any other pod.
 
     Labels are the word of anybody who may create pods, so their Job has to be the pod's controller as well.
-    That Kubernetes keeps true: it deletes pods whose owner is not there under this name and uid, and a Job's
-    pods beyond those that it asks for.
+    That Kubernetes keeps true: it deletes pods whose owner is not there under this name and uid; a Job gives
+    up pods without its own labels, and deletes those beyond what it asks for.
     https://kubernetes.io/docs/concepts/architecture/garbage-collection/#owners-dependents
     """
     labels = metadata.get("labels") or {}
