@@ -37,6 +37,8 @@ class Node:
     cordoned: bool = False
     ready: bool = True
     allocatable: Amounts = field(default_factory=dict)
+    unusable: Amounts = field(default_factory=dict)
+    """Devices that the node has but does not give, since they are unhealthy or their plugin is away."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,16 @@ def view_node(body: Wire) -> Node:
     """A node of the API server."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+    allocatable, capacity = parse_amounts(status.get("allocatable")), parse_amounts(status.get("capacity"))
+    missing = {name: n - allocatable.get(name, 0) for name, n in capacity.items() if is_device(name)}
     return Node(
         name=body["metadata"]["name"],
         labels=body["metadata"].get("labels") or {},
         taints=tuple(spec.get("taints") or ()),
         cordoned=bool(spec.get("unschedulable")),
         ready=conditions.get("Ready", "True") == "True",
-        allocatable=parse_amounts(status.get("allocatable")),
+        allocatable=allocatable,
+        unusable={name: amount for name, amount in missing.items() if amount > 0},
     )
 
 
@@ -133,6 +138,8 @@ def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:
     """What keeps the pod from the node for good, as the scheduler's filters would; None when room decides."""
     device = ask.device
     if device is not None and not node.allocatable.get(device):
+        if has := node.unusable.get(device):
+            return Obstacle(Kind.NOT_READY, f"has {print_amount(device, has)}, none of which can be used now")
         return Obstacle(Kind.NO_DEVICE, f"has no {device}")
     if not node.ready:
         return Obstacle(Kind.NOT_READY, "is not ready")

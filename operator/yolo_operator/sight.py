@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from .ask import Ask, is_device
+from .ask import UNIT, Ask, is_device
 from .forecast import least_free, most_free
 from .nodes import (
     ITSELF,
@@ -68,7 +68,9 @@ class Sight:
             if is_device(self.short)
             else f", {self.ask.requests[self.short] / scale_of(self.short):.3g} are asked"
         )
-        return f"{name} has {'' if self.exact else 'at most '}{free} of {total} free{asked}{held}"
+        unusable = self.node.unusable.get(self.short, 0)
+        broken = f", {unusable // UNIT} more cannot be used now" if unusable else ""
+        return f"{name} has {'' if self.exact else 'at most '}{free} of {total} free{asked}{held}{broken}"
 
     def _held(self, now: datetime) -> str:
         if self.short is None or not is_device(self.short):

@@ -287,6 +287,8 @@ def test_a_held_prepare_job_is_queued_and_shows_since_when() -> None:
     )
     assert status.queue is not None
     assert (status.queue.name, status.queue.since, status.queue.place) == (None, at(3), None)
+    assert status.waiting is not None
+    assert status.waiting.to_wire() == {"since": at(3), "holders": []}
 
 
 def test_the_place_is_shown_and_goes_when_the_queue_lets_it() -> None:
@@ -299,6 +301,7 @@ def test_the_place_is_shown_and_goes_when_the_queue_lets_it() -> None:
     assert held["status"]["printed"] == {"place": "place 3"}
     status = _decide(held, [PREPARE, resume(TRAIN, 90)], [PREPARED, schedule(POD)]).status
     assert (status.phase, status.queue, status.failure) == (Phase.STARTING, None, None)
+    assert status.waiting is None
     assert _condition(status, ConditionType.ADMITTED).status == "True"
 
 

@@ -80,6 +80,8 @@ OBSTACLES: list[tuple[str, Ask, Node, str]] = [
     ("taint", ask(), node("a", taints=(TAINT,)), "a is tainted maintenance=true:NoSchedule"),
     ("device", ask(), node("a", gpus=0), "1 node has no nvidia.com/gpu"),
     ("size", ask(8), node("a"), "a has 4 GPUs in all"),
+    ("health", ask(), node("a", gpus=0, unusable={GPU: 4 * UNIT}),
+     "a has 4 GPUs, none of which can be used now"),
     ("memory", ask(1), replace(node("a"), allocatable={GPU: 4000, "cpu": 9000, "memory": 8 * GIB}),
      "a has 8 GiB of memory in all"),
     ("label", ask(node_selector={"zone": "us"}), node("a", labels={"zone": "eu"}),
@@ -248,6 +250,12 @@ def test_what_others_hold_is_told_as_a_number_and_at_most_where_it_is_not_seen()
     assert "a has at most 1 of 4 GPUs free (cats holds 3, no ETA yet)" in unseen.message
 
 
+def test_gpus_that_cannot_be_used_are_told() -> None:
+    broken = node("a", 3, unusable={GPU: UNIT})
+    told, _ = explain(ask(), known(broken, holders=(holder("cats", "a", 2),)))
+    assert "a has 1 of 3 GPUs free (cats holds 2, no ETA yet), 1 more cannot be used now" in told.message
+
+
 def test_without_nodes_the_schedulers_words_stay_and_our_holders_are_named() -> None:
     told, waiting = explain(ask(), Surroundings((), None, (holder("cats", "a", 3, 25),)))
     assert told.message == (
@@ -338,8 +346,10 @@ def test_view_node_reads_what_is_told() -> None:
         "spec": {"taints": [TAINT], "unschedulable": True},
         "status": {
             "allocatable": {GPU: "4", "cpu": "7500m"},
+            "capacity": {GPU: "5", "cpu": "8", "example.org/fpga": "1"},
             "conditions": [{"type": "Ready", "status": "Unknown"}],
         },
     }
-    want = Node("a", {"x": "y"}, (TAINT,), True, False, {GPU: 4 * UNIT, "cpu": 7500})
+    unusable = {GPU: UNIT, "example.org/fpga": UNIT}
+    want = Node("a", {"x": "y"}, (TAINT,), True, False, {GPU: 4 * UNIT, "cpu": 7500}, unusable)
     assert view_node(body) == want
