@@ -70,7 +70,8 @@ class Sight:
         )
         unusable = self.node.unusable.get(self.short, 0)
         broken = f", {unusable // UNIT} more cannot be used now" if unusable else ""
-        return f"{name} has {'' if self.exact else 'at most '}{free} of {total} free{asked}{held}{broken}"
+        most = "" if self.exact or self.free.get(self.short, 0) <= 0 else "at most "
+        return f"{name} has {most}{free} of {total} free{asked}{held}{broken}"
 
     def _held(self, now: datetime) -> str:
         if self.short is None or not is_device(self.short):

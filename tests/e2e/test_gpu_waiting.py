@@ -47,7 +47,7 @@ def test_a_training_that_waits_is_told_who_holds_the_gpus_and_when_it_may_start(
     client.start(**SMALL | {"device": "0,1"}, model_name="e2e-holder", epochs=3000)
     until_training(client, "e2e-holder", epoch=2)
     client.start(**SMALL | {"device": "0"}, model_name="e2e-waiter", epochs=1)
-    words = f"{node.name} has at most 0 of 2 GPUs free (e2e-holder holds 2 until about"
+    words = f"{node.name} has 0 of 2 GPUs free (e2e-holder holds 2 until about"
     state = _waits(client, "e2e-waiter", "Unschedulable", words, foreseen=True)
     waiting = state["waiting"]
     assert (state["phase"], waiting["asked"]) == ("Queued", "1 GPU on one node")

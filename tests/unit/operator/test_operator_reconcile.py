@@ -536,8 +536,7 @@ async def test_a_training_without_a_node_says_who_holds_it_and_until_when() -> N
     status = world.kube.training["status"]
     assert status["failure"]["reason"] == "Unschedulable"
     assert (
-        "node-1 has at most 0 of 4 GPUs free (dogs holds 4 until about 10:27 UTC)"
-        in (status["failure"]["message"])
+        "node-1 has 0 of 4 GPUs free (dogs holds 4 until about 10:27 UTC)" in (status["failure"]["message"])
     )
     assert status["waiting"]["forecast"]["startsAt"] == at(27 * 60)
     assert again is not None
