@@ -22,17 +22,19 @@ def main() -> int:
     # Here and not above: the contracts take half a second, in which PID 1 would not notice a SIGTERM.
     from .config import load_config
     from .errors import TrainerError
+    from .node import Node
     from .supervise.outcome import Outcome
     from .supervise.results import build_refusal, write_termination_message
     from .supervise.supervisor import Supervisor
 
     try:
         config = load_config(sys.argv[1:])
+        node = Node.of(config)
     except TrainerError as error:
         write_termination_message(build_refusal(Outcome.of(error)))
         print(f"ERROR {error.message}", file=sys.stderr)
         return int(error.exit_code)
-    return int(Supervisor(config, stop).run())
+    return int(Supervisor(config, stop, node=node).run())
 
 
 if __name__ == "__main__":

@@ -52,6 +52,10 @@ def main() -> NoReturn:
             failure = TrainerError(
                 Reason.INTERRUPTED, "the worker was asked to end", None, ExitCode.INTERRUPTED
             )
+        elif failure.secondhand and report.has_peers:
+            failure = TrainerError(
+                Reason.PEER_LOST, failure.message, exit_code=ExitCode.PEER_LOST, secondhand=True
+            )
         elif not isinstance(error, TrainerError):
             traceback.print_exc()  # into train_err.log, for who looks deeper
         report.failed(failure)

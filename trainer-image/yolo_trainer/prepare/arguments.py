@@ -31,7 +31,7 @@ def check_template(config: TrainerConfig) -> list[str]:
 
 
 def _wants_rect(template: Template) -> bool:
-    return template.resources.gpus > 1 and parse_value(template.extra_args.get("rect", "false")) is True
+    return template.resources.all_gpus > 1 and parse_value(template.extra_args.get("rect", "false")) is True
 
 
 def _version_warnings(template: Template) -> list[str]:

@@ -107,6 +107,11 @@ class Report:
         """Whether this process speaks for the training: its only one, or rank 0 of several."""
         return self._rank == 0
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether other pods train with this one."""
+        return int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1
+
     def failed(self, error: TrainerError, *, seen: bool = False) -> None:
         """The worker gives up; `seen`: it was killed, and who started it tells."""
         rank = f"rank {self._rank}: " if self._rank else ""

@@ -3,6 +3,7 @@
     claim(config)      prepare: takes the folder, from an older attempt or object too
     rejoin(config)     train's supervisor: as join, and of two that run the same attempt the later one has it
     join(config, n)    the stages: the attempt that has it, by its supervisor's claim n; never takes over
+    follow(config)     the other pods of a training on several nodes: they read what is theirs to read
     attempt.finished   this run had come to its end before; nothing is trained twice
     attempt.start()    the newest whole state of any attempt, else a last.pt, else nothing
     attempt.save(...)  guard, state, guard again, retire older attempts, checkpoints, publish
@@ -95,6 +96,14 @@ def join(config: TrainerConfig, number: int = 0) -> Attempt:
     folder = _folder(config)
     with volume_errors(folder.train, "read"):
         return Attempt(config, claims.check(folder, replace(Claim.of(config), number=number)))
+
+
+def follow(config: TrainerConfig) -> Attempt:
+    """The attempt of `config` for a pod that only reads, as another one has the folder for it.
+
+    Whose the folder is, it does not ask: a network volume may show it an older list of claims.
+    """
+    return Attempt(config, Claim.of(config))
 
 
 class Attempt:

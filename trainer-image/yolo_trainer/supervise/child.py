@@ -16,6 +16,7 @@ from pathlib import Path
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import TrainerConfig
 
+from ..node import Node
 from ..process.report import EVENTS_ENV
 from .output import Lines
 
@@ -27,7 +28,7 @@ _DRAIN_SECONDS = 2.0
 def worker_command(stage: Stage, config: TrainerConfig) -> list[str]:
     """How a stage's worker is started: one process, or one a GPU (`ranks`)."""
     gpus = config.template.resources.gpus
-    if stage is Stage.TRAIN and gpus > 1:
+    if stage is Stage.TRAIN and (gpus > 1 or Node.of(config).count > 1):
         return [sys.executable, "-m", "yolo_trainer.supervise.ranks", str(gpus), str(stage)]
     return [sys.executable, "-m", "yolo_trainer.worker", str(stage)]
 

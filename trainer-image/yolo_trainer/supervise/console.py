@@ -24,7 +24,9 @@ class Console:
     A log file that cannot be written (disk full) is given up; what was printed still reaches the streams.
     """
 
-    def __init__(self, progress: Progress, time_zone: str) -> None:
+    def __init__(self, progress: Progress, time_zone: str, *, leads: bool = True) -> None:
+        """Of several pods only the one that `leads` tells progress."""
+        self._leads = leads
         self._progress = progress
         self._streams: dict[str, TextIO] = {"out": sys.stdout, "err": sys.stderr}
         self._logs: dict[str, Log] = {}
@@ -55,13 +57,17 @@ class Console:
 
     def legacy(self, text: str, now: float) -> None:
         """A line that clients of the older server parse: `* <text>, <local time>`."""
+        if not self._leads:
+            return
         stamp = datetime.datetime.now(self._zone).strftime("%Y-%m-%d %H:%M:%S")
         self.line("out", f"* {text}, {stamp}", now)
 
     def progress(self, now: float) -> None:
         """A progress line, now."""
-        self._seq += 1
         self._last_progress = now
+        if not self._leads:
+            return
+        self._seq += 1
         self._print("out", self._progress.line(self._seq, now, time.time()).to_line())
         self._lines = 0
 

@@ -52,7 +52,7 @@ def more_telling(known: Mapping[str, object] | None, told: Mapping[str, object])
     """
     if known is None or (_is_hearsay(known) and not _is_hearsay(told)):
         return told
-    return told if told.get("seen") is True else known
+    return told if told.get("seen") is True and told.get("reason") != Reason.INTERRUPTED else known
 
 
 def _is_hearsay(failure: Mapping[str, object]) -> bool:
@@ -86,6 +86,8 @@ def decide(
         return _outcome(
             ExitCode.INTERRUPTED, Reason.INTERRUPTED, ending_message or "the worker was interrupted"
         )
+    if failure is not None and failure.get("seen") is True:
+        return _told(failure, oom_kills)
     return _untold(returncode, oom_kills, killed=failure is not None or ranks > 1)
 
 

@@ -11,9 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
+from yolo_crds.meta import CONFIG_ENV
+from yolo_crds.trainer import RENDEZVOUS_PORT
+
+from ..config import parse_config
+from ..node import Node
 from ..process.report import Report
 from .outcome import error_of_killed
 
@@ -64,9 +69,7 @@ class Ranks:
         failed.
         """
         port = _free_port()
-        for rank in range(self._count):
-            environment = {**os.environ, **rank_environment(rank, self._count, port)}
-            self._processes.append(subprocess.Popen(self._command, env=environment))
+        self._start([rank_environment(rank, self._count, port) for rank in range(self._count)])
         while any(process.poll() is None for process in self._processes):
             self._end_together(time.monotonic())
             time.sleep(_POLL_SECONDS)
@@ -75,6 +78,10 @@ class Ranks:
             return 0
         code = int(self._processes[self._first].returncode)
         return code if code > 0 else 128 - code
+
+    def _start(self, environments: Sequence[Mapping[str, str]]) -> None:
+        for environment in environments:
+            self._processes.append(subprocess.Popen(self._command, env={**os.environ, **environment}))
 
     def _end_together(self, now: float) -> None:
         if self._stop_wanted and not self._leaving:
@@ -87,15 +94,22 @@ class Ranks:
             if not self._leaving:
                 self._tell(self._first, int(codes[self._first] or 0))
                 self._leave(now + _FAILED_SECONDS)
-        if codes[0] is not None:
+        if self._others_end_with(codes[0]):
             self._kill_at = min(self._kill_at, now + _LEAVING_SECONDS)
         if now >= self._kill_at:
             self._signal(signal.SIGKILL)
 
+    def _others_end_with(self, code: int | None) -> bool:
+        """Whether the first process here, with this exit code, is one that nobody stays on after."""
+        return code is not None
+
+    def _name(self, rank: int) -> str:
+        return f"rank {rank}"
+
     def _tell(self, rank: int, code: int) -> None:
         """Of a rank that was killed; one that ended by itself has told why."""
         if code < 0:
-            self._report.failed(error_of_killed(-code, f"rank {rank}"), seen=True)
+            self._report.failed(error_of_killed(-code, self._name(rank)), seen=True)
 
     def _leave(self, kill_at: float) -> None:
         self._leaving = True
@@ -113,11 +127,27 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def _make_ranks(command: Sequence[str], count: int) -> Ranks:
+    text = os.environ.get(CONFIG_ENV)
+    node = Node.of(parse_config(text)) if text else Node()
+    report = Report.from_environment()
+    if node.count == 1:
+        return Ranks(command, count, report)
+    # Here and not above: it builds on this module.
+    from .nodes import NodeRanks
+    from .peers import Peers
+
+    def tell(text: str) -> None:
+        print(text, flush=True)
+
+    return NodeRanks(command, count, report, node, Peers(node, RENDEZVOUS_PORT + 1, tell))
+
+
 def main() -> int:
     """The exit code of the stage."""
     count, *arguments = sys.argv[1:]
     command = [sys.executable, "-m", "yolo_trainer.worker", *arguments]
-    ranks = Ranks(command, int(count), Report.from_environment())
+    ranks = _make_ranks(command, int(count))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ranks.stop)
     return ranks.run()

@@ -29,7 +29,7 @@ def build_result(
     """The full truth of one stage; times in Unix seconds. Without an `attempt` the folder is another's."""
     prepared = attempt.prepared if attempt else None
     message = outcome.message
-    if stage is Stage.TRAIN and outcome.ok:
+    if stage is Stage.TRAIN and outcome.ok and not message:
         message = f"{progress.epochs_done} of {progress.epochs} epochs trained"
     return Result(
         stage=stage,

@@ -11,6 +11,7 @@ import signal
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from yolo_crds.conditions import HINTS, Reason
@@ -19,8 +20,10 @@ from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig
 
 from ..cgroup import oom_kills
-from ..errors import TrainerError, from_os_error
+from ..errors import TrainerError, from_os_error, volume_errors
+from ..node import Node
 from ..runfolder.attempt import Attempt, claim, rejoin
+from ..runfolder.attempts import find_finished
 from .child import Child, reap_orphans, worker_command
 from .console import Console
 from .outcome import Ending, Outcome, decide, more_telling
@@ -48,13 +51,16 @@ class Supervisor:
         stop: StopSignal,
         command: Command = worker_command,
         termination_log: Path = TERMINATION_LOG,
+        node: Node | None = None,
     ) -> None:
+        """`node`: which of several pods this is, as `Node.of` says."""
+        self._node = node or Node()
         self.config = config
         self._stop = stop
         self.folder = RunFolder(config.model_name, Path(config.runs_dir))
         self.attempt: Attempt | None = None
         self.progress = Progress(time.monotonic())
-        self.console = Console(self.progress, config.time_zone)
+        self.console = Console(self.progress, config.time_zone, leads=self._node.leads)
         self._workers = Workers(config, command)
         self._termination_log = termination_log
         self._deadline = time.monotonic() + (config.active_deadline_seconds or float("inf"))
@@ -97,18 +103,34 @@ class Supervisor:
             return Outcome.of(
                 TrainerError(Reason.INTERRUPTED, f"ended by {name}", exit_code=ExitCode.INTERRUPTED)
             )
+        if not self._node.leads:
+            return self._follow()
         self.attempt = claim(self.config) if stage is Stage.PREPARE else rejoin(self.config)
         self._finished = self.attempt.finished
         if self._finished:
             return Outcome(ExitCode.DONE)
         self.console.use_logs(self.attempt.open_logs())
+        return self._work(stage, self.attempt.claim.number)
+
+    def _follow(self) -> Outcome:
+        """Trains as one of the pods that the first one speaks for: nothing of the run folder is this one's,
+        and whether there is progress, only the first one can see.
+        """
+        with volume_errors(self.folder.train, "read"):
+            self._finished = find_finished(self.folder, self.config.uid, self.config.run)
+        if self._finished:
+            return Outcome(ExitCode.DONE)
+        outcome = self._work(Stage.TRAIN, 0)
+        return replace(outcome, message="pod 0 tells how it ended") if outcome.ok else outcome
+
+    def _work(self, stage: Stage, claim: int) -> Outcome:
         kills = oom_kills()
-        with self._workers.running(stage, self.attempt.claim.number) as child:
+        with self._workers.running(stage, claim) as child:
             self._watch(child)
         ending, message = self._ending or (None, "")
         returncode = child.returncode
         assert returncode is not None
-        ranks = self.config.template.resources.gpus if stage is Stage.TRAIN else 1
+        ranks = self.config.template.resources.all_gpus if stage is Stage.TRAIN else 1
         return decide(returncode, self._failure, ending, message, oom_kills() - kills, ranks=ranks)
 
     def _watch(self, child: Child) -> None:
@@ -155,7 +177,7 @@ class Supervisor:
             limit = self.config.active_deadline_seconds
             message = f"not finished within the {limit} s that were left (activeDeadlineSeconds)"
             self._end(Ending.DEADLINE, message, now, now + grace)
-        elif (silence := watchdog.silent_for(now)) is not None:
+        elif self.attempt and (silence := watchdog.silent_for(now)) is not None:
             child.dump_stacks()
             message = f"no sign of progress for {silence:.0f} s in stage {watchdog.stage}"
             self._end(Ending.HUNG, message, now + _DUMP_SECONDS, now + _HUNG_SECONDS)

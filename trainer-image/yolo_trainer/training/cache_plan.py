@@ -132,7 +132,8 @@ def choose_cache(
         memory_used(),
         ranks,
         int(str(overrides["workers"])),
-        float(str(overrides["batch"])),
+        # Fractions and -1 are for one GPU alone.
+        float(str(overrides["batch"])) / template.resources.nodes,
         imgsz,
         parse_quantity(template.resources.shared_memory),
     )

@@ -25,7 +25,7 @@ def build_overrides(
     chosen |= template.hyperparameters
     chosen |= {name: parse_value(text) for name, text in template.extra_args.items()}
     chosen |= {k: parse_value(v) if isinstance(v, str) else v for k, v in config.overrides.items()}
-    if template.resources.gpus > 1 and chosen.get("rect"):
+    if template.resources.all_gpus > 1 and chosen.get("rect"):
         chosen["rect"] = False  # prepare has said so
     return {
         **{k: _whole(k, v) for k, v in chosen.items()},

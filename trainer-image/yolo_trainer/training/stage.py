@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from ..data.manifest import first_changed, read_manifest
 from ..errors import InvalidArgumentsError, InvalidDataError
 from ..process.interrupts import Interrupts
 from ..process.report import Report
-from ..runfolder.attempt import CLAIM_ENV, join
+from ..runfolder.attempt import CLAIM_ENV, Attempt, follow, join
+from ..runfolder.attempts import Start
 from .accelerator import choose_amp, choose_device
 from .cache_plan import choose_cache
 from .gpu_share import choose_batch
+from .node_ranks import NODE_RANK, NODES
 from .overrides import build_overrides
 from .trackers import switch_off_trackers
 
@@ -25,14 +28,14 @@ from .trackers import switch_off_trackers
 def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None:
     """Trains to the end and publishes; raises TrainerError, Interrupted, or whatever torch raises."""
     report(stage="import")
-    attempt = join(config, int(os.environ.get(CLAIM_ENV, "0")))
+    attempt = follow(config) if NODE_RANK else join(config, int(os.environ.get(CLAIM_ENV, "0")))
     prepared = attempt.prepared
     if prepared is None:
         raise InvalidArgumentsError(f"{attempt.path} has no prepare.json: the prepare stage comes first")
     if report.is_first:
         check_images(prepared, DataVolume(Path(config.data_dir)))
     device = choose_device(config.template.resources.gpus, report)
-    overrides = build_overrides(config, prepared, attempt.path, device, threads())
+    overrides = build_overrides(config, prepared, _save_dir(attempt), device, threads())
     overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
     batch, told = choose_batch(float(str(overrides["batch"])), config.gpu_share, device)
     if told:
@@ -44,7 +47,8 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
     from .callbacks import Callbacks
     from .session import Session
 
-    with attempt.start() as start:
+    # Of several nodes only the first rank looks where to go on, and tells the others.
+    with attempt.start() if NODES == 1 or report.is_first else nullcontext(Start()) as start:
         session = Session(
             report=report,
             interrupts=interrupts,
@@ -59,6 +63,11 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
         attempt.publish(plots=True)
         attempt.leave()
     report.finished(metrics=trainer.metrics)
+
+
+def _save_dir(attempt: Attempt) -> Path:
+    """Where Ultralytics may write: in a pod that follows, a folder of its own that ends with the worker."""
+    return attempt.path if NODE_RANK == 0 else Path(os.environ["YOLO_CONFIG_DIR"]).parent / "run"
 
 
 def check_images(prepared: Prepared, volume: DataVolume) -> None:

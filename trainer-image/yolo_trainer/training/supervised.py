@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import distributed
 from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
@@ -83,7 +84,7 @@ class SupervisedTrainer(RankedTrainer):
         session.built = state.built_groups(self.optimizer)
         if not self.args.val:
             session.report.warning("val is false: epochs have no metrics, and best.pt is the last one saved")
-        start = session.start
+        start = session.start = self.share_start(session.start)
         if start.stream is None:
             return
         if not start.exact:
@@ -306,6 +307,7 @@ class SupervisedTrainer(RankedTrainer):
                 if copies and place.exists():
                     shutil.copyfile(place, staging / place.name)
         if copies and self.world_size > 1:
+            self.show_best(staging / places[2].name)
             distributed.barrier()  # all ranks look for best.pt
         self.wdir, self.last, self.best = staging, staging / places[1].name, staging / places[2].name
         try:
@@ -322,8 +324,10 @@ class SupervisedTrainer(RankedTrainer):
         """Weights alone, from a checkpoint of Ultralytics: epochs count from the start."""
         from ultralytics.nn.tasks import load_checkpoint
 
-        weights, _ = load_checkpoint(start.path)
-        self.model.load(weights)
+        if start.path is not None:
+            weights, _ = load_checkpoint(start.path)
+            unwrap_model(self.model).load(weights)
+        self.share_weights()
         self.ema = type(self.ema)(self.model)
         self.session.report.warning(
             "no whole state to resume exactly from; started with the weights of last.pt"
