@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from yolo_crds.meta import Stage
+from yolo_crds.meta import CPU_REQUEST_ENV, Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig, parse_result
 from yolo_trainer.node import Node
 from yolo_trainer.process.report import Report
@@ -41,6 +42,8 @@ class Ended:
     results: dict[int, Result | None] = field(default_factory=dict)
     ended_at: dict[int, float] = field(default_factory=dict)
     fault_at: float = 0.0
+    follower_wrote: list[tuple[str, int]] = field(default_factory=list)
+    """What changed on the second pod's run volume."""
 
     def seconds(self, index: int) -> float:
         """From the fault to the end of a pod."""
@@ -55,13 +58,12 @@ def train_on_nodes(
     *,
     stops: tuple[int, ...] = (),
     freezes: int | None = None,
-    follower_runs: Path | None = None,
     **fields: Any,
 ) -> Ended:
     """Prepares one attempt and trains it to its end, one rank a pod.
 
     When the fault happens the pods `stops` get SIGTERM, and of the pod `freezes` all processes halt.
-    `follower_runs` is what the second pod finds in place of the run volume.
+    The second pod's run volume is one as it was after prepare, and without any state, as a cache might have it.
     """
     marker = folder / "fault-happens"
     marker.unlink(missing_ok=True)
@@ -70,6 +72,7 @@ def train_on_nodes(
     environment = {
         "YOLO_STAND_IN_GPUS": "cpu",
         "JOB_COMPLETION_INDEX": "0",
+        CPU_REQUEST_ENV: "1",  # threads of a rank: sums are rounded by their number
         RECORD_ENV: str(folder / f"batches-{fields.get('attempt', 1)}.jsonl"),
         FAULT_ENV: json.dumps({**asdict(fault), "marker": str(marker)}) if fault else "",
     }
@@ -78,11 +81,16 @@ def train_on_nodes(
     with mock.patch.dict(os.environ, environment):
         prepare = TrainerConfig.model_validate({**wire, "stage": "prepare"})
         assert Supervisor(prepare, StopSignal()).run() is ExitCode.DONE
+        stale = folder / f"stale-{fields.get('attempt', 1)}"
+        shutil.copytree(volumes.runs, stale, symlinks=True)
+        for state in stale.rglob("*.pt"):
+            state.unlink()
+        before = files(stale)
         stop_signals = [StopSignal() for _ in range(NODES)]
         supervisors = []
         for index in range(NODES):
-            runs = str(follower_runs) if index and follower_runs else wire["runsDir"]
-            config = TrainerConfig.model_validate({**wire, "stage": "train", "runsDir": runs})
+            runs = stale if index else volumes.runs
+            config = TrainerConfig.model_validate({**wire, "stage": "train", "runsDir": str(runs)})
             log = folder / f"termination-{index}"
             log.write_text("")
             node = Node(index, NODES, "127.0.0.1", "127.0.0.1", f"a{config.attempt}")
@@ -114,7 +122,13 @@ def train_on_nodes(
             thread.join()
         over.set()
         watcher.join()
+    ended.follower_wrote = sorted({*files(stale).items()} ^ {*before.items()})
     return ended
+
+
+def files(folder: Path) -> dict[str, int]:
+    """All that is in a folder, with times of change in ns."""
+    return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def _signal(supervisor: Supervisor, number: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,6 +17,7 @@ pytest.importorskip("ultralytics")
 import torch
 
 from yolo_crds.conditions import Reason
+from yolo_crds.meta import CPU_REQUEST_ENV
 from yolo_crds.trainer import ExitCode
 
 from .nodes import SILENT_SECONDS, train_on_nodes
@@ -33,7 +36,8 @@ def one_pod(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, Path]:
     """The training on two ranks of one pod."""
     folder = tmp_path_factory.mktemp("one-pod")
     volumes = Volumes(folder)
-    assert train(volumes, folder, 2, TEMPLATE).code is ExitCode.DONE
+    with mock.patch.dict(os.environ, {CPU_REQUEST_ENV: "2"}):  # one a rank, as on the nodes
+        assert train(volumes, folder, 2, TEMPLATE).code is ExitCode.DONE
     return volumes, folder
 
 
@@ -48,11 +52,6 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, Path]:
     return volumes, folder
 
 
-def files(folder: Path) -> dict[str, int]:
-    """All that is in a folder, with times of change."""
-    return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*")}
-
-
 def test_two_nodes_train_as_two_ranks_of_one_pod_do(one_pod: tuple[Volumes, Path], tmp_path: Path) -> None:
     volumes, other = Volumes(tmp_path), one_pod[0]
     follower = tmp_path / "follower"
@@ -61,6 +60,7 @@ def test_two_nodes_train_as_two_ranks_of_one_pod_do(one_pod: tuple[Volumes, Path
     ended = train_on_nodes(volumes, tmp_path, TEMPLATE)
 
     assert set(ended.codes.values()) == {ExitCode.DONE}
+    assert not ended.follower_wrote
     assert volumes.result().epochs_done == 3
     assert images(tmp_path, 1) == images(one_pod[1], 1)
     for epoch in images(tmp_path, 1).values():
@@ -69,3 +69,73 @@ def test_two_nodes_train_as_two_ranks_of_one_pod_do(one_pod: tuple[Volumes, Path
     for part in ("model", "ema"):
         for name, tensor in state(other)[part].items():
             assert torch.equal(tensor, state(volumes)[part][name]), (part, name)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_rank_is_told_by_its_pod_and_lost_to_the_other(tmp_path: Path, rank: int) -> None:
+    volumes = Volumes(tmp_path)
+
+    ended = train_on_nodes(volumes, tmp_path, TEMPLATE, Fault(rank, WITHIN_SECOND_EPOCH))
+
+    own, other = ended.results[rank], ended.results[1 - rank]
+    assert own is not None and other is not None
+    assert (ended.codes[rank], own.reason) == (ExitCode.WORKER_KILLED, Reason.WORKER_KILLED)
+    assert own.message == f"rank {rank} was killed by signal 9 (SIGKILL)"
+    assert (ended.codes[1 - rank], other.reason) == (ExitCode.PEER_LOST, Reason.PEER_LOST)
+    assert other.message == f"rank {rank} on pod {rank} was killed by signal 9 (SIGKILL)"
+    assert max(ended.seconds(0), ended.seconds(1)) < 15
+    assert not ended.follower_wrote
+
+
+@pytest.mark.parametrize("kind", ["nodes", "ranks", "process"])
+def test_stopped_nodes_go_on_at_the_same_batch_anywhere(
+    one_pod: tuple[Volumes, Path], stopped: tuple[Volumes, Path], tmp_path: Path, kind: str
+) -> None:
+    volumes = copy.copy(stopped[0])
+    volumes.runs = tmp_path / "runs"
+    shutil.copytree(stopped[0].runs, volumes.runs, symlinks=True)
+    shutil.copy(stopped[1] / "batches-1.jsonl", tmp_path)
+    saved = state(volumes)
+    assert (saved["epochs_done"], saved["place"]["batches"]) == (1, 2)
+
+    again: dict[str, Any] = {"attempt": 2, "resume": True}
+    if kind == "nodes":
+        assert set(train_on_nodes(volumes, tmp_path, TEMPLATE, **again).codes.values()) == {ExitCode.DONE}
+    else:
+        with mock.patch.dict(os.environ, {CPU_REQUEST_ENV: "2"}):
+            ranks = 2 if kind == "ranks" else 1
+            assert train(volumes, tmp_path, ranks, TEMPLATE, **again).code is ExitCode.DONE
+
+    assert images(tmp_path, 1, 2) == images(one_pod[1], 1)
+    if kind != "process":
+        assert_same(volumes, one_pod[0])
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_stop_of_one_pod_saves_and_ends_both(tmp_path: Path, index: int) -> None:
+    volumes = Volumes(tmp_path)
+    fault = Fault(index, WITHIN_SECOND_EPOCH, signal.SIGTERM)
+
+    ended = train_on_nodes(volumes, tmp_path, TEMPLATE, fault, stops=(index,))
+
+    assert set(ended.codes.values()) == {ExitCode.INTERRUPTED}
+    other = ended.results[1 - index]
+    assert other is not None
+    assert other.message == f"pod {index} was asked to end"
+    assert (state(volumes)["epochs_done"], state(volumes)["place"]["batches"]) == (1, 2)
+    assert max(ended.seconds(0), ended.seconds(1)) < 25
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_pod_that_falls_silent_is_lost_and_never_waited_for(tmp_path: Path, index: int) -> None:
+    """As one whose node has died, or whose network is cut: no connection is closed."""
+    volumes = Volumes(tmp_path)
+
+    ended = train_on_nodes(volumes, tmp_path, TEMPLATE, Fault(index, WITHIN_SECOND_EPOCH, 0), freezes=index)
+
+    other = ended.results[1 - index]
+    assert other is not None
+    assert (ended.codes[1 - index], other.reason) == (ExitCode.PEER_LOST, Reason.PEER_LOST)
+    assert other.message.startswith(f"pod {index} was lost: it has been silent for ")
+    assert ended.seconds(1 - index) < SILENT_SECONDS + 12
+    assert ended.codes[index] is ExitCode.PEER_LOST
