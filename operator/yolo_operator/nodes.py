@@ -138,8 +138,10 @@ def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:
     """What keeps the pod from the node for good, as the scheduler's filters would; None when room decides."""
     device = ask.device
     if device is not None and not node.allocatable.get(device):
-        if has := node.unusable.get(device):
-            return Obstacle(Kind.NOT_READY, f"has {print_amount(device, has)}, none of which can be used now")
+        if broken := node.unusable.get(device):
+            return Obstacle(
+                Kind.NOT_READY, f"has {print_amount(device, broken)}, none of which can be used now"
+            )
         return Obstacle(Kind.NO_DEVICE, f"has no {device}")
     if not node.ready:
         return Obstacle(Kind.NOT_READY, "is not ready")

@@ -78,7 +78,8 @@ def test_killed_rank_is_told_by_its_pod_and_lost_to_the_other(tmp_path: Path, ra
     ended = train_on_nodes(volumes, tmp_path, TEMPLATE, Fault(rank, WITHIN_SECOND_EPOCH))
 
     own, other = ended.results[rank], ended.results[1 - rank]
-    assert own is not None and other is not None
+    assert own is not None
+    assert other is not None
     assert (ended.codes[rank], own.reason) == (ExitCode.WORKER_KILLED, Reason.WORKER_KILLED)
     assert own.message == f"rank {rank} was killed by signal 9 (SIGKILL)"
     assert (ended.codes[1 - rank], other.reason) == (ExitCode.PEER_LOST, Reason.PEER_LOST)
