@@ -66,8 +66,8 @@ test-runfolder: $(STAMP) ## The run folder under deaths, faults and overtakings:
 faults-runfolder: $(STAMP) ## The same at every pair of steps, and 41 seeded faults that it must find (an hour)
 	@$(PY) -m runfolder_mutants
 	@$(PY) -m runfolder_harness --level 2
-test-ranks: $(STAMP) ## Several ranks: all of test_ranks_real.py, and two ranks beside one process, in numbers (2 minutes)
-	@$(PY) -m cluster.images test-trainer -q -s -m "image or soak" tests/trainer/test_ranks_real.py
+test-ranks: $(STAMP) ## Several ranks and several nodes: all of their tests, and two ranks beside one process, in numbers (5 minutes)
+	@$(PY) -m cluster.images test-trainer -q -s -m "image or soak" tests/trainer/test_ranks_real.py tests/trainer/test_nodes_real.py
 faults-trainer: $(STAMP) ## Kill, stop, fill the disk of and overtake 200 toy trainings, and resume each (POINTS=N, SEED=N)
 	@$(PY) -m cluster.images faults-trainer --points $(or $(POINTS),200) --seed $(or $(SEED),0)
 test-integration: programs ## Tests on a real API server without nodes
@@ -89,11 +89,11 @@ bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGE
 test-queue: programs ## Jobs and trainings in a queue of the real Kueue, built at first (3 minutes)
 	@$(PY) -m cluster build --kueue >/dev/null
 	@$(PYTEST) tests/e2e tests/integration -m queue
-GPU_PYTEST := -m pytest -q -ra -W default -m "gpu or image" tests/gpu
+GPU_PYTEST := -m pytest -q -ra -W default -m "gpu or image or soak" tests/gpu
 test-gpu: ## On a machine with a GPU and torch for it, no cluster: CUDA, AMP, resume, no memory, NCCL, NVML; DRY=1: what a CPU can show of it
 ifdef DRY
 	@$(MAKE) $(STAMP)
-	@$(PY) -m cluster.images test-trainer -q -m "gpu or image" tests/gpu
+	@$(PY) -m cluster.images test-trainer -q -m "gpu or image or soak" tests/gpu
 else
 	@mkdir -p .local
 	@.ci/gpu-venv $(PYTHON) .local/gpu-venv
@@ -108,10 +108,8 @@ test: $(STAMP) ## All tests; what CI runs (two at a time, since most of them wai
 	@$(MAKE) check
 	@$(MAKE) -j2 programs images
 	@$(MAKE) -j2 test-trainer test-light
-	@$(MAKE) -j2 test-e2e test-nodes
+	@$(MAKE) -j2 test-e2e test-e2e-other
 	@$(PY) tests/slowest.py .local/reports/*.xml
-.PHONY: test-light test-nodes
-test-light: test-chart test-runfolder test-integration
-test-nodes:
-	@$(MAKE) test-cluster
-	@$(MAKE) test-e2e-other
+# Beside the trainer's tests, which keep one CPU busy.
+.PHONY: test-light
+test-light: test-chart test-runfolder test-integration test-cluster

@@ -16,8 +16,6 @@ from .progress import say, step
 
 SCHEMA = REPOSITORY / "crds/yolo_crds/schema.json"
 TESTS = "tests/trainer"
-GPU_TESTS = "tests/gpu"
-"""Those of them that can do with a stand-in; the others are for `make test-gpu`."""
 SMALL_DISK = "/small"
 
 
@@ -111,7 +109,7 @@ def test_trainer(arguments: list[str]) -> int:
     command = ["python", "-m", "pytest", "--rootdir=/repo", "--config-file=/repo/pyproject.toml"]
     command += ["-p", "no:cacheprovider", *arguments]
     if not any(argument.startswith("tests/") for argument in arguments):
-        command += [TESTS, GPU_TESTS]
+        command.append(TESTS)
     return in_trainer(command)
 
 

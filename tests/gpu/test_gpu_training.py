@@ -55,6 +55,7 @@ def test_a_training_computes_on_the_gpu_in_mixed_precision(volumes: Volumes, rea
     assert volumes.result().epochs_done == 100
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("deterministic", [True, pytest.param(False, marks=pytest.mark.gpu)])
 def test_stopped_and_resumed_it_ends_as_if_nothing_had_been(
     tmp_path: Path, card: Card, deterministic: bool

@@ -71,7 +71,7 @@ def test_two_nodes_train_as_two_ranks_of_one_pod_do(one_pod: tuple[Volumes, Path
             assert torch.equal(tensor, state(volumes)[part][name]), (part, name)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.soak), 1])
 def test_killed_rank_is_told_by_its_pod_and_lost_to_the_other(tmp_path: Path, rank: int) -> None:
     volumes = Volumes(tmp_path)
 
@@ -88,7 +88,9 @@ def test_killed_rank_is_told_by_its_pod_and_lost_to_the_other(tmp_path: Path, ra
     assert not ended.follower_wrote
 
 
-@pytest.mark.parametrize("kind", ["nodes", "ranks", "process"])
+@pytest.mark.parametrize(
+    "kind", ["nodes", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("ranks", "process"))]
+)
 def test_stopped_nodes_go_on_at_the_same_batch_anywhere(
     one_pod: tuple[Volumes, Path], stopped: tuple[Volumes, Path], tmp_path: Path, kind: str
 ) -> None:
@@ -112,7 +114,7 @@ def test_stopped_nodes_go_on_at_the_same_batch_anywhere(
         assert_same(volumes, one_pod[0])
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [pytest.param(0, marks=pytest.mark.soak), 1])
 def test_stop_of_one_pod_saves_and_ends_both(tmp_path: Path, index: int) -> None:
     volumes = Volumes(tmp_path)
     fault = Fault(index, WITHIN_SECOND_EPOCH, signal.SIGTERM)
@@ -127,7 +129,7 @@ def test_stop_of_one_pod_saves_and_ends_both(tmp_path: Path, index: int) -> None
     assert max(ended.seconds(0), ended.seconds(1)) < 25
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [pytest.param(0, marks=pytest.mark.soak), 1])
 def test_pod_that_falls_silent_is_lost_and_never_waited_for(tmp_path: Path, index: int) -> None:
     """As one whose node has died, or whose network is cut: no connection is closed."""
     volumes = Volumes(tmp_path)
