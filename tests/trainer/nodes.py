@@ -78,7 +78,9 @@ def train_on_nodes(
     }
     ended, over = Ended(), threading.Event()
     ports = _free_port(), _free_port()
-    with mock.patch.dict(os.environ, environment):
+    # As PID 1 of the test's container a supervisor would take the other one's launcher for an orphan.
+    no_orphans = mock.patch("yolo_trainer.supervise.supervisor.reap_orphans")
+    with mock.patch.dict(os.environ, environment), no_orphans:
         prepare = TrainerConfig.model_validate({**wire, "stage": "prepare"})
         assert Supervisor(prepare, StopSignal()).run() is ExitCode.DONE
         stale = folder / f"stale-{fields.get('attempt', 1)}"

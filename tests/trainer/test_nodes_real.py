@@ -129,7 +129,8 @@ def test_stop_of_one_pod_saves_and_ends_both(tmp_path: Path, index: int) -> None
     assert max(ended.seconds(0), ended.seconds(1)) < 25
 
 
-@pytest.mark.parametrize("index", [pytest.param(0, marks=pytest.mark.soak), 1])
+@pytest.mark.soak
+@pytest.mark.parametrize("index", [0, 1])
 def test_pod_that_falls_silent_is_lost_and_never_waited_for(tmp_path: Path, index: int) -> None:
     """As one whose node has died, or whose network is cut: no connection is closed."""
     volumes = Volumes(tmp_path)
