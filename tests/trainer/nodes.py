@@ -63,7 +63,7 @@ def train_on_nodes(
     """Prepares one attempt and trains it to its end, one rank a pod.
 
     When the fault happens the pods `stops` get SIGTERM, and of the pod `freezes` all processes halt.
-    The second pod's run volume is as it was after prepare, without any state, as a cache might have it.
+    The second pod's run volume is one as it was after prepare, without any state: as a cache might show it.
     """
     marker = folder / "fault-happens"
     marker.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import IO, Self
 
 from yolo_crds.layout import RunFolder
 from yolo_crds.meta import Stage
@@ -73,7 +73,7 @@ def read_note(path: Path) -> Note | None:
 class Start:
     """Where an attempt starts. `stream` is the file to go on from, open and verified; None: from weights."""
 
-    stream: BinaryIO | None = None
+    stream: IO[bytes] | None = None
     exact: bool = False
     """A whole state; else weights alone, from a last.pt."""
     path: Path | None = None
