@@ -108,6 +108,13 @@ class NodeRanks(Ranks):
         The exit code: 0 when rank 0 ended well, that of a rank here with a cause of its own, INTERRUPTED
         after a stop of any pod, else PEER_LOST.
         """
+        try:
+            return self._run()
+        except TrainerError as error:
+            self._report.failed(error)
+            return error.exit_code
+
+    def _run(self) -> int:
         with self._peers as peers:
             while not self._is_over(now := time.monotonic()):
                 for word in peers.hear(now):

@@ -16,6 +16,9 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from yolo_crds.conditions import Reason
+
+from ..errors import TrainerError
 from ..node import Node
 
 MEETING_SECONDS = 900.0
@@ -109,7 +112,10 @@ class _Line:
 
 
 class Peers:
-    """The other pods, as one of them sees them. A context: without it no port is open."""
+    """The other pods, as one of them sees them. A context: without it no port is open.
+
+    Entering it raises TrainerError where the first pod cannot listen.
+    """
 
     def __init__(
         self,
@@ -133,7 +139,11 @@ class Peers:
     def __enter__(self) -> Self:
         self._began = self._told = time.monotonic()
         if self._node.leads:
-            self._server = _listen(self._port)
+            try:
+                self._server = _listen(self._port)
+            except OSError as error:
+                message = f"cannot listen on port {self._port} for the other pods: {error.strerror}"
+                raise TrainerError(Reason.TRAINING_FAILED, message) from error
         return self
 
     def __exit__(

@@ -76,6 +76,12 @@ def test_pods_of_another_attempt_are_no_peers() -> None:
     assert run(":", ":", tokens=("a", "b"), meeting=1.0) == [13, 13]
 
 
+def test_port_that_is_taken_is_a_failure_in_a_sentence() -> None:
+    with socket.create_server(("", 0)) as server:
+        peers = Peers(node(0), server.getsockname()[1], print)
+        assert NodeRanks(["true"], 1, Report(None), node(0), peers).run() == 4
+
+
 def test_environment_counts_ranks_over_all_nodes() -> None:
     told = node_environment(node(1), 1, 2, 29500)
 
