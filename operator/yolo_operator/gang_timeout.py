@@ -32,7 +32,9 @@ def incomplete_until(attempt: Attempt, timeout: timedelta) -> datetime | None:
     placed = [pod.scheduled_at for pod in pods if pod.scheduled_at]
     if not placed or len(placed) == job.nodes:
         return None
-    return parse_time(min(placed)) + timeout + (PATIENCE if job.avoids else timedelta(0))
+    # One that was deleted by force is replaced alone; it has the same time to find a node.
+    since = max(min(placed), *(pod.created for pod in pods))
+    return parse_time(since) + timeout + (PATIENCE if job.avoids else timedelta(0))
 
 
 def incomplete_too_long(attempt: Attempt, timeout: timedelta, now: datetime) -> Failure | None:

@@ -323,6 +323,15 @@ def test_the_pending_deadline_counts_all_attempts_that_gave_way() -> None:
     assert decide(running, SETTINGS).status.waiting_since is None
 
 
+def test_a_pod_that_was_replaced_alone_has_its_own_time_to_find_a_node() -> None:
+    """As after `kubectl delete --force`: its peer is about to say that it has lost it."""
+    _, again = make_pods(TRAIN, seconds=1000)
+    pods = [start(schedule(FIRST, seconds=23)), unschedule(again)]
+    pods[0]["status"]["conditions"] = schedule(FIRST, seconds=23)["status"]["conditions"]
+    assert _decide(pods, seconds=1299).status.attempt == 1
+    assert _decide(pods, seconds=1300).status.attempt == 2
+
+
 @pytest.mark.parametrize(
     ("pods", "change"),
     [
