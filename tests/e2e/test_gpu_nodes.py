@@ -1,0 +1,150 @@
+"""A training on two real nodes with a simulated GPU each: it waits, trains and resumes as one."""
+
+import csv
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import Cluster
+from cluster.api import wait_for
+from cluster.ports import free_port
+from demo.client import OldClient
+from demo.digits import make_pictures, write_ucd
+from demo.install import System
+from demo.system import bring_up
+from e2e.trainings import LABELS, finish_training, start_training, until_training, volume_folder
+from simulated_gpus.devices import RESOURCE
+from yolo_crds.meta import LABEL_STAGE, LABEL_TRAINING, Stage
+
+NAME = "gpu-nodes"
+NODES = ["node-1", "node-2"]
+HELD_SECONDS = 10
+INDEX = "batch.kubernetes.io/job-completion-index"
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    """The chart on two nodes with one simulated GPU each."""
+    Cluster(NAME).down()
+    # What has to see that a node is gone stays on the other.
+    here = [
+        f"{component}.nodeSelector.kubernetes\\.io/hostname={NODES[0]}" for component in ("operator", "api")
+    ]
+    values = [f"trainer.gangTimeoutSeconds={HELD_SECONDS}", *here]
+    system = bring_up(NAME, port=free_port(), nodes=2, gpus=1, values=values)
+    with tempfile.TemporaryDirectory() as folder:
+        write_ucd(Path(folder), "digits-small", list(make_pictures("train", 16)))
+        write_ucd(Path(folder), "digits-small-val", list(make_pictures("val", 8)))
+        system.put_folder(Path(folder))
+    yield system
+    Cluster(NAME).down()
+
+
+@pytest.fixture(scope="module")
+def cluster(system: System) -> Cluster:
+    return Cluster(NAME)
+
+
+def _start(system: System, name: str, **template: Any) -> None:
+    data = {"train": "digits-small", "val": "digits-small-val", "labels": LABELS.split(",")}
+    resources = {"gpus": 1, "nodes": 2, "cpu": "250m", "memory": "3Gi", "sharedMemory": "64Mi"}
+    lifecycle = {"terminationGracePeriodSeconds": 20}
+    start_training(system, name, {"lifecycle": lifecycle}, data=data, resources=resources, **template)
+
+
+def _pods(system: System, name: str) -> dict[str, dict[str, Any]]:
+    """The train pods that have not ended, by index."""
+    selector = f"{LABEL_TRAINING}={name},{LABEL_STAGE}={Stage.TRAIN}"
+    found = json.loads(system.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+    alive = [pod for pod in found if pod["status"]["phase"] not in ("Succeeded", "Failed")]
+    return {pod["metadata"]["labels"][INDEX]: pod for pod in alive}
+
+
+def _epochs(system: System, cluster: Cluster, name: str) -> list[int]:
+    """The epochs in its results.csv."""
+    results = volume_folder(system, cluster, "yolo-runs") / "train" / name / "results.csv"
+    with results.open() as file:
+        return [int(float(row["epoch"])) for row in csv.DictReader(file, skipinitialspace=True)]
+
+
+def test_half_of_the_gpus_are_given_back_until_all_are_there(system: System, client: OldClient) -> None:
+    _hold_gpu(system, "holder")
+    name = "pair"
+    _start(system, name, epochs=3)
+
+    def gave_way() -> bool:
+        failure = system.training(name).get("status", {}).get("failure", {})
+        return bool(failure.get("reason") == "GangIncomplete")
+
+    wait_for("GangIncomplete", gave_way, 90)
+    status = system.training(name)["status"]
+    assert f"only 1 of 2 pods has a node after {HELD_SECONDS} s" in status["failure"]["message"]
+    system.kubectl("delete", "pod", "holder")
+    until_training(client, name)
+    pods = _pods(system, name)
+    assert sorted(pod["spec"]["nodeName"] for pod in pods.values()) == NODES
+    assert system.training(name)["status"]["podName"] == pods["0"]["metadata"]["name"]
+
+    status = finish_training(system, name)
+    assert (status["restarts"], status["printed"]["epoch"]) == (0, "3/3")
+    assert status["progress"]["metrics"]
+    assert status["weights"]["best"]["sha256"]
+    assert any("stand-in" in warning for warning in status["warnings"]), status["warnings"]
+
+
+@pytest.mark.parametrize("index", ["0", "1"])
+def test_a_pod_that_is_killed_begins_all_again_where_they_were(
+    system: System, cluster: Cluster, client: OldClient, index: str
+) -> None:
+    name = f"killed-{index}"
+    _start(system, name, epochs=6)
+    until_training(client, name, epoch=3)
+    pods = _pods(system, name)
+    system.kubectl("delete", "pod", pods[index]["metadata"]["name"], "--grace-period=0", "--force")
+    status = finish_training(system, name)
+    assert (status["attempt"], status["restarts"], status["printed"]["epoch"]) == (2, 0, "6/6")
+    assert _epochs(system, cluster, name) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.soak
+def test_a_node_that_is_cut_off_costs_an_attempt_and_no_epoch(
+    system: System, cluster: Cluster, client: OldClient
+) -> None:
+    name = "cut"
+    _start(system, name, epochs=8)
+    until_training(client, name, epoch=3)
+    cluster.faults.cut(NODES[1])
+    wait_for("the next attempt", lambda: system.training(name)["status"]["attempt"] == 2, 300)
+    failure = system.training(name)["status"]["failure"]
+    assert failure["reason"] in ("PeerLost", "NodeLost"), failure
+    cluster.faults.heal(NODES[1])
+    status = finish_training(system, name)
+    assert (status["restarts"], status["printed"]["epoch"]) == (0, "8/8")
+    assert _epochs(system, cluster, name) == list(range(1, 9))
+
+
+def _hold_gpu(system: System, name: str) -> None:
+    """A pod that holds one of the GPUs and does nothing."""
+    image = system.kubectl(
+        "get", f"deploy/{system.release}-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
+    )
+    program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
+    container = {
+        "name": "main",
+        "image": image,
+        "command": ["python", "-c", program],
+        "resources": {"limits": {RESOURCE: "1"}},
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    system.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
