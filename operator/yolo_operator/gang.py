@@ -57,6 +57,9 @@ def count_pods(job: JobView, pods: Sequence[PodView]) -> str:
     """How far they are, in numbers; empty for a Job of one pod."""
     if job.nodes == 1:
         return ""
+    failed = sum(pod.phase == "Failed" for pod in pods)
+    if failed:
+        return f"{failed} of {job.nodes} pods failed for want of another, whose own words are waited for"
     placed = sum(pod.node is not None for pod in pods)
     started = sum(pod.started_at is not None for pod in pods)
     if placed == job.nodes:

@@ -220,6 +220,8 @@ def test_a_lost_peer_waits_for_the_words_of_the_others() -> None:
     stored = _after([start(FIRST), start(SECOND)])
     seen = _decide([_died(FIRST, LOST_PEER), start(SECOND)], training=stored)
     assert (seen.status.phase, seen.status.attempt) == (Phase.RUNNING, 1)
+    (ready,) = [c.message for c in seen.status.conditions if c.type == "PodReady"]
+    assert ready == "1 of 2 pods failed for want of another, whose own words are waited for"
     told = _decide([_died(FIRST, LOST_PEER), _died(SECOND, NO_MEMORY, 61)], training=stored).status
     assert told.failure is not None
     assert told.failure.reason == Reason.CUDA_OUT_OF_MEMORY
