@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import pynvml
 
 from yolo_crds.gpus import Gap, Gpu, GpuProcess, Health, MigDevice, Xid
+from yolo_crds.xids import means_fault
 
 from .history import History
-from .xids import XidListener, means_fault
+from .xids import XidListener
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")

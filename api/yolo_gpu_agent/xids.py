@@ -19,18 +19,6 @@ KEPT = 10
 """Newest Xids that are kept of each GPU."""
 _WAIT_MS = 250
 _RETRY_SECONDS = 10.0
-_RECOVERABLE = frozenset(
-    {8, 11, 13, 31, 32, 38, 39, 40, 41, 43, 44, 45, 63, 66, 68, 69, 70, 71, 72, 80, 92, 93, 94, 121, 137, 154}
-)
-
-
-def means_fault(code: int) -> bool:
-    """Whether the GPU is not to be trusted after this Xid until somebody resets it.
-
-    Those that only end the application, or inform, are left out: https://docs.nvidia.com/deploy/xid-errors/
-    154 says that the recovery action changed, which is read by itself.
-    """
-    return code not in _RECOVERABLE
 
 
 class XidListener:

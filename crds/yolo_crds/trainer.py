@@ -157,6 +157,8 @@ class ProgressLine(Lenient):
     """Newest validation metrics by Ultralytics' names, `metrics/mAP50-95(B)` and so on."""
     fitness: float | None = None
     best: Best | None = None
+    warning: Sentence | None = None
+    """The newest that does not wait for the end, as of a GPU that is failing."""
 
     def to_line(self) -> str:
         """The line as printed, ASCII, without a line break."""

@@ -256,6 +256,8 @@ def _warnings(view: Snapshot, verdict: Verdict) -> list[str]:
     told: list[str] = [*_request_warnings(view.training), *verdict.before.warnings]
     for result in reversed(_results(verdict)):
         told += result.warnings
+    line = view.progress.get(verdict.first.uid) if verdict.first else None
+    told += [line.warning] if line and line.warning else []
     return list(dict.fromkeys(warning[:_WARNING_MAX] for warning in told))[-WARNINGS_KEPT:]
 
 

@@ -18,6 +18,7 @@ from demo.install import System
 from demo.system import bring_up
 from e2e.trainings import LABELS, finish_training, start_training, until_training, volume_folder
 from simulated_gpus.devices import RESOURCE
+from simulated_gpus.nodes import GpuNode
 from yolo_crds.meta import LABEL_STAGE, LABEL_TRAINING, Stage
 
 NAME = "gpu-nodes"
@@ -109,6 +110,45 @@ def test_a_pod_that_is_killed_begins_all_again_where_they_were(
     status = finish_training(system, name)
     assert (status["attempt"], status["restarts"], status["printed"]["epoch"]) == (2, 0, "6/6")
     assert _epochs(system, cluster, name) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_gpu_that_fails_sends_the_training_to_the_other_node(
+    system: System, cluster: Cluster, client: OldClient
+) -> None:
+    """By an Xid after which NVIDIA's plugin hands the GPU out again: it is the training that keeps away."""
+    name, context_switch = "moves", 109
+    data = {"train": "digits-small", "val": "digits-small-val", "labels": LABELS.split(",")}
+    resources = {"gpus": 1, "cpu": "250m", "memory": "3Gi", "sharedMemory": "64Mi"}
+    start_training(system, name, data=data, resources=resources, epochs=60)
+    until_training(client, name, epoch=3)
+    before = system.training(name)["status"]
+    node = before["nodeName"]
+    GpuNode.find(cluster, node).file.change(lambda now: now.with_xid(0, context_switch))
+    told = f"Xid {context_switch} (a context switch took too long: the GPU needs a reset)"
+
+    def warned() -> bool:
+        status = system.training(name)["status"]
+        return status["phase"] == "Running" and any(told in warning for warning in status.get("warnings", ()))
+
+    wait_for("a warning while it trains", warned, 60)
+    system.kubectl("exec", before["podName"], "--", "python", "-c", _KILL_WORKER)
+    wait_for("the next attempt", lambda: system.training(name)["status"]["attempt"] == 2, 60)
+    status = system.training(name)["status"]
+    assert (status["failure"]["reason"], status["failure"]["node"]) == ("GpuFault", node), status["failure"]
+    assert told in status["failure"]["message"]
+    assert [one["name"] for one in status["avoidedNodes"]] == [node]
+    until_training(client, name, epoch=3)
+    (other,) = [one for one in NODES if one != node]
+    assert system.training(name)["status"]["nodeName"] == other
+    client.get(f"/terminate/{name}")
+
+
+_KILL_WORKER = """
+import os, pathlib, signal
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if b"yolo_trainer.worker" in (process / "cmdline").read_bytes():
+        os.kill(int(process.name), signal.SIGKILL)
+"""
 
 
 @pytest.mark.soak

@@ -11,7 +11,7 @@ import pytest
 from simulated_gpus.scenario import Library, Scenario, ScenarioFile, build_scenario, with_mig
 from yolo_crds.gpus import Gap, GpuProcess, Health
 from yolo_gpu_agent.nvml import GapError, Nvml
-from yolo_gpu_agent.xids import XidListener, means_fault
+from yolo_gpu_agent.xids import XidListener
 
 GIB = 1 << 30
 
@@ -336,11 +336,6 @@ def test_a_driver_that_has_no_events_is_told_once_a_gpu(
         _until(lambda: len(tries) > 3)
         xids.stop()
     assert [record.message for record in caplog.records] == ["this GPU tells no Xids"] * 2
-
-
-@pytest.mark.parametrize(("code", "want"), [(13, False), (94, False), (154, False), (48, True), (79, True)])
-def test_means_fault(code: int, want: bool) -> None:
-    assert means_fault(code) is want
 
 
 def _until(condition: Callable[[], bool]) -> None:

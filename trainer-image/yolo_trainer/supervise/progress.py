@@ -36,6 +36,7 @@ class Progress:
         self.metrics: dict[str, float | None] = {}
         self.best: Best | None = None
         self.warnings: list[str] = []
+        self._urgent: str | None = None
         self._direct: dict[str, object] = {}
         self._fitness: float | None = None
         self._images_per_second: float | None = None
@@ -64,6 +65,11 @@ class Progress:
             case "warning":
                 self.warnings.append(str(event["message"]))
 
+    def warn(self, message: str) -> None:
+        """What a person should know while the training runs, not only at its end."""
+        self.warnings.append(message)
+        self._urgent = message
+
     def line(self, seq: int, now: float, wall: float) -> ProgressLine:
         """The state as a line of at most `PROGRESS_MAX_BYTES`; `wall` in Unix seconds."""
         values: dict[str, object] = {
@@ -75,6 +81,7 @@ class Progress:
             "metrics": self.metrics,
             "fitness": self._fitness,
             "best": self.best,
+            "warning": self._urgent,
             **self._direct,
             "stage": self.stage,
         }

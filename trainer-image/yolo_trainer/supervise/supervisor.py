@@ -18,6 +18,7 @@ from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.layout import RunFolder
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig
+from yolo_crds.xids import means_fault
 
 from ..cgroup import oom_kills
 from ..errors import TrainerError, from_os_error, volume_errors
@@ -26,6 +27,7 @@ from ..runfolder.attempt import Attempt, claim, rejoin
 from ..runfolder.attempts import find_finished
 from .child import Child, reap_orphans, worker_command
 from .console import Console
+from .gpu_events import SILENCE_SECONDS, GpuEvents, Heard, blame
 from .outcome import Ending, Outcome, decide, more_telling
 from .progress import Progress
 from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
@@ -125,15 +127,17 @@ class Supervisor:
 
     def _work(self, stage: Stage, claim: int) -> Outcome:
         kills = oom_kills()
-        with self._workers.running(stage, claim) as child:
-            self._watch(child)
+        gpus = self.config.template.resources.gpus if stage is Stage.TRAIN else 0
+        with GpuEvents(wanted=gpus > 0) as gpu_events, self._workers.running(stage, claim) as child:
+            self._watch(child, gpu_events)
         ending, message = self._ending or (None, "")
         returncode = child.returncode
         assert returncode is not None
         ranks = self.config.template.resources.all_gpus if stage is Stage.TRAIN else 1
-        return decide(returncode, self._failure, ending, message, oom_kills() - kills, ranks=ranks)
+        outcome = decide(returncode, self._failure, ending, message, oom_kills() - kills, ranks=ranks)
+        return blame(outcome, gpu_events.heard)
 
-    def _watch(self, child: Child) -> None:
+    def _watch(self, child: Child, gpu_events: GpuEvents) -> None:
         """Follows a child to its end."""
         watchdog = Watchdog(self.config.stall_timeout_seconds, time.monotonic())
         while not child.is_over():
@@ -146,10 +150,19 @@ class Supervisor:
                     watchdog.event(value, now)
                     self._take(value, now)
             now = time.monotonic()
+            for heard in gpu_events.news():
+                self._warn_of(heard, watchdog, now)
             self.console.progress_if_due(now)
             self._end_if_due(child, watchdog, now)
             if os.getpid() == 1:
                 reap_orphans(*self._workers.pids)
+
+    def _warn_of(self, heard: Heard, watchdog: Watchdog, now: float) -> None:
+        self.progress.warn(str(heard))
+        self.console.line("err", f"WARNING {heard}", now)
+        if means_fault(heard.code):
+            watchdog.doubt(SILENCE_SECONDS)
+        self.console.progress(now)
 
     def _take(self, event: Mapping[str, object], now: float) -> None:
         self.progress.apply(event, now)

@@ -16,6 +16,7 @@ class Watchdog:
     def __init__(self, stall_seconds: float, now: float) -> None:
         self.stage = "start"
         self._stall_seconds = stall_seconds
+        self._most = float("inf")
         self._alive = now
 
     def event(self, event: Mapping[str, object], now: float) -> None:
@@ -32,8 +33,12 @@ class Watchdog:
         if self.stage not in _BATCHED:
             self._alive = now
 
+    def doubt(self, seconds: float) -> None:
+        """From now on no stage may be silent for longer than this."""
+        self._most = seconds
+
     def silent_for(self, now: float) -> float | None:
         """Seconds of silence once they are too many for the stage, else None."""
-        limit = _LIMITS.get(self.stage, self._stall_seconds)
+        limit = min(_LIMITS.get(self.stage, self._stall_seconds), self._most)
         silence = now - self._alive
         return silence if silence > limit else None

@@ -136,6 +136,15 @@ def test_watchdog_counts_only_batches_while_training() -> None:
     assert watchdog.silent_for(31) == 31
 
 
+def test_watchdog_in_doubt_waits_no_longer_in_any_stage() -> None:
+    watchdog = Watchdog(1800, 0)
+    watchdog.event({"event": "progress", "stage": "save"}, 0)
+    watchdog.doubt(60)
+
+    assert watchdog.silent_for(59) is None
+    assert watchdog.silent_for(61) == 61
+
+
 def test_watchdog_gives_an_import_its_own_time() -> None:
     watchdog = Watchdog(30, 0)
     watchdog.event({"event": "progress", "stage": "import"}, 0)
