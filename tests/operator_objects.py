@@ -165,3 +165,11 @@ def make_view(
         now=START + timedelta(seconds=seconds),
         **more,
     )
+
+
+def sicken(pod: Body, device: str) -> Body:
+    """The pod with a GPU that its node's device plugin calls unhealthy."""
+    (container,) = pod["status"]["containerStatuses"]
+    devices = [{"resourceID": device, "health": "Unhealthy"}, {"resourceID": "GPU-b", "health": "Healthy"}]
+    told = container | {"allocatedResourcesStatus": [{"name": "nvidia.com/gpu", "resources": devices}]}
+    return pod | {"status": pod["status"] | {"containerStatuses": [told]}}

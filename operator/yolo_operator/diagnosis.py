@@ -48,6 +48,10 @@ _START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"}
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
 # Waiting reasons of a container on its normal way.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+_BY_A_DEVICE = frozenset(
+    {Reason.HUNG, Reason.INTERNAL_ERROR, Reason.NO_ACCELERATOR, Reason.TRAINING_FAILED, Reason.WORKER_KILLED}
+)
+"""What a training looks like whose GPU has failed."""
 # Where an image cannot be mounted as a volume: containerd from 2.1 on names the fault, an earlier one tries
 # to make a folder without a name, and a kubelet without the feature has no such volume.
 _NOT_MOUNTED = re.compile(r'ImageVolumeMountFailed|failed to mkdir ""|cannot find volume')
@@ -80,6 +84,16 @@ def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
     """How an attempt's stage died, from its Job and pod; either may be gone."""
     if pod is None:
         return _diagnose_without_pod(job)
+    told = _diagnose_pod(job, pod)
+    if not pod.unhealthy or told.reason not in _BY_A_DEVICE:
+        return told
+    message = (
+        f"{', '.join(pod.unhealthy)} was called unhealthy by the node's device plugin; the pod then ended so"
+    )
+    return _failure_of(pod, Reason.GPU_FAULT, f"{message}: {told.message}", exit_code=told.exit_code)
+
+
+def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
     result = parse_result(pod.terminated.message) if pod.terminated else None
     told = result is not None and result.reason not in {None, Reason.INTERRUPTED}
     if _ADMISSION.match(pod.reason):

@@ -121,6 +121,8 @@ class PodView:
     started_at: str | None = None
     """Since when the trainer's container runs."""
     terminated: Terminated | None = None
+    unhealthy: tuple[str, ...] = ()
+    """Its devices that the kubelet calls unhealthy, by their ids; it tells so of a pod that runs."""
     ask: Ask = field(default_factory=Ask)
     """What it asks of its node."""
 
@@ -290,6 +292,7 @@ def view_pod(body: Wire) -> PodView | None:
         waiting_message=waiting.get("message", ""),
         started_at=(state.get("running") or terminated or {}).get("startedAt"),
         terminated=terminated and _view_terminated(terminated),
+        unhealthy=tuple(_unhealthy(_trainer(status.get("containerStatuses")))),
         ask=view_ask(body.get("spec", {})),
     )
 
@@ -303,6 +306,14 @@ def _index(labels: Wire) -> int:
 def _trainer(containers: Iterable[Wire] | None) -> Wire:
     empty: Wire = {}
     return next((c for c in containers or () if c["name"] == meta.TRAINER_CONTAINER), empty)
+
+
+def _unhealthy(container: Wire) -> Iterable[str]:
+    """Kubernetes fills `allocatedResourcesStatus` from 1.36 on (KEP-4680)."""
+    for resource in container.get("allocatedResourcesStatus") or ():
+        for device in resource.get("resources") or ():
+            if device.get("health") == "Unhealthy":
+                yield str(device.get("resourceID", ""))
 
 
 def _data_image(volumes: Iterable[Wire] | None) -> str:

@@ -258,6 +258,12 @@ def _warnings(view: Snapshot, verdict: Verdict) -> list[str]:
         told += result.warnings
     line = view.progress.get(verdict.first.uid) if verdict.first else None
     told += [line.warning] if line and line.warning else []
+    told += [
+        f"{device} of node {pod.node} is unhealthy, says its device plugin; the training goes on while it can"
+        for pod in verdict.pods
+        if pod.running
+        for device in pod.unhealthy
+    ]
     return list(dict.fromkeys(warning[:_WARNING_MAX] for warning in told))[-WARNINGS_KEPT:]
 
 

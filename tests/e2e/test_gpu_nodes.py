@@ -119,18 +119,20 @@ def test_a_gpu_that_fails_sends_the_training_to_the_other_node(
     name, context_switch = "moves", 109
     data = {"train": "digits-small", "val": "digits-small-val", "labels": LABELS.split(",")}
     resources = {"gpus": 1, "cpu": "250m", "memory": "3Gi", "sharedMemory": "64Mi"}
-    start_training(system, name, data=data, resources=resources, epochs=60)
+    start_training(system, name, data=data, resources=resources, epochs=200)
     until_training(client, name, epoch=3)
     before = system.training(name)["status"]
     node = before["nodeName"]
-    GpuNode.find(cluster, node).file.change(lambda now: now.with_xid(0, context_switch))
+    gpu = GpuNode.find(cluster, node).file
+    gpu.change(lambda now: now.with_gpu(0, unhealthy=True))
+    uuid = gpu.read().gpus[0].uuid
+    unhealthy = f"{uuid} of node {node} is unhealthy"
+    wait_for("the kubelet's word", lambda: any(unhealthy in one for one in _warnings(system, name)), 60)
+    gpu.change(lambda now: now.with_gpu(0, unhealthy=False).with_xid(0, context_switch))
     told = f"Xid {context_switch} (a context switch took too long: the GPU needs a reset)"
 
-    def warned() -> bool:
-        status = system.training(name)["status"]
-        return status["phase"] == "Running" and any(told in warning for warning in status.get("warnings", ()))
-
-    wait_for("a warning while it trains", warned, 60)
+    wait_for("a warning while it trains", lambda: any(told in one for one in _warnings(system, name)), 60)
+    assert system.training(name)["status"]["attempt"] == 1
     system.kubectl("exec", before["podName"], "--", "python", "-c", _KILL_WORKER)
     wait_for("the next attempt", lambda: system.training(name)["status"]["attempt"] == 2, 60)
     status = system.training(name)["status"]
@@ -141,6 +143,11 @@ def test_a_gpu_that_fails_sends_the_training_to_the_other_node(
     (other,) = [one for one in NODES if one != node]
     assert system.training(name)["status"]["nodeName"] == other
     client.get(f"/terminate/{name}")
+
+
+def _warnings(system: System, name: str) -> list[str]:
+    found: list[str] = system.training(name)["status"].get("warnings", [])
+    return found
 
 
 _KILL_WORKER = """

@@ -13,6 +13,7 @@ from operator_objects import (
     make_result,
     make_training,
     schedule,
+    sicken,
     start,
     with_state,
 )
@@ -119,6 +120,23 @@ def test_diagnose_names_the_reason(case: str) -> None:
 def test_diagnose_takes_the_trainers_own_hint_and_exit_code() -> None:
     found = diagnose(view_job(JOB), view_pod(end(POD, 4, result=OOM_RESULT)))
     assert (found.hint, found.exit_code) == ("batch 8", 4)
+
+
+@pytest.mark.parametrize(
+    ("code", "want", "words"),
+    [
+        (
+            4,
+            Reason.GPU_FAULT,
+            "GPU-a was called unhealthy by the node's device plugin; the pod then ended so: the",
+        ),
+        (6, Reason.DISK_FULL, "the trainer ended with exit code 6"),
+    ],
+)
+def test_diagnose_blames_a_device_that_was_unhealthy(code: int, want: Reason, words: str) -> None:
+    found = diagnose(view_job(JOB), view_pod(sicken(end(POD, code), "GPU-a")))
+    assert (found.reason, found.node, found.exit_code) == (want, "node-1", code)
+    assert found.message.startswith(words)
 
 
 def test_diagnose_job_deadline() -> None:

@@ -14,6 +14,7 @@ from operator_objects import (
     make_result,
     make_training,
     make_view,
+    sicken,
     start,
 )
 from yolo_crds.conditions import ConditionType, Reason
@@ -151,6 +152,19 @@ def test_observe_gathers_warnings_once() -> None:
     status = decide(make_view(training, [PREPARE], pods), SETTINGS).status
     again = decide(make_view(training | {"status": status.to_wire()}, [PREPARE], pods), SETTINGS).status
     assert again.warnings == ["obj is ignored", "3 images skipped"]
+
+
+def test_observe_warns_of_a_gpu_that_fails_under_a_running_pod() -> None:
+    pod = sicken(start(POD, 30), "GPU-a")
+    line = LINE.model_copy(update={"warning": "GPU GPU-a: Xid 109 (a context switch took too long)"})
+    lines = {pod["metadata"]["uid"]: line}
+    view = make_view(make_training(), [PREPARE, TRAIN], [PREPARED, pod], progress=lines)
+    status = decide(view, SETTINGS).status
+    assert status.warnings == [
+        "GPU GPU-a: Xid 109 (a context switch took too long)",
+        "GPU-a of node node-1 is unhealthy, says its device plugin; the training goes on while it can",
+    ]
+    assert status.phase == "Running"
 
 
 @pytest.mark.parametrize("text", ["no json", "3", '{"a": 1}'])
