@@ -10,7 +10,7 @@ from cluster import Cluster
 from cluster.api import wait_for
 from demo.client import OldClient
 from demo.install import System, change_values
-from e2e.trainings import SMALL, until_training
+from e2e.trainings import SMALL, end_training, start_training, until_training
 from simulated_gpus import nodes
 from simulated_gpus.agent import agent_values
 from simulated_gpus.devices import RESOURCE
@@ -47,6 +47,20 @@ def test_two_gpus_train_as_two_ranks(system: System, client: OldClient, node: Gp
     assert status["weights"]["best"]["sha256"]
     assert any("stand-in" in warning for warning in status["warnings"]), status["warnings"]
     _until(client, "both free", lambda rows: all(row["free"] for row in rows))
+
+
+@pytest.mark.soak
+def test_a_rank_that_the_kernel_kills_for_memory_is_told(system: System, node: GpuNode) -> None:
+    """On cgroup v1 one process dies, and the launcher tells which; on v2 all of the container at once."""
+    resources = {"gpus": 2, "cpu": "500m", "memory": "700Mi", "sharedMemory": "64Mi"}
+    lifecycle = {"lifecycle": {"maxRestarts": 0}}
+    data = {"train": "digits-small", "val": "digits-small-val", "labels": list("0123456789")}
+    start_training(system, "e2e-rank-oom", lifecycle, data=data, resources=resources)
+    status = end_training(system, "e2e-rank-oom")
+    failure = status["failure"]
+    assert (status["phase"], failure["reason"]) == ("Failed", "OOMKilled"), failure
+    assert "rank " in failure["message"] or "the pod used more memory" in failure["message"], failure
+    assert "memory" in failure["hint"]
 
 
 def test_gpu_info_tells_who_holds_which_gpu(
