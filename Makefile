@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-queue test-gpu test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-queue test-simulated-gpus test-gpu test bench-cluster bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -77,7 +77,7 @@ test-cluster: programs ## Tests of the local Kubernetes itself: starting, breaki
 test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
 # Two halves, so that `make test` runs them side by side.
-OTHER_E2E := tests/e2e/test_data*.py tests/e2e/test_gpu*.py tests/e2e/test_current_context.py
+OTHER_E2E := $(patsubst %,tests/e2e/test_%.py,data* gpus gpu_faults gpu_waiting current_context)
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
 	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*' $(OTHER_E2E:%=--ignore-glob='%')
 test-e2e-other: programs ## The same for data sets of all kinds, and for simulated GPUs
@@ -89,6 +89,8 @@ bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGE
 test-queue: programs ## Jobs and trainings in a queue of the real Kueue, built at first (3 minutes)
 	@$(PY) -m cluster build --kueue >/dev/null
 	@$(PYTEST) tests/e2e tests/integration -m queue
+test-simulated-gpus: programs ## Trainings on simulated GPUs of one and two nodes: those too that `make test` leaves out (12 minutes)
+	@$(PYTEST) tests/e2e/test_gpu*.py -m "e2e or soak"
 GPU_PYTEST := -m pytest -q -ra -W default -m "gpu or image or soak" tests/gpu
 test-gpu: ## On a machine with a GPU and torch for it, no cluster: CUDA, AMP, resume, no memory, NCCL, NVML; DRY=1: what a CPU can show of it
 ifdef DRY
