@@ -39,7 +39,7 @@ def test_a_higher_priority_takes_the_gpu_and_the_victim_goes_on_afterwards(
     start_training(system, victim, lifecycle, data=DATA, epochs=40, resources=ONE_GPU, scheduling=low)
     until_training(client, victim, epoch=3)
     high = {"priorityClassName": "e2e-high"}
-    start_training(system, urgent, data=DATA, epochs=2, resources=ONE_GPU, scheduling=high)
+    start_training(system, urgent, data=DATA, epochs=3000, resources=ONE_GPU, scheduling=high)
 
     def waits() -> bool:
         status = system.training(victim)["status"]
@@ -53,7 +53,7 @@ def test_a_higher_priority_takes_the_gpu_and_the_victim_goes_on_afterwards(
     events = system.kubectl("get", "events", "--field-selector=reason=Preempted", "-o", "name")
     assert events.strip(), "the scheduler preempted nobody"
 
-    assert finish_training(system, urgent)["restarts"] == 0
+    client.get(f"/terminate/{urgent}")
     ended = finish_training(system, victim)
     assert (ended["attempt"], ended["restarts"], ended["printed"]["epoch"]) == (2, 0, "40/40")
     results = volume_folder(system, cluster, "yolo-runs") / "train" / victim / "results.csv"
