@@ -153,7 +153,8 @@ def _warnings(system: System, name: str) -> list[str]:
 _KILL_WORKER = """
 import os, pathlib, signal
 for process in pathlib.Path("/proc").glob("[0-9]*"):
-    if b"yolo_trainer.worker" in (process / "cmdline").read_bytes():
+    mine = int(process.name) == os.getpid()
+    if not mine and b"yolo_trainer.worker" in (process / "cmdline").read_bytes():
         os.kill(int(process.name), signal.SIGKILL)
 """
 
