@@ -167,9 +167,9 @@ def make_view(
     )
 
 
-def sicken(pod: Body, device: str) -> Body:
+def sicken(pod: Body, device: str, resource: str = "nvidia.com/gpu") -> Body:
     """The pod with a GPU that its node's device plugin calls unhealthy."""
     (container,) = pod["status"]["containerStatuses"]
     devices = [{"resourceID": device, "health": "Unhealthy"}, {"resourceID": "GPU-b", "health": "Healthy"}]
-    told = container | {"allocatedResourcesStatus": [{"name": "nvidia.com/gpu", "resources": devices}]}
+    told = container | {"allocatedResourcesStatus": [{"name": resource, "resources": devices}]}
     return pod | {"status": pod["status"] | {"containerStatuses": [told]}}

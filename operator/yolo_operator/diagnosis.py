@@ -49,7 +49,14 @@ _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "ContainerStatu
 # Waiting reasons of a container on its normal way.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _BY_A_DEVICE = frozenset(
-    {Reason.HUNG, Reason.INTERNAL_ERROR, Reason.NO_ACCELERATOR, Reason.TRAINING_FAILED, Reason.WORKER_KILLED}
+    {
+        Reason.HUNG,
+        Reason.INTERNAL_ERROR,
+        Reason.NO_ACCELERATOR,
+        Reason.PEER_LOST,
+        Reason.TRAINING_FAILED,
+        Reason.WORKER_KILLED,
+    }
 )
 """What a training looks like whose GPU has failed."""
 # Where an image cannot be mounted as a volume: containerd from 2.1 on names the fault, an earlier one tries

@@ -267,6 +267,7 @@ def view_pod(body: Wire) -> PodView | None:
     disruption = conditions.get("DisruptionTarget", {})
     state = _trainer(status.get("containerStatuses")).get("state", {})
     waiting, terminated = state.get("waiting", {}), state.get("terminated")
+    ask = view_ask(body.get("spec", {}))
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -292,8 +293,8 @@ def view_pod(body: Wire) -> PodView | None:
         waiting_message=waiting.get("message", ""),
         started_at=(state.get("running") or terminated or {}).get("startedAt"),
         terminated=terminated and _view_terminated(terminated),
-        unhealthy=tuple(_unhealthy(_trainer(status.get("containerStatuses")))),
-        ask=view_ask(body.get("spec", {})),
+        unhealthy=tuple(_unhealthy(_trainer(status.get("containerStatuses")), ask.device)),
+        ask=ask,
     )
 
 
@@ -308,9 +309,11 @@ def _trainer(containers: Iterable[Wire] | None) -> Wire:
     return next((c for c in containers or () if c["name"] == meta.TRAINER_CONTAINER), empty)
 
 
-def _unhealthy(container: Wire) -> Iterable[str]:
-    """Kubernetes fills `allocatedResourcesStatus` from 1.36 on (KEP-4680)."""
+def _unhealthy(container: Wire, gpu: str | None) -> Iterable[str]:
+    """Of the resource that stands for GPUs. Kubernetes tells from 1.36 on (KEP-4680)."""
     for resource in container.get("allocatedResourcesStatus") or ():
+        if resource["name"] != gpu:
+            continue
         for device in resource.get("resources") or ():
             if device.get("health") == "Unhealthy":
                 yield str(device.get("resourceID", ""))

@@ -27,6 +27,7 @@ class Store:
         self._pods: dict[Key, dict[str, PodView]] = {}
         self._progress: dict[str, ProgressLine] = {}
         self._admissions: dict[str, Admission] = {}
+        self._unhealthy: dict[str, tuple[str, ...]] = {}
         self._nodes: tuple[Node, ...] = ()
         self._others: Mapping[str, Amounts] | None = None
 
@@ -54,6 +55,10 @@ class Store:
         _put(self._jobs, key, job)
 
     def put_pod(self, key: Key, pod: PodView) -> None:
+        if pod.unhealthy:
+            self._unhealthy[pod.uid] = pod.unhealthy
+        elif not pod.finished:
+            self._unhealthy.pop(pod.uid, None)
         _put(self._pods, key, pod)
 
     def put_progress(self, uid: str, line: ProgressLine) -> bool:
@@ -93,6 +98,7 @@ class Store:
                 kind.pop(key, None)
         self._progress.pop(uid, None)
         self._admissions.pop(uid, None)
+        self._unhealthy.pop(uid, None)
 
     def snapshot(self, key: Key, now: datetime) -> Snapshot | None:
         """What is known of a training; None when it is not."""
@@ -103,10 +109,14 @@ class Store:
         return self.with_news(Snapshot(training, tuple(jobs.values()), tuple(pods.values()), now))
 
     def with_news(self, view: Snapshot) -> Snapshot:
-        """The snapshot with what no watch shows: its pods' newest progress, Kueue's words on its Jobs."""
+        """The snapshot with what the objects do not show: the pods' newest progress, which of their devices
+        were unhealthy at last (the kubelet may forget that with their end), and Kueue's words on the Jobs.
+        """
         lines = {pod.uid: self._progress[pod.uid] for pod in view.pods if pod.uid in self._progress}
         told = {job.uid: self._admissions[job.uid] for job in view.jobs if job.uid in self._admissions}
-        return replace(view, progress=lines, admissions=told, surroundings=self._surroundings(view))
+        pods = tuple(replace(pod, unhealthy=self._unhealthy.get(pod.uid, pod.unhealthy)) for pod in view.pods)
+        around = self._surroundings(view)
+        return replace(view, pods=pods, progress=lines, admissions=told, surroundings=around)
 
     def _surroundings(self, view: Snapshot) -> Surroundings:
         around = Surroundings(self._nodes, self._others)

@@ -50,8 +50,8 @@ def test_a_higher_priority_takes_the_gpu_and_the_victim_goes_on_afterwards(
     status = system.training(victim)["status"]
     assert (status["restarts"], status.get("progress", {}).get("etaSeconds")) == (0, None)
     assert f"{urgent} holds 1" in status["failure"]["message"]
-    events = system.kubectl("get", "events", "--field-selector=reason=Preempted", "-o", "name")
-    assert events.strip(), "the scheduler preempted nobody"
+    events = system.kubectl("get", "events", "--field-selector=reason=Preempted", "-o", "jsonpath={..name}")
+    assert f"{victim}-r1a1-train" in events, "the scheduler preempted somebody else"
 
     client.get(f"/terminate/{urgent}")
     ended = finish_training(system, victim)

@@ -1,5 +1,6 @@
 """Every way that a pod cannot start or dies, and the reason that a person is told."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from operator_objects import (
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.meta import Stage
 from yolo_operator.diagnosis import MESSAGE_MAX, diagnose, diagnose_refusal, diagnose_waiting
-from yolo_operator.snapshot import EventView, view_job, view_pod
+from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
+from yolo_operator.store import Store
 
 JOB = make_job(make_training(), Stage.TRAIN)
 POD = make_pod(JOB)
@@ -137,6 +139,30 @@ def test_diagnose_blames_a_device_that_was_unhealthy(code: int, want: Reason, wo
     found = diagnose(view_job(JOB), view_pod(sicken(end(POD, code), "GPU-a")))
     assert (found.reason, found.node, found.exit_code) == (want, "node-1", code)
     assert found.message.startswith(words)
+
+
+def test_a_device_that_is_no_gpu_is_not_blamed() -> None:
+    pod = view_pod(sicken(end(POD, 4), "mlx5_0", resource="rdma/hca"))
+    assert pod is not None
+    assert pod.unhealthy == ()
+
+
+def test_a_device_that_was_unhealthy_while_the_pod_ran_is_remembered_at_its_end() -> None:
+    store, key = Store(), ("lab", "cats")
+    store.put_training(view_training(make_training()))
+
+    def seen(body: Body) -> tuple[str, ...]:
+        pod = view_pod(body)
+        assert pod is not None
+        store.put_pod(key, pod)
+        view = store.snapshot(key, datetime.now(UTC))
+        assert view is not None
+        return view.pods[0].unhealthy
+
+    assert seen(sicken(start(POD), "GPU-a")) == ("GPU-a",)
+    assert seen(start(POD)) == (), "it is well again"
+    assert seen(sicken(start(POD), "GPU-a")) == ("GPU-a",)
+    assert seen(end(POD, 4)) == ("GPU-a",), "the kubelet tells it of running pods alone"
 
 
 def test_diagnose_job_deadline() -> None:

@@ -22,6 +22,8 @@ from .outcome import Outcome
 SILENCE_SECONDS = 60.0
 """So long a training may be silent after a fault of its GPU: it fails by itself within seconds, or hangs."""
 _WAIT_MS = 500
+_RETRY_SECONDS = 5.0
+_LINGER_SECONDS = 1.0
 _BY_A_FAULT = frozenset(
     {
         Reason.GPU_FAULT,
@@ -38,13 +40,19 @@ _BY_A_FAULT = frozenset(
 
 @dataclass(frozen=True)
 class Heard:
-    """An Xid of a GPU."""
+    """An Xid of a GPU, or (`code` None) that the driver cannot reach it any more."""
 
-    code: int
+    code: int | None
     uuid: str
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether a new start of the program does not mend it."""
+        return self.code is None or means_fault(self.code)
+
     def __str__(self) -> str:
-        return f"GPU {self.uuid}: {describe(self.code)}"
+        what = "the driver cannot reach it any more" if self.code is None else describe(self.code)
+        return f"GPU {self.uuid}: {what}"
 
 
 def blame(outcome: Outcome, heard: Iterable[Heard]) -> Outcome:
@@ -52,7 +60,7 @@ def blame(outcome: Outcome, heard: Iterable[Heard]) -> Outcome:
     told = list(dict.fromkeys(heard))
     if outcome.ok or not told or outcome.reason not in _BY_A_FAULT:
         return outcome
-    fault = next((one for one in told if means_fault(one.code)), None)
+    fault = next((one for one in told if one.is_fault), None)
     if fault is None:
         return replace(outcome, message=f"{outcome.message} ({told[0]})")
     message = f"{fault}; the training then ended so: {outcome.message}"
@@ -67,7 +75,9 @@ class GpuEvents:
         self._heard: list[Heard] = []
         self._told = 0
         self._wanted = wanted
+        self._handles: dict[str, Any] = {}
         self._stop = threading.Event()
+        self._spoke = threading.Event()
         self.listening = threading.Event()
         """Set while the driver tells this process."""
 
@@ -90,17 +100,33 @@ class GpuEvents:
         self._told += len(new)
         return new
 
-    def _run(self) -> None:
-        # Here, since only a pod with GPUs needs it. Whatever is wrong with the library, nothing is heard.
-        with contextlib.suppress(Exception):
-            import pynvml
+    def linger(self) -> None:
+        """After a failure: the driver's word may come a moment after the program's end."""
+        if self.listening.is_set() and not self._heard:
+            self._spoke.wait(_LINGER_SECONDS)
 
-            pynvml.nvmlInit()
-            self._listen(pynvml)
+    def _run(self) -> None:
+        try:
+            # Here, since only a pod with GPUs needs it.
+            import pynvml
+        except ImportError:
+            return
+        while not self._stop.is_set():
+            # Whatever is wrong with the library: the training needs none of this.
+            with contextlib.suppress(Exception):
+                pynvml.nvmlInit()
+                try:
+                    self._listen(pynvml)
+                finally:
+                    self.listening.clear()
+                    pynvml.nvmlShutdown()
+            self._stop.wait(_RETRY_SECONDS)
 
     def _listen(self, nvml: Any) -> None:
+        """Until it shall stop, or the driver no longer tells: then all is set up anew."""
         events = nvml.nvmlEventSetCreate()
         uuids: dict[int, str] = {}
+        self._handles = {}
         for index in range(nvml.nvmlDeviceGetCount()):
             with contextlib.suppress(nvml.NVMLError):
                 handle = nvml.nvmlDeviceGetHandleByIndex(index)
@@ -108,15 +134,34 @@ class GpuEvents:
                 if _is_ours(uuid):
                     nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
                     uuids[_address(handle)] = uuid
+                    self._handles[uuid] = handle
         self.listening.set()
         while not self._stop.is_set():
             try:
                 event = nvml.nvmlEventSetWait_v2(events, _WAIT_MS)
             except nvml.NVMLError_Timeout:
                 continue
-            uuid = uuids.get(_address(event.device))
+            except nvml.NVMLError_GpuIsLost:
+                self._note_lost(nvml)
+                raise
+            uuid = uuids.get(_address(event.device), "")
             if uuid and event.eventType == nvml.nvmlEventTypeXidCriticalError:
-                self._heard.append(Heard(int(event.eventData), uuid))
+                self._note(Heard(int(event.eventData), uuid))
+
+    def _note_lost(self, nvml: Any) -> None:
+        """Of the pod's GPUs those that answer with nothing else any more."""
+        for uuid, handle in self._handles.items():
+            try:
+                nvml.nvmlDeviceGetUUID(handle)
+            except nvml.NVMLError_GpuIsLost:
+                self._note(Heard(None, uuid))
+            except nvml.NVMLError:
+                continue
+
+    def _note(self, heard: Heard) -> None:
+        if heard.code is not None or heard not in self._heard:
+            self._heard.append(heard)
+        self._spoke.set()
 
 
 def _is_ours(uuid: str) -> bool:

@@ -18,7 +18,6 @@ from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.layout import RunFolder
 from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig
-from yolo_crds.xids import means_fault
 
 from ..cgroup import oom_kills
 from ..errors import TrainerError, from_os_error, volume_errors
@@ -130,6 +129,8 @@ class Supervisor:
         gpus = self.config.template.resources.gpus if stage is Stage.TRAIN else 0
         with GpuEvents(wanted=gpus > 0) as gpu_events, self._workers.running(stage, claim) as child:
             self._watch(child, gpu_events)
+            if child.returncode:
+                gpu_events.linger()
         ending, message = self._ending or (None, "")
         returncode = child.returncode
         assert returncode is not None
@@ -160,7 +161,7 @@ class Supervisor:
     def _warn_of(self, heard: Heard, watchdog: Watchdog, now: float) -> None:
         self.progress.warn(str(heard))
         self.console.line("err", f"WARNING {heard}", now)
-        if means_fault(heard.code):
+        if heard.is_fault:
             watchdog.doubt(SILENCE_SECONDS)
         self.console.progress(now)
 

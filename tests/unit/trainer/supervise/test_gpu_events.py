@@ -1,8 +1,10 @@
 """Xids of the pod's GPUs, by the real nvidia-ml-py on the stub of NVML: heard, told, blamed at the end."""
 
 import os
+import threading
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from cluster.api import wait_for
@@ -11,6 +13,7 @@ from simulated_gpus.scenario import ScenarioFile, build_scenario
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
 from yolo_crds.training import Resources, Template
+from yolo_trainer.supervise import gpu_events
 from yolo_trainer.supervise.gpu_events import GpuEvents, Heard, blame
 from yolo_trainer.supervise.outcome import Outcome
 
@@ -75,6 +78,38 @@ def test_only_the_pods_own_gpus_are_heard(node: ScenarioFile, monkeypatch: pytes
         wait_for("the Xid", lambda: bool(events.heard), 20)
     assert events.news() == [Heard(48, mine)]
     assert events.news() == []
+
+
+def test_a_gpu_that_the_driver_cannot_reach_any_more_is_told_and_the_others_are_heard_again(
+    node: ScenarioFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, other = (gpu.uuid for gpu in node.read().gpus)
+    lost = threading.Event()
+    wait = pynvml.nvmlEventSetWait_v2
+
+    def wait_or_tell(*arguments: object) -> object:
+        if lost.is_set():
+            lost.clear()
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        return wait(*arguments)
+
+    monkeypatch.setattr(pynvml, "nvmlEventSetWait_v2", wait_or_tell)
+    monkeypatch.setattr(gpu_events, "_RETRY_SECONDS", 0.05)
+    with GpuEvents() as events:
+        assert events.listening.wait(20)
+        node.change(lambda now: now.with_gpu(0, lost=True))
+        lost.set()
+        wait_for("the loss", lambda: bool(events.heard), 20)
+        assert events.heard == (Heard(None, gone),)
+        assert events.listening.wait(20)
+
+        def hears_again() -> bool:
+            node.change(lambda now: now.with_xid(1, 31))
+            return Heard(31, other) in events.heard
+
+        wait_for("the other GPU", hears_again, 20)
+    assert str(Heard(None, gone)) == f"GPU {gone}: the driver cannot reach it any more"
+    assert blame(KILLED, events.heard).reason is Reason.GPU_FAULT
 
 
 def test_without_a_library_nothing_is_heard_and_nothing_fails(node: ScenarioFile) -> None:
