@@ -63,7 +63,7 @@ test-trainer: $(STAMP) ## Tests with torch and ultralytics, inside the built tra
 	@$(PY) -m cluster.images test-trainer -q
 test-runfolder: $(STAMP) ## The run folder under deaths, faults and overtakings: a seeded sample, one at every step
 	@$(PY) -m runfolder_harness
-faults-runfolder: $(STAMP) ## The same at every pair of steps, and 41 seeded faults that it must find (an hour)
+faults-runfolder: $(STAMP) ## The same at every pair of steps, and 43 seeded faults that it must find (an hour)
 	@$(PY) -m runfolder_mutants
 	@$(PY) -m runfolder_harness --level 2
 test-ranks: $(STAMP) ## Several ranks and several nodes: all of their tests, and two ranks beside one process, in numbers (5 minutes)

@@ -461,6 +461,19 @@ def count_steps(play: Play) -> list[int]:
     return counts
 
 
+def places_of_best(play: Play) -> list[list[int]]:
+    """The steps of each actor, undisturbed, that have to do with a best.pt: few, and one may carry it over
+    while the other replaces it.
+    """
+    places = []
+    for index in range(len(play.actors)):
+        with stage() as one:
+            actor = begin(one, play)[index]
+            actor.advance()
+            places.append([number for number, step in enumerate(actor.trace) if "best.pt" in step])
+    return places
+
+
 def interleave(play: Play, schedule: Sequence[tuple[int, int | None]]) -> None:
     """Lets actors go on in turn: (who, up to which step); in the end all of them to their ends."""
     with stage() as one:
@@ -604,7 +617,12 @@ def sample(seed: int, level: int) -> Iterator[tuple[str, Callable[[], None]]]:
                 yield f"{play.name}: {kind} at {step}", partial(fail_at, play, step, fault)
         overtaken = range(first + 1)
         pairs = list(itertools.product(range(first), range(second)))
+        about_best = list(itertools.product(*places_of_best(play)))
         schedules = [
+            *(
+                [(0, i), (1, j), (0, None)]
+                for i, j in dice.sample(about_best, min(3 * pairs_most, len(about_best)))
+            ),
             *([(0, i), (1, None)] for i in dice.sample(overtaken, len(overtaken) // every)),
             *([(0, i), (1, j), (0, None)] for i, j in dice.sample(pairs, min(pairs_most, len(pairs)))),
         ]

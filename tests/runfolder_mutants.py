@@ -71,8 +71,20 @@ MUTANTS = [
     _m(
         "the best is not carried over",
         "checkpoint",
-        "    if not is_whole(source) or files.status(target) is not None:",
+        "    if not before or files.status(source) is None or files.status(target) is not None:",
         "    if True:",
+    ),
+    _m(
+        "what is carried over has the digest of what was there before",
+        "checkpoint",
+        "        _note_digest(target, digest)\n        copies.link_or_copy(aside, target)",
+        "        _note_digest(target, *before)\n        copies.link_or_copy(source, target)",
+    ),
+    _m(
+        "what is carried over is not known while it is replaced",
+        "checkpoint",
+        "if digest in {*before, *_digests(source)}:",
+        "if digest in before:",
     ),
     _m(
         "runs do not count in a claim",

@@ -107,12 +107,23 @@ def promote(file: Path, place: Path) -> None:
 
 
 def carry_over(source: Path, target: Path) -> None:
-    """Brings an earlier attempt's checkpoint into a new one, if it is whole and nothing is there."""
-    if not is_whole(source) or files.status(target) is not None:
+    """Brings an earlier attempt's checkpoint into a new one, if it is whole and nothing is there.
+
+    The earlier attempt may not know yet that it was overtaken and just be replacing it (`promote`): so what was
+    linked is looked at, which stays as it is, and it is whole if its digest stood before or stands afterwards.
+    """
+    before = _digests(source)
+    if not before or files.status(source) is None or files.status(target) is not None:
         return
     files.make_folder(target.parent)
-    _note_digest(target, *_digests(source))
-    copies.link_or_copy(source, target)
+    aside = files.aside(target)
+    copies.link_or_copy(source, aside)
+    with files.open_existing(aside) as stream:
+        digest = files.digest(stream)
+    if digest in {*before, *_digests(source)}:
+        _note_digest(target, digest)
+        copies.link_or_copy(aside, target)
+    files.remove(aside)
 
 
 def drop(file: Path) -> None:

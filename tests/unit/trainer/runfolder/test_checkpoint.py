@@ -99,7 +99,32 @@ def test_carry_over_leaves_a_damaged_checkpoint_behind(tmp_path: Path) -> None:
 
     digest_path(tmp_path / "a" / "best.pt").write_text("0" * 64)
     carry_over(tmp_path / "a" / "best.pt", tmp_path / "c" / "best.pt")
-    assert not (tmp_path / "c").exists()
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+@pytest.mark.parametrize("replaced_at", range(12))
+def test_carry_over_of_a_checkpoint_that_is_just_being_replaced_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced_at: int
+) -> None:
+    """By an attempt that has not seen yet that it was overtaken."""
+    source, target = tmp_path / "a" / "best.pt", tmp_path / "b" / "best.pt"
+    for name in ("old", "new"):
+        (tmp_path / name).write_bytes(name.encode())
+    promote(tmp_path / "old", source)
+    steps = 0
+
+    def replace(step: str, path: Path) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == replaced_at + 1:
+            promote(tmp_path / "new", source)
+
+    monkeypatch.setattr(files, "point", replace)
+    carry_over(source, target)
+
+    assert is_whole(target)
+    assert target.read_bytes() in (b"old", b"new")
+    assert sorted(path.name for path in target.parent.iterdir()) == ["best.pt", "best.pt.sha256"]
 
 
 def test_a_long_file_comes_to_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
