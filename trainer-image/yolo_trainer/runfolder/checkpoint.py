@@ -109,8 +109,8 @@ def promote(file: Path, place: Path) -> None:
 def carry_over(source: Path, target: Path) -> None:
     """Brings an earlier attempt's checkpoint into a new one, if it is whole and nothing is there.
 
-    The earlier attempt may not know yet that it was overtaken and just be replacing it (`promote`): so what was
-    linked is looked at, which stays as it is, and it is whole if its digest stood before or stands afterwards.
+    The earlier attempt may not know yet that it was overtaken and just be replacing it (`promote`). So what
+    was linked is looked at, which stays as it is: whole if its digest stood before, or stands afterwards.
     """
     before = _digests(source)
     if not before or files.status(source) is None or files.status(target) is not None:

@@ -23,7 +23,7 @@ from .peers import Peers, Says, Word
 from .ranks import Ranks, rank_environment
 
 _HEARING_SECONDS = 5.0
-"""So long a pod whose ranks merely lost others waits for the word of the one that knows why."""
+"""So long a pod whose ranks merely lost others, or stopped with them, waits for the word of who knows why."""
 _FOLLOWED = frozenset({ExitCode.PEER_LOST, ExitCode.INTERRUPTED})
 """How a rank ends because of another one."""
 _SIOCGIFADDR = 0x8915
@@ -145,7 +145,7 @@ class NodeRanks(Ranks):
         if self._own is not None or self._heard is not None:
             return True
         first = self._first if self._first is None else self._processes[self._first].returncode
-        if first == ExitCode.PEER_LOST and not self._stopping:
+        if first in _FOLLOWED and not self._stopping:
             return now - self._ended_at >= _HEARING_SECONDS
         # The first pod alone saves and publishes: until it has, this one's end of the connections stays.
         return self._node.leads

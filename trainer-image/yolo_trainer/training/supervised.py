@@ -249,7 +249,8 @@ class SupervisedTrainer(RankedTrainer):
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Says that the training diverged, instead of going back to last.pt in silence."""
         for name, value in (("loss", self.loss), ("fitness", self.fitness)):
-            if value is not None and not math.isfinite(float(value)):
+            number = value.detach() if isinstance(value, torch.Tensor) else value
+            if number is not None and not math.isfinite(float(number)):
                 message = f"the {name} is not a finite number in epoch {epoch + 1}"
                 raise TrainerError(Reason.DIVERGED, message, exit_code=ExitCode.FAILED)
         return False

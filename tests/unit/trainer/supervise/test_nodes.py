@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.api import wait_for
 from yolo_crds.trainer import TrainerConfig
-from yolo_trainer.errors import InvalidArgumentsError
+from yolo_trainer.errors import InvalidArgumentsError, TrainerError
 from yolo_trainer.node import Node
 from yolo_trainer.process.report import Report
 from yolo_trainer.supervise.nodes import NodeRanks, interface_of, node_environment
@@ -70,6 +71,40 @@ def test_killed_first_rank_ends_the_others() -> None:
 
 def test_ranks_that_lost_each_other_wait_for_who_knows_why() -> None:
     assert run("exit 13", "sleep 0.5; exit 4") == [13, 4]
+
+
+class Told(Report):
+    """What a launcher reports as failures."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.failures: list[str] = []
+
+    def failed(self, error: TrainerError, *, seen: bool = False) -> None:
+        self.failures.append(f"{error.reason}{' (seen)' if seen else ''}: {error}")
+
+
+def test_ranks_that_stopped_with_those_of_another_pod_wait_for_its_word() -> None:
+    """Ranks agree on a stop among themselves, and may have left before the launchers have told each other."""
+    port, codes, told = free_port(), [-1, -1], Told()
+    launchers = [
+        NodeRanks(["sh", "-c", script], 1, report, node(index), Peers(node(index), port, print))
+        for index, (script, report) in enumerate((("exit 143", told), (WAIT, Report(None))))
+    ]
+
+    def launch(index: int) -> None:
+        codes[index] = launchers[index].run()
+
+    threads = [threading.Thread(target=launch, args=[index]) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    first = launchers[0]
+    wait_for("the end of rank 0", lambda: any(p.poll() is not None for p in first._processes), 20)
+    launchers[1].stop()
+    for thread in threads:
+        thread.join()
+    assert codes == [143, 143]
+    assert told.failures == ["Interrupted (seen): pod 1 was asked to end"]
 
 
 def test_pods_of_another_attempt_are_no_peers() -> None:
