@@ -18,6 +18,9 @@ from .training import Task, Template
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
 """Accepted whatever the case; from Ultralytics' `build_optimizer` (the schema says only "a string")."""
 
+AUTO_BATCH = 0.6
+"""The part of the GPU's memory that Ultralytics fills for batch -1 (`check_train_batch_size`)."""
+
 _FIELDS = {
     name: "".join(w.title() if i else w for i, w in enumerate(name.split("_")))
     for name in Template.model_fields

@@ -199,5 +199,17 @@ RETRYABLE: frozenset[Reason] = frozenset(
 """Reasons after which another attempt can end otherwise (ADR 13). A full disk is one: others free their room,
 a new attempt retires the files of older ones, and prepare, which needs it first, holds no GPU."""
 
+LIKE_A_GPU_FAULT: frozenset[Reason] = frozenset(
+    {
+        Reason.HUNG,
+        Reason.INTERNAL_ERROR,
+        Reason.NO_ACCELERATOR,
+        Reason.PEER_LOST,
+        Reason.TRAINING_FAILED,
+        Reason.WORKER_KILLED,
+    }
+)
+"""What a training looks like whose GPU has failed, where nobody says so (ADR 22)."""
+
 REMEDIABLE: frozenset[Reason] = frozenset({Reason.CUDA_OUT_OF_MEMORY, Reason.DIVERGED})
 """Reasons after which one can only with a changed argument (a remedy); all others are final for the run."""

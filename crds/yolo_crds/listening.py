@@ -20,15 +20,20 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         if host:
             return _bind(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
-        try:
-            return _bind(socket.AF_INET6, "::", port)
-        except OSError as error:
-            if error.errno not in _NO_IPV6:
-                raise
-            return _bind(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - a pod's server listens on all of its addresses
+        return bind_all(port)
     except OSError as error:
         where = f"port {port} of {host}" if host else f"port {port}"
         raise ListenError(f"cannot listen on {where}: {error.strerror}") from error
+
+
+def bind_all(port: int) -> socket.socket:
+    """The same on all addresses, for who has words of its own for a failure. Raises OSError."""
+    try:
+        return _bind(socket.AF_INET6, "::", port)
+    except OSError as error:
+        if error.errno not in _NO_IPV6:
+            raise
+        return _bind(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - a pod's server listens on all of its addresses
 
 
 def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.conditions import HINTS, LIKE_A_GPU_FAULT, Reason
 from yolo_crds.status import Failure
 from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
 
@@ -48,17 +48,6 @@ _START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"}
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
 # Waiting reasons of a container on its normal way.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
-_BY_A_DEVICE = frozenset(
-    {
-        Reason.HUNG,
-        Reason.INTERNAL_ERROR,
-        Reason.NO_ACCELERATOR,
-        Reason.PEER_LOST,
-        Reason.TRAINING_FAILED,
-        Reason.WORKER_KILLED,
-    }
-)
-"""What a training looks like whose GPU has failed."""
 # Where an image cannot be mounted as a volume: containerd from 2.1 on names the fault, an earlier one tries
 # to make a folder without a name, and a kubelet without the feature has no such volume.
 _NOT_MOUNTED = re.compile(r'ImageVolumeMountFailed|failed to mkdir ""|cannot find volume')
@@ -92,7 +81,7 @@ def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
     if pod is None:
         return _diagnose_without_pod(job)
     told = _diagnose_pod(job, pod)
-    if not pod.unhealthy or told.reason not in _BY_A_DEVICE:
+    if not pod.unhealthy or told.reason not in LIKE_A_GPU_FAULT:
         return told
     message = (
         f"{', '.join(pod.unhealthy)} was called unhealthy by the node's device plugin; the pod then ended so"

@@ -100,7 +100,7 @@ def wants_share(verdict: Verdict) -> bool:
     if not due or verdict.training is None:
         return False
     template = verdict.training.spec.template
-    return template.batch < 1 and template.resources.gpus * template.resources.nodes == 1
+    return template.batch < 1 and template.resources.all_gpus == 1
 
 
 def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:

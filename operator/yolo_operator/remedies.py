@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from yolo_crds.arguments import AUTO_BATCH
 from yolo_crds.conditions import Reason
 from yolo_crds.status import Failure, Remedy
 from yolo_crds.training import Template, parse_quantity
@@ -11,8 +12,6 @@ Overrides = dict[str, str | float | bool]
 
 REMEDIES_MOST = 4
 """Changes in one run: a training that needs more wants a person's decision."""
-AUTO_BATCH = 0.6
-"""The part of the GPU's memory that Ultralytics fills for batch -1 (`check_train_batch_size`)."""
 
 
 def choose_remedy(why: Failure, attempt: int, template: Template, earlier: Sequence[Remedy]) -> Remedy | None:

@@ -114,7 +114,8 @@ class Store:
         """
         lines = {pod.uid: self._progress[pod.uid] for pod in view.pods if pod.uid in self._progress}
         told = {job.uid: self._admissions[job.uid] for job in view.jobs if job.uid in self._admissions}
-        pods = tuple(replace(pod, unhealthy=self._unhealthy.get(pod.uid, pod.unhealthy)) for pod in view.pods)
+        sick = self._unhealthy
+        pods = tuple(replace(p, unhealthy=sick[p.uid]) if p.uid in sick else p for p in view.pods)
         around = self._surroundings(view)
         return replace(view, pods=pods, progress=lines, admissions=told, surroundings=around)
 

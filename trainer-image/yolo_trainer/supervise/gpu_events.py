@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.conditions import HINTS, LIKE_A_GPU_FAULT, Reason
 from yolo_crds.trainer import ExitCode
 from yolo_crds.xids import describe, means_fault
 
@@ -24,18 +24,7 @@ SILENCE_SECONDS = 60.0
 _WAIT_MS = 500
 _RETRY_SECONDS = 5.0
 _LINGER_SECONDS = 1.0
-_BY_A_FAULT = frozenset(
-    {
-        Reason.GPU_FAULT,
-        Reason.HUNG,
-        Reason.INTERNAL_ERROR,
-        Reason.NO_ACCELERATOR,
-        Reason.PEER_LOST,
-        Reason.TRAINING_FAILED,
-        Reason.WORKER_KILLED,
-    }
-)
-"""What a training looks like that a GPU has failed."""
+_BY_A_FAULT = LIKE_A_GPU_FAULT | {Reason.GPU_FAULT}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from yolo_crds.conditions import Reason
+from yolo_crds.listening import bind_all
 
 from ..errors import TrainerError
 from ..node import Node
@@ -246,10 +247,8 @@ class Peers:
 
 
 def _listen(port: int) -> socket.socket:
-    """On all addresses of the pod, IPv4 and IPv6 alike, of which it may have one."""
-    if socket.has_dualstack_ipv6():
-        server = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    else:
-        server = socket.create_server(("", port))
+    """On all addresses of the pod."""
+    server = bind_all(port)
+    server.listen()
     server.setblocking(False)
     return server

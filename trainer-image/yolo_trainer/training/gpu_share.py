@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-AUTO_FRACTION = 0.6
-"""What Ultralytics takes for a batch of -1 (`check_train_batch_size`)."""
+from yolo_crds.arguments import AUTO_BATCH
 
 
 def choose_batch(batch: float, share: float | None, device: str) -> tuple[float, str | None]:
@@ -21,7 +20,7 @@ def share_batch(batch: float, share: float, free: int, total: int) -> tuple[floa
     Ultralytics takes its part of what is free at that moment, and a GPU that is time-sliced shows each of its
     pods all of its memory: the first to come would leave little to the others.
     """
-    wanted = batch if batch > 0 else AUTO_FRACTION
+    wanted = batch if batch > 0 else AUTO_BATCH
     part = wanted * min(1.0, share * total / max(free, 1))
     told = (
         f"batch {batch:g}: GPUs are shared here, so it is chosen for {wanted:.0%} of this training's share "
