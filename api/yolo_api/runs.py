@@ -75,13 +75,16 @@ class RunVolume:
         Raises ConflictError when the volume does not allow it.
         """
         folder = self.folder(model)
-        trash = self._root / _TRASH / uid
+        trash = self._root / _TRASH
         moved = False
-        for path in (folder.train, folder.info):
+        for kind, path in (("train", folder.train), ("info", folder.info)):
             if path.is_symlink() or path.exists():
                 try:
                     trash.mkdir(parents=True, exist_ok=True)
-                    path.rename(_unused(trash / path.parent.name))
+                    # Straight into the trash: a folder made for it there could be collected before it comes.
+                    path.rename(_unused(trash / f"{uid}-{kind}"))
+                except FileNotFoundError:  # somebody else cleared it meanwhile
+                    continue
                 except OSError as error:
                     raise ConflictError(f"{path} cannot be removed: {error.strerror}") from error
                 moved = True

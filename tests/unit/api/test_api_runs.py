@@ -1,3 +1,5 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,7 @@ def test_discard_frees_the_name_at_once_and_collect_deletes(runs: RunVolume, run
     make_run(runs_dir, "other")
     assert runs.discard("helmet", "uid-1")
     assert not runs.is_known("helmet")
-    assert (runs_dir / ".trash" / "uid-1" / "train" / "weights").is_dir()
+    assert (runs_dir / ".trash" / "uid-1-train" / "weights").is_dir()
     runs.collect()
     assert list((runs_dir / ".trash").iterdir()) == []
     assert runs.is_known("other")
@@ -85,6 +87,35 @@ def test_discard_of_one_uid_twice_before_it_is_collected(runs: RunVolume, runs_d
         assert runs.discard("helmet", "uid-1")
     runs.collect()
     assert list((runs_dir / ".trash").iterdir()) == []
+
+
+def test_discard_while_another_one_is_collected(
+    runs: RunVolume, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clearing many models in a row collects one while the next one is on its way into the trash."""
+    make_run(runs_dir)
+    between(monkeypatch, runs.collect)
+    assert runs.discard("helmet", "uid-1")
+    assert not runs.is_known("helmet")
+
+
+def test_discard_of_what_somebody_else_clears_at_the_same_time(
+    runs: RunVolume, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = make_run(runs_dir)
+    between(monkeypatch, lambda: shutil.rmtree(train, ignore_errors=True))
+    assert runs.discard("helmet", "uid-1")  # the folder of the logs was still there
+    assert not runs.is_known("helmet")
+
+
+def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Lets something happen after the trash was looked at and before a folder is moved into it."""
+
+    def unused(path: Path) -> Path:
+        happens()
+        return path
+
+    monkeypatch.setattr("yolo_api.runs._unused", unused)
 
 
 def test_collect_does_not_follow_links(runs: RunVolume, runs_dir: Path) -> None:
