@@ -35,4 +35,4 @@ def test_collector_removes_what_nobody_used_for_long(system: System, cluster: Cl
     change_values(system, "storage.gc.schedule=")
     assert f"removed set {_ABANDONED}" in told
     assert not (prepared / _ABANDONED).exists()
-    assert (prepared / used / "manifest.json").is_file()
+    assert (prepared / used / "manifest.jsonl").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from .errors import volume_errors
@@ -33,16 +34,24 @@ def beneath(root: Path, reference: str | Path) -> Path:
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file whole: beside its place, fsynced, renamed. A reader sees the old or the new one."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    _write_whole(path, [content.encode("utf-8") if isinstance(content, str) else content])
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """As `write_atomic`, one line after the other, none of them kept in memory."""
+    _write_whole(path, (f"{line}\n".encode() for line in lines))
+
+
+def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}")
     with volume_errors(path, "write"):
         try:
             with temporary.open("wb") as file:
-                file.write(data)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 

@@ -53,7 +53,7 @@ def draw_contact_sheet(folder: Path, details: Details) -> bytes:
 def _choose(folder: Path) -> list[str]:
     """Training images, evenly spread in order of their names; those with labels first."""
     manifest = read_manifest(folder)
-    images = sorted(e.file for e in manifest.images) if manifest else []
+    images = sorted(e.file for e in manifest.entries()) if manifest else []
     train = [file for file in images if file.startswith(("images/train/", "train/"))]
     # Of a huge set a part is looked at: there is a label among any so many images, or it is no use to look.
     looked_at = _spread(train, IMAGES * 32)

@@ -22,7 +22,7 @@ from .images import ImageFacts
 from .inspection import Conversion, Inspected, Inspection, build_conversions
 from .items import make_items
 from .locate import Located, Locator
-from .manifest import Details, Index, is_damaged, read_manifest
+from .manifest import Details, Index, TornManifestError, is_damaged, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
 from .remote import Remote, fill, find
@@ -251,10 +251,14 @@ def _find_whole(job: _Job, details: Details, located: list[Located]) -> Path | N
     if manifest is None:
         return None
     seen = {one.facts.path: one.facts.state for one in located if one.facts}
-    root = job.trees[0].root
-    if any(is_damaged(entry, folder, root, seen) for entry in manifest.images):
+    root, only_copies = job.trees[0].root, job.data.copy_images
+    try:
+        for entry in manifest.entries():
+            if is_damaged(entry, folder, root, seen) or (only_copies and not entry.copied):
+                return None
+    except TornManifestError:
         return None
-    return folder if not job.data.copy_images or all(entry.copied for entry in manifest.images) else None
+    return folder
 
 
 def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:
@@ -262,4 +266,7 @@ def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:
     manifest = read_manifest(job.volume.prepared / last_hash) if last_hash else None
     roots = {tree.image: tree.root for tree in job.trees}
     facts = manifest.facts(roots) if manifest else ()
-    return {one.path: one for one in facts if one.decoded or job.data.verify == "header"}
+    try:
+        return {one.path: one for one in facts if one.decoded or job.data.verify == "header"}
+    except TornManifestError:
+        return {}

@@ -1,6 +1,9 @@
 """What a prepared data set was made of: the size, time of change and content hash of every source image.
 
 It makes a second prepare of an unchanged set a matter of `stat`, and lets train name a file that changed.
+
+JSON Lines, so that a million images need no memory: a line with the set's hash, one an image, one with their
+number, by which a torn file is told.
 """
 
 from __future__ import annotations
@@ -8,21 +11,24 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from yolo_crds.base import Lenient, Sentence
 from yolo_crds.status import Dataset
 
-from ..errors import volume_errors
-from ..volume import write_atomic
+from ..errors import InvalidDataError, volume_errors
+from ..volume import write_atomic, write_lines
 from .images import JPEG_END, ImageFacts
 from .tree import State
 
-FILE_NAME = "manifest.json"
+FILE_NAME = "manifest.jsonl"
+_TAIL_BYTES = 64
 
 
 class Entry(Lenient):
@@ -54,19 +60,40 @@ class Entry(Lenient):
         return self.size + len(JPEG_END) if self.completed else self.size
 
 
-class Manifest(Lenient):
-    """All images of a prepared set."""
+class TornManifestError(InvalidDataError):
+    """A line of a manifest that is none: the file was damaged after it was written."""
 
-    v: int = 1
+
+@dataclass(frozen=True)
+class Manifest:
+    """All images of a prepared set, read from its file each time that they are asked for."""
+
+    folder: Path
     hash: str
-    images: list[Entry]
+    count: int
+    """Of the images."""
+
+    def entries(self) -> Iterator[Entry]:
+        """One image after the other, in the order of the file.
+
+        Raises TornManifestError for a line that is none, OSError when the volume fails.
+        """
+        with (self.folder / FILE_NAME).open("rb") as file:
+            for number, line in enumerate(islice(file, 1, self.count + 1), start=2):
+                try:
+                    yield Entry.model_validate_json(line)
+                except ValidationError as error:
+                    raise TornManifestError(
+                        f"{self.folder.name}/{FILE_NAME}, line {number}: describes no image",
+                        "remove the prepared set; the next training prepares it anew",
+                    ) from error
 
     def facts(self, roots: Mapping[str | None, Path]) -> Iterator[ImageFacts]:
         """What is known of each source image, to spare another reading of unchanged ones.
 
         `roots` are those of the data volume (None) and of the image at hand, by its reference.
         """
-        for entry in self.images:
+        for entry in self.entries():
             if entry.image not in roots:
                 continue
             yield ImageFacts(
@@ -105,17 +132,34 @@ class Details(Lenient):
     """Images by `width x height`, the most frequent ten."""
 
 
+def write_manifest(folder: Path, content_hash: str, entries: Iterable[Entry]) -> None:
+    """Writes the manifest of a set, whole or not at all; the set counts as whole from then on."""
+    write_lines(folder / FILE_NAME, _lines(content_hash, entries))
+
+
+def _lines(content_hash: str, entries: Iterable[Entry]) -> Iterator[str]:
+    yield json.dumps({"v": 2, "hash": content_hash})
+    count = 0
+    for count, entry in enumerate(entries, start=1):  # noqa: B007 - how many there were
+        yield entry.model_dump_json(by_alias=True, exclude_defaults=True)
+    yield json.dumps({"images": count})
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a prepared set; None when there is none to be read: the set is not whole."""
     try:
-        return Manifest.model_validate_json((folder / FILE_NAME).read_bytes())
-    except (OSError, ValueError):
+        with (folder / FILE_NAME).open("rb") as file:
+            head = json.loads(file.readline())
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            tail = json.loads(file.read().splitlines()[-1])
+        return Manifest(folder, str(head["hash"]), int(tail["images"]))
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
 def first_changed(manifest: Manifest, root: Path) -> str | None:
     """The first source image (relative to the data volume's root) that is not as it was prepared."""
-    for entry in manifest.images:
+    for entry in manifest.entries():
         if not entry.copied and is_changed(entry, root):
             return entry.source
     return None

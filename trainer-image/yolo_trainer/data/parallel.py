@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,14 +112,14 @@ def _map_pooled(
 
 
 def map_parallel(
-    work: Callable[[T], R], items: Sequence[T], workers: int, stage: str, report: Report
+    work: Callable[[T], R], items: Iterable[T], total: int, workers: int, stage: str, report: Report
 ) -> Iterator[R]:
     """As `map_chunks`, of one item at a time and in threads."""
 
     def each(chunk: list[T]) -> list[R]:
         return [work(item) for item in chunk]
 
-    return map_chunks(each, items, len(items), Workers(workers, chunk=1), stage, report)
+    return map_chunks(each, items, total, Workers(workers, chunk=1), stage, report)
 
 
 class _Progress:

@@ -12,16 +12,16 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 
 from ..errors import volume_errors
-from ..volume import TEMPORARY_PREFIX, fsync_folder, write_atomic
+from ..volume import TEMPORARY_PREFIX, fsync_folder
 from .copies import check_room, copy_image
 from .images import ImageFacts
-from .manifest import FILE_NAME, Details, Entry, Manifest, is_damaged, read_manifest
+from .manifest import Details, Entry, Manifest, TornManifestError, is_damaged, read_manifest, write_manifest
 from .masks import mask_png
 from .parallel import Report, map_waiting
 from .set_plan import DATA_YAML, Item, SetPlan
@@ -40,26 +40,35 @@ def build_set(plan: SetPlan, details: Details, prepared: Path, report: Report) -
         collect_stale(prepared)
         if folder.exists():
             mark_used(folder)  # before it is mended: see there
-        if (manifest := read_manifest(folder)) is not None:
-            mend_set(folder, manifest, plan, report)
-            return folder
-        if folder.exists():  # without a manifest: damaged by hand, since only whole sets are renamed here
-            folder.rename(_temporary(prepared, "broken"))
+            if _is_mended(folder, plan, report):
+                return folder
+            folder.rename(_temporary(prepared, "broken"))  # damaged by hand: only whole sets are renamed here
         temporary = _temporary(prepared, details.dataset.hash)
         try:
             _fill(temporary, plan, details, report)
             temporary.rename(folder)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            winner = read_manifest(folder)
-            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY} or winner is None:
+            is_taken = error.errno in {errno.EEXIST, errno.ENOTEMPTY}
+            if not (is_taken and _is_mended(folder, plan, report)):
                 raise
-            mend_set(folder, winner, plan, report)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         fsync_folder(prepared)
     return folder
+
+
+def _is_mended(folder: Path, plan: SetPlan, report: Report) -> bool:
+    """Whether the set is whole now, mended where it had to be; False without a manifest to go by."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return False
+    try:
+        mend_set(folder, manifest, plan, report)
+    except TornManifestError:
+        return False
+    return True
 
 
 def collect_stale(prepared: Path) -> None:
@@ -89,10 +98,9 @@ def _fill(folder: Path, plan: SetPlan, details: Details, report: Report) -> None
         text = yaml.safe_dump(plan.data_yaml(), sort_keys=False, allow_unicode=True)
         (folder / DATA_YAML).write_text(text, encoding="utf-8")
     (folder / REPORT).write_text(json.dumps(details.to_wire(), indent=1), encoding="utf-8")
-    manifest = Manifest(hash=details.dataset.hash, images=[plan.entry(item) for item in plan.items])
     # One sync for all: an fsync for each of 100,000 label files takes minutes on a network volume.
     os.sync()
-    write_atomic(folder / FILE_NAME, json.dumps(manifest.to_wire()))
+    write_manifest(folder, details.dataset.hash, map(plan.entry, plan.items))
     fsync_folder(folder)
 
 
@@ -140,11 +148,11 @@ def mend_set(folder: Path, manifest: Manifest, plan: SetPlan, report: Report) ->
     by_file = {item.image: item for item in plan.items}
     wanted = [
         by_file[entry.file]
-        for entry in manifest.images
+        for entry in manifest.entries()
         if entry.file in by_file and (is_damaged(entry, folder, plan.volume.root) or _is_short(entry, plan))
     ]
     if not wanted:
-        _write_images(folder, manifest, [_deepened(entry, by_file) for entry in manifest.images])
+        _rewrite(manifest, lambda entry: _deepened(entry, by_file))
         return
     aside = _temporary(folder.parent, folder.name)
     aside.mkdir()
@@ -167,8 +175,7 @@ def mend_set(folder: Path, manifest: Manifest, plan: SetPlan, report: Report) ->
     new = {item.image: plan.entry(item) for item in wanted}
     for cache in folder.glob("*/*.cache"):
         cache.unlink(missing_ok=True)  # keyed by times of change; the next one is written with the new ones
-    entries = [new.get(entry.file) or _deepened(entry, by_file) for entry in manifest.images]
-    _write_images(folder, manifest, entries)
+    _rewrite(manifest, lambda entry: new.get(entry.file) or _deepened(entry, by_file))
 
 
 def _deepened(entry: Entry, by_file: Mapping[str, Item]) -> Entry:
@@ -179,10 +186,10 @@ def _deepened(entry: Entry, by_file: Mapping[str, Item]) -> Entry:
     return entry.model_copy(update={"decoded": True})
 
 
-def _write_images(folder: Path, manifest: Manifest, entries: list[Entry]) -> None:
-    if entries != manifest.images:
-        content = manifest.model_copy(update={"images": entries}).to_wire()
-        write_atomic(folder / FILE_NAME, json.dumps(content))
+def _rewrite(manifest: Manifest, renew: Callable[[Entry], Entry]) -> None:
+    """Writes the manifest anew if that changes one of its entries."""
+    if any(renew(entry) != entry for entry in manifest.entries()):
+        write_manifest(manifest.folder, manifest.hash, map(renew, manifest.entries()))
 
 
 def _is_short(entry: Entry, plan: SetPlan) -> bool:

@@ -15,7 +15,7 @@ from .readers.data_yaml import MASKS
 from .tree import Tree
 
 DATA_YAML = "data.yaml"
-_LAYOUT = 1  # part of the hash: raise it when the same content is to be laid out anew
+_LAYOUT = 2  # part of the hash: raise it when the same content is to be laid out anew
 _HASH_LENGTH = 32  # hex digits; 128 bits
 
 

@@ -11,7 +11,7 @@ from yolo_crds.layout import DataVolume
 
 from ..cgroup import cpus
 from ..data.images import JPEG_END
-from ..data.manifest import Entry, Manifest, is_changed, read_manifest
+from ..data.manifest import FILE_NAME, Entry, Manifest, TornManifestError, is_changed, read_manifest
 from ..data.parallel import Report, map_parallel
 from ..data.readers.data_yaml import MASKS
 from ..data.set_plan import DATA_YAML
@@ -50,7 +50,15 @@ def check_set(folder: Path, volume: DataVolume, *, content: bool, report: Report
     """Looks at every file of a set and reads its labels; `content` reads all images too, on all CPUs."""
     manifest = read_manifest(folder)
     if manifest is None:
-        return Verdict(folder.name, 0, [f"{folder.name}/manifest.json: missing or torn"])
+        return Verdict(folder.name, 0, [f"{folder.name}/{FILE_NAME}: missing or torn"])
+    try:
+        return Verdict(folder.name, manifest.count, _faults(manifest, volume, report, content=content))
+    except TornManifestError as error:
+        return Verdict(folder.name, manifest.count, [error.message])
+
+
+def _faults(manifest: Manifest, volume: DataVolume, report: Report, *, content: bool) -> list[str]:
+    folder = manifest.folder
     faults = list(_set_faults(folder, manifest))
 
     def look(entry: Entry) -> tuple[list[str], bytes | None]:
@@ -59,20 +67,19 @@ def check_set(folder: Path, volume: DataVolume, *, content: bool, report: Report
             found = list(_content_faults(folder, entry))
         return found, label_row(folder, entry)
 
-    workers = cpus() if content else cpus() * 4
+    workers, stage = cpus() if content else cpus() * 4, folder.name[:_HEX_SHOWN]
     rows = []
-    for found, row in map_parallel(look, manifest.images, workers, folder.name[:_HEX_SHOWN], report):
+    for found, row in map_parallel(look, manifest.entries(), manifest.count, workers, stage, report):
         faults += found
         rows.append(row)
-    faults += set_label_faults(folder, manifest, rows)
-    return Verdict(folder.name, len(manifest.images), faults)
+    return faults + set_label_faults(manifest, rows)
 
 
 def _set_faults(folder: Path, manifest: Manifest) -> Iterator[str]:
     if manifest.hash != folder.name:
-        yield f"{folder.name}/manifest.json: is of the set {manifest.hash}"
-    if not manifest.images:
-        yield f"{folder.name}/manifest.json: lists no image"
+        yield f"{folder.name}/{FILE_NAME}: is of the set {manifest.hash}"
+    if not manifest.count:
+        yield f"{folder.name}/{FILE_NAME}: lists no image"
     if any((folder / name).is_dir() for name in ("labels", MASKS)) and not (folder / DATA_YAML).is_file():
         yield f"{folder.name}/{DATA_YAML}: missing"
 

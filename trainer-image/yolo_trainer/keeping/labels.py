@@ -39,29 +39,30 @@ def label_row(folder: Path, entry: Entry) -> bytes | None:
         return None
 
 
-def set_label_faults(folder: Path, manifest: Manifest, rows: Sequence[bytes | None]) -> list[str]:
+def set_label_faults(manifest: Manifest, rows: Sequence[bytes | None]) -> list[str]:
     """One sentence a file that is not as it was prepared, so far as its time of change tells which.
 
     `rows` are those of the manifest's images, by `label_row`; files that are missing are told elsewhere.
     """
-    labels = [name for entry in manifest.images if (name := label_file(folder, entry))]
+    folder = manifest.folder
+    labels = [name for entry in manifest.entries() if (name := label_file(folder, entry))]
     files = [DATA_YAML, *labels]
     is_complete = all((folder / name).is_file() for name in files)
-    if not labels or not is_complete or _has_hash(folder, manifest, rows):
+    if not labels or not is_complete or _has_hash(manifest, rows):
         return []
     written = [f"{name}: was written since the set was prepared" for name in _newer(folder, files)]
     return written or [f"labels or {DATA_YAML}: not as prepared; the set's content gives another hash"]
 
 
-def _has_hash(folder: Path, manifest: Manifest, rows: Sequence[bytes | None]) -> bool:
-    by_file = {entry.file: row for entry, row in zip(manifest.images, rows, strict=True)}
+def _has_hash(manifest: Manifest, rows: Sequence[bytes | None]) -> bool:
+    by_file = {entry.file: row for entry, row in zip(manifest.entries(), rows, strict=True)}
     ordered = [row for _, row in sorted(by_file.items()) if row is not None]
     if len(ordered) < len(rows):
         return False
     try:
-        data_yaml = read_yaml(folder / DATA_YAML)
+        data_yaml = read_yaml(manifest.folder / DATA_YAML)
         # No file of the set says what task it is for, but the hash does.
-        return any(hash_content(task, data_yaml, ordered) == folder.name for task in get_args(Task))
+        return any(hash_content(task, data_yaml, ordered) == manifest.folder.name for task in get_args(Task))
     except (InvalidDataError, TypeError):  # TypeError: what JSON cannot hold, such as a date
         return False
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from yolo_crds.layout import DataVolume
 
-from ..data.manifest import Details, is_damaged, read_manifest
+from ..data.manifest import Details, TornManifestError, is_damaged, read_manifest
 from ..data.prepared_set import REPORT, STALE_SECONDS
 from ..data.usage import STAMP_PREFIX, read_stamp
 from ..errors import InvalidDataError, volume_errors
@@ -63,7 +63,10 @@ class StoredSet(Stored):
         manifest = read_manifest(self.path)
         if manifest is None:
             return None
-        return sum(is_damaged(entry, self.path, volume.root) for entry in manifest.images)
+        try:
+            return sum(is_damaged(entry, self.path, volume.root) for entry in manifest.entries())
+        except TornManifestError:
+            return None
 
 
 def check_prepared(volume: DataVolume) -> bool:
@@ -187,10 +190,13 @@ def _needs(folder: Path, volume: DataVolume) -> frozenset[Path] | None:
     if manifest is None:
         return None
     found = set()
-    for entry in manifest.images:
-        if not entry.copied and entry.source.startswith(f"{volume.prepared.name}/"):
-            parts = entry.source.split("/")
-            found.add(volume.root.joinpath(*parts[: 3 if parts[1] == volume.unpacked.name else 2]))
+    try:
+        for entry in manifest.entries():
+            if not entry.copied and entry.source.startswith(f"{volume.prepared.name}/"):
+                parts = entry.source.split("/")
+                found.add(volume.root.joinpath(*parts[: 3 if parts[1] == volume.unpacked.name else 2]))
+    except TornManifestError:
+        return None
     return frozenset(found)
 
 

@@ -126,7 +126,7 @@ def choose_cache(
 
     classify = (template.task or infer_task(template.model)) == "classify"
     imgsz, ranks = int(str(overrides["imgsz"])), max(1, template.resources.gpus)
-    sizes = measure(((entry.width, entry.height) for entry in manifest.images), imgsz, whole=classify)
+    sizes = measure(((entry.width, entry.height) for entry in manifest.entries()), imgsz, whole=classify)
     memory = memory_left(
         memory_limit(),
         memory_used(),

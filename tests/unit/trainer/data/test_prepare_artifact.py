@@ -93,7 +93,7 @@ def test_every_format_is_read_from_an_image_and_outlives_it(
     manifest = read_manifest(found.folder)
     assert manifest is not None
     assert first_changed(manifest, world.data) is None
-    assert {entry.image for entry in manifest.images} == {TAG}
+    assert {entry.image for entry in manifest.entries()} == {TAG}
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_links_are_replaced_by_copies_and_stay_so(world: Any) -> None:
     assert not any(path.is_symlink() for path in pictures(copied))
     manifest = read_manifest(copied.folder)
     assert manifest is not None
-    assert all(entry.copied for entry in manifest.images)
+    assert all(entry.copied for entry in manifest.entries())
     assert [p.name for p in world.volume.prepared.glob(".tmp-*")] == []
 
 

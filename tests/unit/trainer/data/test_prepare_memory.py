@@ -113,4 +113,29 @@ def test_second_prepare_opens_no_image_and_no_label(world: Any) -> None:
     prepare_dataset(world.volume, data, "detect", world.report)
     listening = False
     assert [path for path in opened if path.endswith((".jpg", ".txt"))] == []
-    assert any(path.endswith("manifest.json") for path in opened)
+    assert any(path.endswith("manifest.jsonl") for path in opened)
+
+
+MANIFEST = """
+import sys, tracemalloc
+from pathlib import Path
+from yolo_trainer.data.manifest import Entry, read_manifest, write_manifest
+
+def entries():
+    for i in range(20_000):
+        yield Entry(file=f"images/train/{i:08}.jpg", source=f"img_cache/{i:08}.jpg", size=i, mtime_ns=i,
+                    sha256=f"{i:064x}", width=640, height=480)
+
+folder = Path(sys.argv[1])
+tracemalloc.start()
+write_manifest(folder, "abc", entries())
+found = read_manifest(folder)
+assert sum(1 for _ in found.entries()) == found.count == 20_000
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
+def test_a_manifest_is_written_and_read_line_by_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MANIFEST, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2_000_000  # 100 bytes an image; the objects of all took 1,600

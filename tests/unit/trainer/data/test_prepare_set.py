@@ -170,11 +170,26 @@ def test_two_prepares_at_once_do_no_harm(world: Any, monkeypatch: pytest.MonkeyP
 def test_damaged_set_is_built_anew(world: Any) -> None:
     world.many(count=3)
     found = prepare(world)
-    (found.folder / "manifest.json").write_text("{")
+    (found.folder / "manifest.jsonl").write_text("{")
     shutil.rmtree(found.folder / "labels")
     again = prepare(world)
     assert again.folder == found.folder
     assert len(list(again.folder.glob("labels/*/*.txt"))) == 3
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_set_with_a_damaged_line_in_its_manifest_is_built_anew(world: Any, index: bool) -> None:
+    world.many(count=3)
+    found = prepare(world)
+    manifest = found.folder / "manifest.jsonl"
+    head, _, *rest = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join([head, "{}\n", *rest]))
+    if not index:
+        shutil.rmtree(world.volume.prepared / ".index")
+    assert prepare(world).folder == found.folder
+    mended = read_manifest(found.folder)
+    assert mended is not None
+    assert len(list(mended.entries())) == mended.count == 3
 
 
 def test_torn_index_costs_only_time(world: Any) -> None:

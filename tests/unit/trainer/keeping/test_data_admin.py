@@ -56,7 +56,7 @@ def test_ls_as_a_table(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
         folder = train(world, model)
     end(world, "anna")
     age(world, days=3)
-    (folder / "manifest.json").unlink()
+    (folder / "manifest.jsonl").unlink()
     (world.volume.prepared / ".tmp-left").mkdir()
     os.utime(world.volume.prepared / ".tmp-left", (1, 1))
     assert run(world, "ls") == 0
@@ -129,10 +129,13 @@ def harm(folder: Path, how: str) -> None:
         case "label gone":
             min((folder / "labels").rglob("*.txt")).unlink()
         case "manifest torn":
-            (folder / "manifest.json").write_text("{")
+            (folder / "manifest.jsonl").write_text("{")
+        case "manifest damaged":
+            head, _, *rest = (folder / "manifest.jsonl").read_text().splitlines(keepends=True)
+            (folder / "manifest.jsonl").write_text("".join([head, "{}\n", *rest]))
         case "manifest of another":
-            text = (folder / "manifest.json").read_text()
-            (folder / "manifest.json").write_text(text.replace(folder.name, "0" * 32))
+            text = (folder / "manifest.jsonl").read_text()
+            (folder / "manifest.jsonl").write_text(text.replace(folder.name, "0" * 32))
         case "data.yaml gone":
             (folder / "data.yaml").unlink()
         case "content":
@@ -150,8 +153,9 @@ def harm(folder: Path, how: str) -> None:
         ("link gone", r"images/.*\.jpg: missing"),
         ("link elsewhere", r"leads nowhere \(nowhere.jpg\)"),
         ("label gone", r"labels/.*\.txt: missing"),
-        ("manifest torn", "manifest.json: missing or torn"),
-        ("manifest of another", "manifest.json: is of the set 00000"),
+        ("manifest torn", "manifest.jsonl: missing or torn"),
+        ("manifest damaged", "manifest.jsonl, line 2: describes no image"),
+        ("manifest of another", "manifest.jsonl: is of the set 00000"),
         ("data.yaml gone", "data.yaml: missing"),
     ],
 )

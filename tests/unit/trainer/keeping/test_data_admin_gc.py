@@ -117,7 +117,7 @@ def test_gc_keeps_archives_while_it_is_not_known_who_needs_them(world: Any, runs
     zipped(world)
     folder = make(world, "demo.zip")
     age(world)
-    (folder / "manifest.json").write_text("{")
+    (folder / "manifest.jsonl").write_text("{")
     now = time.time()
     os.utime(stamp_of(folder), (now, now))
     assert run(world, "gc", "--older-than", "30d") == 0

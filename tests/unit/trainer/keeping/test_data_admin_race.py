@@ -30,7 +30,7 @@ def assert_whole(world: Any, found: PreparedSet) -> None:
     manifest = read_manifest(found.folder)
     assert manifest is not None
     assert first_changed(manifest, world.data) is None
-    assert len(list(found.folder.glob("images/*/*.jpg"))) == len(manifest.images) == 3
+    assert len(list(found.folder.glob("images/*/*.jpg"))) == manifest.count == 3
     assert len(list(found.folder.glob("labels/*/*.txt"))) == 3
 
 

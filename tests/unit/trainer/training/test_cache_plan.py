@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from yolo_crds.trainer import Prepared, TrainerConfig
+from yolo_trainer.data.manifest import Entry, write_manifest
 from yolo_trainer.training import cache_plan
 from yolo_trainer.training.cache_plan import (
     Cache,
@@ -77,9 +77,8 @@ def prepared(tmp_path: Path) -> Prepared:
     """A set of 1,000 images of 4,000 x 3,000 pixels: 1.1 GiB in memory at 640, 33.5 GiB in files."""
     folder = tmp_path / "prepared" / "abc"
     folder.mkdir(parents=True)
-    entry = {"source": "a", "size": 1, "mtimeNs": 1, "sha256": "", "width": 4000, "height": 3000}
-    images = [entry | {"file": f"images/train/{i}.jpg"} for i in range(1000)]
-    (folder / "manifest.json").write_text(json.dumps({"hash": "abc", "images": images}))
+    entry = Entry(file="a", source="a", size=1, mtime_ns=1, sha256="", width=4000, height=3000)
+    write_manifest(folder, "abc", [entry] * 1000)
     return Prepared.model_validate(
         {"uid": "u", "run": 1, "attempt": 1, "dataset": {"hash": "abc"}, "dataYaml": "/d/data.yaml"}
     )
