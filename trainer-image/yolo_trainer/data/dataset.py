@@ -22,7 +22,7 @@ from .images import ImageFacts
 from .inspection import Conversion, Inspected, Inspection, build_conversions
 from .items import make_items
 from .locate import Located, Locator
-from .manifest import Details, Index, TornManifestError, is_damaged, read_manifest
+from .manifest import Details, Index, TornManifestError, is_whole, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
 from .remote import Remote, fill, find
@@ -252,13 +252,7 @@ def _find_whole(job: _Job, details: Details, located: list[Located]) -> Path | N
         return None
     seen = {one.facts.path: one.facts.state for one in located if one.facts}
     root, only_copies = job.trees[0].root, job.data.copy_images
-    try:
-        for entry in manifest.entries():
-            if is_damaged(entry, folder, root, seen) or (only_copies and not entry.copied):
-                return None
-    except TornManifestError:
-        return None
-    return folder
+    return folder if is_whole(manifest, root, seen, job.report, only_copies=only_copies) else None
 
 
 def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:

@@ -33,7 +33,8 @@ def train(config: TrainerConfig, report: Report, interrupts: Interrupts) -> None
     if prepared is None:
         raise InvalidArgumentsError(f"{attempt.path} has no prepare.json: the prepare stage comes first")
     if report.is_first:
-        check_images(prepared, DataVolume(Path(config.data_dir)))
+        check_images(prepared, DataVolume(Path(config.data_dir)), report)
+        report(stage="import")
     device = choose_device(config.template.resources.gpus, report)
     overrides = build_overrides(config, prepared, _save_dir(attempt), device, threads())
     overrides["amp"] = choose_amp(overrides["amp"] is True, device, DataVolume(Path(config.data_dir)).weights)
@@ -70,10 +71,10 @@ def _save_dir(attempt: Attempt) -> Path:
     return attempt.path if NODE_RANK == 0 else Path(os.environ["YOLO_CONFIG_DIR"]).parent / "run"
 
 
-def check_images(prepared: Prepared, volume: DataVolume) -> None:
+def check_images(prepared: Prepared, volume: DataVolume, report: Report) -> None:
     """Raises InvalidDataError with the first image that is no longer as it was verified."""
     manifest = read_manifest(volume.prepared / prepared.dataset.hash)
-    changed = first_changed(manifest, volume.root) if manifest else None
+    changed = first_changed(manifest, volume.root, report) if manifest else None
     if changed:
         raise InvalidDataError(
             f"{changed} changed after it was verified", "raise spec.run: the data set is then prepared anew"

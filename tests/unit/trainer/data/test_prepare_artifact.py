@@ -92,7 +92,7 @@ def test_every_format_is_read_from_an_image_and_outlives_it(
     assert not any(file.is_symlink() for file in files)
     manifest = read_manifest(found.folder)
     assert manifest is not None
-    assert first_changed(manifest, world.data) is None
+    assert first_changed(manifest, world.data, world.report) is None
     assert {entry.image for entry in manifest.entries()} == {TAG}
 
 
@@ -292,7 +292,7 @@ def test_set_of_links_is_used_as_it_is_and_mended_by_copies(
     assert copy.read_bytes() == (pictures / gone.name).read_bytes()
     manifest = read_manifest(linked)
     assert manifest is not None
-    assert first_changed(manifest, world.data) is None
+    assert first_changed(manifest, world.data, world.report) is None
 
 
 def test_prepare_stage_finds_the_image_where_the_configuration_says(

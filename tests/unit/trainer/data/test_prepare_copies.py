@@ -60,7 +60,7 @@ def test_copies_outlive_their_sources(world: Any) -> None:
     assert {path.name: path.read_bytes() for path in pictures(found)} == contents
     manifest = read_manifest(found.folder)
     assert manifest is not None
-    assert first_changed(manifest, world.data) is None
+    assert first_changed(manifest, world.data, world.report) is None
 
 
 def test_train_takes_copies_whatever_became_of_the_sources(world: Any) -> None:
@@ -68,7 +68,16 @@ def test_train_takes_copies_whatever_became_of_the_sources(world: Any) -> None:
     config = world.config(data={"train": "many", "labels": ["a"], "copyImages": True})
     prepared = prepare_stage(config, world.report)
     shutil.rmtree(world.data / "img_cache")
-    check_images(prepared, world.volume)
+    check_images(prepared, world.volume, world.report)
+
+
+def test_train_tells_how_far_its_look_at_the_images_is(world: Any) -> None:
+    """The watchdog ends what is silent, and a million files on a slow volume take longer than that."""
+    world.many(count=3)
+    prepared = prepare_stage(world.config(data={"train": "many", "labels": ["a"]}), world.report)
+    world.reports.clear()
+    check_images(prepared, world.volume, world.report)
+    assert [(line["stage"], line["batch"], line["batches"]) for line in world.reports] == [("scan", 3, 3)]
 
 
 def test_hash_is_that_of_links(world: Any) -> None:

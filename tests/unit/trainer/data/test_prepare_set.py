@@ -96,9 +96,9 @@ def test_manifest_names_the_first_file_that_changed(world: Any) -> None:
     found = prepare(world)
     manifest = read_manifest(found.folder)
     assert manifest is not None
-    assert first_changed(manifest, world.data) is None
+    assert first_changed(manifest, world.data, world.report) is None
     world.image("img_cache/Fwe0003.jpg", shade=5000)
-    assert first_changed(manifest, world.data) == "img_cache/Fwe0003.jpg"
+    assert first_changed(manifest, world.data, world.report) == "img_cache/Fwe0003.jpg"
 
 
 def test_links_are_relative_and_whole(world: Any) -> None:
@@ -121,7 +121,7 @@ def test_links_follow_to_a_source_of_the_same_content(world: Any) -> None:
     assert all(link.exists() for link in second.folder.glob("images/*/*"))
     manifest = read_manifest(second.folder)
     assert manifest is not None
-    assert first_changed(manifest, world.data) is None
+    assert first_changed(manifest, world.data, world.report) is None
 
 
 def test_killed_prepare_leaves_only_a_folder_that_is_collected_when_old(

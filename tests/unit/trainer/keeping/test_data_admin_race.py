@@ -29,7 +29,7 @@ def prepare(world: Any, train: str = "many", **data: object) -> PreparedSet:
 def assert_whole(world: Any, found: PreparedSet) -> None:
     manifest = read_manifest(found.folder)
     assert manifest is not None
-    assert first_changed(manifest, world.data) is None
+    assert first_changed(manifest, world.data, world.report) is None
     assert len(list(found.folder.glob("images/*/*.jpg"))) == manifest.count == 3
     assert len(list(found.folder.glob("labels/*/*.txt"))) == 3
 
