@@ -12,7 +12,7 @@ from bench.data.label_files import WRITERS, write_volume
 from bench.data.pictures import BOXES, write_yolo_set
 from bench.data.prepare import prepare
 from bench.data.processes import Measurement, measure, tree_memory
-from bench.data.verdict import MAX_MEMORY, Speeds, memory_lines, missed, speed_lines
+from bench.data.verdict import MAX_MEMORY, Format, Speeds, format_lines, missed, speed_lines
 
 IMAGES = 20
 
@@ -72,22 +72,34 @@ def speeds(header: float = 0.8, again: float = 0.1) -> Speeds:
     return Speeds(measured(1.0), measured(header), measured(4.0), measured(0.1), measured(again))
 
 
+def form(peak: int = 100 << 20, again: float = 0.1) -> Format:
+    few = Measurement(200, 2.0, 20 << 20)
+    first, second = (Measurement(200, seconds, 20 << 20) for seconds in (8.0, again))
+    return Format(few, Measurement(1000, 9.0, peak), first, second)
+
+
 def test_tables_show_rates_and_ratios() -> None:
     assert speed_lines(speeds())[1:3] == [
         "Ultralytics' scan: header, labels        1.00      1000        50",
         "first prepare, header                    0.80      1250        50  1.25 x the scan",
     ]
     assert speed_lines(speeds())[-1].endswith("40.0 x the first")
-    assert memory_lines({"UCD": measured(9.0)[0]})[-1].split() == ["UCD", "1000", "9.0", "50"]
+    lines = [line.split() for line in format_lines({"UCD": form()})]
+    assert lines[1:4] == [
+        ["UCD", "200", "2.0", "20"],
+        ["UCD", "1000", "9.0", "100"],
+        ["UCD", "1000000", "-", "100000", "not", "measured:", "a", "straight", "line"],
+    ]
+    assert lines[-1] == ["UCD", "200", "8.0", "0.10", "80.0", "x", "the", "first"]
 
 
 def test_missed_names_every_promise_that_is_not_kept() -> None:
-    good, big = measured(1.0)[0], measured(1.0, MAX_MEMORY + 1)[0]
-    assert missed(speeds(), {"UCD": good}) == []
-    assert missed(speeds(header=1.25, again=0.5), {"UCD": big}) == [
+    assert missed(speeds(), {"UCD": form()}) == []
+    assert missed(speeds(header=1.25, again=0.5), {"UCD": form(MAX_MEMORY + 1, again=1.0)}) == [
         "prepare by header: 0.80 x Ultralytics' scan, not 1.0",
         "second prepare: 8.0 x as fast as the first, not 20.0",
         "UCD: 1024 MiB, more than 1024",
+        "UCD: second prepare 8.0 x as fast, not 20.0",
     ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,14 @@ from ..errors import SPEC_HINT, InvalidDataError, volume_errors
 from .convert import Target
 from .formats import labels_of, open_source
 from .images import ImageFacts
+from .index import Index
 from .inspection import Conversion, Inspected, Inspection, build_conversions
 from .items import make_items
 from .locate import Located, Locator
-from .manifest import Details, Index, TornManifestError, is_whole, read_manifest
+from .manifest import Details, TornManifestError, is_as_read, is_whole, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
+from .recall import Origin, Outcome, recall_key, states_of
 from .remote import Remote, fill, find
 from .set_plan import SetPlan
 from .skipped import Skipped
@@ -44,8 +47,8 @@ class PreparedSet:
 
     folder: Path
     details: Details
-    sources: dict[str, Source]
-    """What `template.data` named, by field: `train`, and `val` where it was given; without the samples."""
+    origins: dict[str, Origin]
+    """What the fields of `template.data` were taken for: `train`, and `val` where it was given."""
 
     @property
     def data_path(self) -> Path:
@@ -66,6 +69,7 @@ class _Job:
     remote: Remote | None
     skipped: Skipped = field(default_factory=Skipped)
     warnings: list[str] = field(default_factory=list)
+    started_ns: int = field(default_factory=time.time_ns)
 
     @cached_property
     def trees(self) -> tuple[Tree, ...]:
@@ -95,7 +99,11 @@ def prepare_dataset(
     """
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
     job = _Job(volume, data, task, report, tree, remote)
-    sources = _open_sources(job)
+    paths = {name: find(tree, reference, name, remote) for name, reference in _references(data).items()}
+    index, about = Index(volume.index), recall_key(_options(job), paths, tree.image)
+    if (outcome := index.outcome(about)) and (recalled := _recall_set(job, index, outcome)):
+        return recalled
+    sources = _open_sources(job, paths)
     parts = split_parts(job.data, sources)
     located = _locate_all(job, sources, parts)
     check_label_files(sources["train"], located)
@@ -106,9 +114,18 @@ def prepare_dataset(
     parts = {split: replace(part, samples=[]) for split, part in parts.items()}
     located = fill(job.trees[0], located, job.remote)  # once nothing else is known to be wrong
     key, source_key = _keys(job, sources, target, located)
-    index = Index(volume.index)
-    if key and (details := index.lookup(key)) and (found := _find_whole(job, details, located)):
-        return PreparedSet(found, details, sources)
+    origins = {name: Origin(kind=source.kind, path=source.path) for name, source in sources.items()}
+    states, total = states_of(paths, sources, located, job.trees, job.started_ns), len(located)
+
+    def conclude(details: Details) -> PreparedSet:
+        # Of an image that was left out nothing would tell that it can be taken now.
+        if key and states is not None and details.dataset.images >= total:
+            outcome = Outcome(hash=details.dataset.hash, key=key, origins=origins, states=states)
+            index.remember_outcome(about, outcome)
+        return PreparedSet(volume.prepared / details.dataset.hash, details, origins)
+
+    if key and (details := index.lookup(key)) and _is_whole(job, details, located):
+        return conclude(details)
     known = _known_facts(job, index.last_hash(source_key))
     inspected = _inspect_all(job, located, known, build_conversions(sources, target, located), parts)
     items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
@@ -126,23 +143,24 @@ def prepare_dataset(
         is_whole=lambda: read_manifest(folder) is not None,
     )
     index.remember(key, source_key, details)
-    return PreparedSet(folder, details, sources)
+    return conclude(details)
 
 
-def _open_sources(job: _Job) -> dict[str, Source]:
-    sources = {"train": _open(job, job.data.train, "train")}
-    if job.data.val not in (None, "", "None"):
-        sources["val"] = _open(job, str(job.data.val), "val")
-    for source in sources.values():
+def _references(data: Data) -> dict[str, str]:
+    """What the user named, by field."""
+    val = {} if data.val in (None, "", "None") else {"val": str(data.val)}
+    return {"train": data.train, **val}
+
+
+def _open_sources(job: _Job, paths: Mapping[str, Path]) -> dict[str, Source]:
+    sources = {}
+    for name, path in paths.items():
+        named = f"template.data.{name}"
+        with volume_errors(path, "read"):
+            source = open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)
         job.warnings += source.warnings
+        sources[name] = source
     return sources
-
-
-def _open(job: _Job, reference: str, data_field: str) -> Source:
-    path = find(job.tree, reference, data_field, job.remote)
-    named = f"template.data.{data_field}"
-    with volume_errors(path, "read"):
-        return open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)
 
 
 def _class_names(job: _Job, train: Source) -> list[str]:
@@ -227,7 +245,7 @@ def _keys(
     """Keys of the index: of the sources in exactly this state with these options, None where nothing tells
     that state; of the sources alone."""
     names = {name: [source.kind, str(source.path), source.tree.image] for name, source in sources.items()}
-    options = [_VERSION, load_schema().ultralytics, job.data.to_wire(), target.task, target.names]
+    options = [*_options(job), target.names]
     digest = hashlib.sha256(json.dumps([options, names], sort_keys=True).encode())
     is_told = all(one.is_told for one in located)
     for source in sources.values():
@@ -241,18 +259,36 @@ def _keys(
     return digest.hexdigest() if is_told else None, source_key
 
 
-def _find_whole(job: _Job, details: Details, located: list[Located]) -> Path | None:
-    """The folder of a set that is as it was prepared, with copies if these are asked for; stamped as used."""
-    folder = job.volume.prepared / details.dataset.hash
-    if not folder.is_dir():
+def _options(job: _Job) -> list[object]:
+    """What an outcome depends on besides files."""
+    return [_VERSION, load_schema().ultralytics, job.data.to_wire(), job.task]
+
+
+def _recall_set(job: _Job, index: Index, outcome: Outcome) -> PreparedSet | None:
+    """The set that was prepared from the same references, if all that it was made of is as it was."""
+    details = index.lookup(outcome.key)
+    folder = job.volume.prepared / outcome.hash
+    if details is None or not outcome.holds(job.trees) or not folder.is_dir():
         return None
     mark_used(folder)  # before the look
     manifest = read_manifest(folder)
-    if manifest is None:
+    if manifest is None or not is_as_read(manifest, {tree.image: tree for tree in job.trees}, job.report):
         return None
+    return PreparedSet(folder, details, outcome.origins)
+
+
+def _is_whole(job: _Job, details: Details, located: list[Located]) -> bool:
+    """Whether a set is as it was prepared, with copies if these are asked for; it is stamped as used."""
+    folder = job.volume.prepared / details.dataset.hash
+    if not folder.is_dir():
+        return False
+    mark_used(folder)  # before the look
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return False
     seen = {one.facts.path: one.facts.state for one in located if one.facts}
     root, only_copies = job.trees[0].root, job.data.copy_images
-    return folder if is_whole(manifest, root, seen, job.report, only_copies=only_copies) else None
+    return is_whole(manifest, root, seen, job.report, only_copies=only_copies)
 
 
 def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:

@@ -22,11 +22,11 @@ from pydantic import Field, ValidationError
 from yolo_crds.base import Lenient, Sentence
 from yolo_crds.status import Dataset
 
-from ..errors import InvalidDataError, volume_errors
-from ..volume import write_atomic, write_lines
+from ..errors import InvalidDataError
+from ..volume import write_lines
 from .images import JPEG_END, ImageFacts
 from .parallel import Report, map_waiting
-from .tree import State
+from .tree import UNTOLD, State, Tree
 
 FILE_NAME = "manifest.jsonl"
 _TAIL_BYTES = 64
@@ -183,10 +183,32 @@ def is_whole(
     def look(entry: Entry) -> bool:
         return is_damaged(entry, manifest.folder, root, seen) or (only_copies and not entry.copied)
 
+    return not _is_any(manifest, look, report)
+
+
+def is_as_read(manifest: Manifest, trees: Mapping[str | None, Tree], report: Report) -> bool:
+    """Whether the set is whole and every source image is in the state in which it was read; `trees` by their
+    image. Told as `is_whole`."""
+
+    def look(entry: Entry) -> bool:
+        tree = trees.get(entry.image)
+        if tree is None or (entry.copied and is_damaged(entry, manifest.folder, tree.root)):
+            return True
+        try:
+            found = tree.state(os.stat(f"{tree.root}/{entry.source}"))  # noqa: PTH116 - as in `is_changed`
+        except OSError:
+            return True
+        return found != (entry.size, entry.mtime_ns, entry.inode_ns) or found[-1] == UNTOLD
+
+    return not _is_any(manifest, look, report)
+
+
+def _is_any(manifest: Manifest, look: Callable[[Entry], bool], report: Report) -> bool:
+    """Whether `look` finds an image; True also where the manifest is torn."""
     try:
-        return not any(_look_at(manifest, look, report))
+        return any(_look_at(manifest, look, report))
     except TornManifestError:
-        return False
+        return True
 
 
 def _look_at(manifest: Manifest, look: Callable[[Entry], R], report: Report) -> Iterator[R]:
@@ -220,35 +242,3 @@ def is_changed(entry: Entry, root: Path, seen: Mapping[str, State] | None = None
     except OSError:
         return True
     return (found.st_size, found.st_mtime_ns) != (entry.size, entry.mtime_ns)
-
-
-class Index:
-    """Remembers in a folder (`DataVolume.index`) which prepared set came of which state of a source.
-
-    A lost or torn index costs time, never correctness.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def lookup(self, key: str) -> Details | None:
-        """What was prepared from a source in exactly this state."""
-        try:
-            return Details.model_validate_json((self.folder / f"{key}.json").read_bytes())
-        except (OSError, ValueError):
-            return None
-
-    def last_hash(self, source: str) -> str | None:
-        """The set that was last prepared from a source, in whatever state it was then."""
-        try:
-            return str(json.loads((self.folder / f"source-{source}.json").read_bytes())["hash"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def remember(self, key: str | None, source: str, details: Details) -> None:
-        """Stores the outcome of a preparation; without a key only which set the source gave."""
-        with volume_errors(self.folder, "create"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        if key:
-            write_atomic(self.folder / f"{key}.json", json.dumps(details.to_wire()))
-        write_atomic(self.folder / f"source-{source}.json", json.dumps({"hash": details.dataset.hash}))

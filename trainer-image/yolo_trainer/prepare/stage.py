@@ -113,9 +113,9 @@ def publish_info(
     details = {**prepared_set.details.to_wire(), **prepared.to_wire()}
     attempt.publish_info("prepare.json", json.dumps(details, indent=1).encode())
     for split in ("train", "val"):
-        source = prepared_set.sources.get(split)
-        if source is not None and source.kind == "ucd":
-            attempt.publish_info(f"{split}_ucd.json", source.path)
+        origin = prepared_set.origins.get(split)
+        if origin is not None and origin.kind == "ucd":
+            attempt.publish_info(f"{split}_ucd.json", origin.path)
 
 
 def _yaml(content: object) -> bytes:

@@ -93,8 +93,7 @@ def test_path_of_another_machine_is_not_followed(world: Any) -> None:
     world.text("datasets/demo/data.yaml", yaml)
     found = prepare(world)
     assert found.folder == want
-    (warning,) = found.sources["train"].warnings
-    assert "`path: /home/me/coco` is not on the data volume" in warning
+    assert "`path: /home/me/coco` is not on the data volume" in found.details.warnings[0]
 
 
 @pytest.mark.parametrize(
