@@ -8,7 +8,7 @@ from yolo_crds.conditions import HINTS, LIKE_A_GPU_FAULT, Reason
 from yolo_crds.status import Failure
 from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
 
-from .snapshot import EventView, JobView, PodView, Terminated
+from .snapshot import EventView, JobView, PodView, Terminated, parse_time
 
 MESSAGE_MAX = 1024
 """Longest message in characters: the whole object stays below 16 KiB."""
@@ -163,11 +163,21 @@ def _diagnose_exit(pod: PodView, end: Terminated, result: Result | None) -> Fail
     if code in _EXIT_CODES:
         message = f"the trainer ended with exit code {code} and left no message"
         return _failure_of(pod, EXIT_REASONS[ExitCode(code)], message, exit_code=code)
+    if code == _SIGKILL and _was_deleted(pod, end):
+        message = "the pod was deleted, and killed (SIGKILL) before the trainer had ended by itself"
+        return _failure_of(pod, Reason.POD_DELETED, message, exit_code=code)
     if code == _SIGKILL:
         message = "the trainer was killed (SIGKILL) before it could tell why"
         return _failure_of(pod, Reason.WORKER_KILLED, message, exit_code=code)
     message = f"the trainer ended with the unknown exit code {code} {end.message}"
     return _failure_of(pod, Reason.INTERNAL_ERROR, message, exit_code=code)
+
+
+def _was_deleted(pod: PodView, end: Terminated) -> bool:
+    """Whether it ended because somebody deleted it, and was not deleted after it had ended."""
+    return pod.deleted_at is not None and (
+        not end.finished_at or parse_time(end.finished_at) >= pod.deleted_at
+    )
 
 
 def _unscheduled_pod(message: str) -> tuple[Reason, str]:

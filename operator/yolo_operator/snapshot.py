@@ -108,6 +108,8 @@ class PodView:
     """The image volume with the data set, if the pod has one."""
     gone_by: str | None = None
     """The deletionTimestamp: when a deleted pod's grace period ends."""
+    deleted_at: datetime | None = None
+    """When somebody deleted it: the grace period before that."""
     scheduled_at: str | None = None
     """Since when it has a node."""
     unscheduled: str | None = None
@@ -285,6 +287,7 @@ def view_pod(body: Wire) -> PodView | None:
         image=_trainer(body.get("spec", {}).get("containers")).get("image", ""),
         data_image=_data_image(body.get("spec", {}).get("volumes")),
         gone_by=metadata.get("deletionTimestamp"),
+        deleted_at=_deleted_at(metadata),
         scheduled_at=conditions.get("PodScheduled", {}).get("lastTransitionTime"),
         unscheduled=_unscheduled(status),
         disruption=disruption.get("reason"),
@@ -296,6 +299,12 @@ def view_pod(body: Wire) -> PodView | None:
         unhealthy=tuple(_unhealthy(_trainer(status.get("containerStatuses")), ask.device)),
         ask=ask,
     )
+
+
+def _deleted_at(metadata: Wire) -> datetime | None:
+    if (gone_by := metadata.get("deletionTimestamp")) is None:
+        return None
+    return parse_time(gone_by) - timedelta(seconds=int(metadata.get("deletionGracePeriodSeconds") or 0))
 
 
 def _index(labels: Wire) -> int:

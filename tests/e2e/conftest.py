@@ -22,10 +22,14 @@ NAME = os.environ.get("YOLO_TEST_CLUSTER", "test")
 _DUMPS = ROOT / ".local" / "failed" / NAME
 
 
+def pytest_sessionstart() -> None:
+    """What an earlier run left of its failures goes."""
+    shutil.rmtree(_DUMPS, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     """The chart installed on the cluster `NAME`, with small data sets on the data volume."""
-    shutil.rmtree(_DUMPS, ignore_errors=True)
     Cluster(NAME).down()
     system = bring_up(NAME, port=free_port())
     with tempfile.TemporaryDirectory() as folder:

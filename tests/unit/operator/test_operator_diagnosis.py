@@ -7,6 +7,7 @@ import pytest
 
 from operator_objects import (
     Body,
+    at,
     end,
     end_job,
     make_job,
@@ -40,6 +41,12 @@ def _disrupted(pod: Body, reason: str) -> Body:
     return pod | {"status": pod["status"] | {"conditions": [condition]}}
 
 
+def _deleted(pod: Body, by: int, grace: int) -> Body:
+    """A pod whose grace period ends at second `by`."""
+    told = {"deletionTimestamp": at(by), "deletionGracePeriodSeconds": grace}
+    return pod | {"metadata": pod["metadata"] | told}
+
+
 DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
     "OOMKilled": (end(POD, 137, reason="OOMKilled"), Reason.OOM_KILLED, "memory"),
     "told by the trainer": (end(POD, 4, result=OOM_RESULT), Reason.CUDA_OUT_OF_MEMORY, "CUDA"),
@@ -55,6 +62,22 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
     "exit 12": (end(POD, 12), Reason.VOLUME_UNAVAILABLE, "exit code 12"),
     "exit 143": (end(POD, 143), Reason.INTERRUPTED, "exit code 143"),
     "SIGKILL": (end(POD, 137), Reason.WORKER_KILLED, "SIGKILL"),
+    "deleted by force": (_deleted(end(POD, 137, 61), by=60, grace=0), Reason.POD_DELETED, "SIGKILL"),
+    "deleted, and killed after its grace": (
+        _deleted(end(POD, 137, 91), by=90, grace=30),
+        Reason.POD_DELETED,
+        "SIGKILL",
+    ),
+    "killed, and deleted afterwards": (
+        _deleted(end(POD, 137, 60), by=91, grace=30),
+        Reason.WORKER_KILLED,
+        "SIGKILL",
+    ),
+    "no memory left while it was deleted": (
+        _deleted(end(POD, 137, 61, reason="OOMKilled"), by=60, grace=0),
+        Reason.OOM_KILLED,
+        "memory",
+    ),
     "exit 1": (end(POD, 1, message="Traceback: boom"), Reason.INTERNAL_ERROR, "boom"),
     "no such program": (
         end(POD, 128, reason="StartError", message="exec: no such file"),
