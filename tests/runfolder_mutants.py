@@ -116,7 +116,7 @@ MUTANTS = [
     ),
     _m("the own claim is dropped", "claims", "number <= mine.number - _KEPT", "number <= mine.number"),
     _m("claims are never dropped", "claims", "number <= mine.number - _KEPT", "number < 0"),
-    _m("licences stay", "publish", "or int(number) < self._claim", "and False"),
+    _m("licences stay", "publish", "and int(number) < self._claim", "and False"),
     _m(
         "a licence is granted unseen",
         "publish",

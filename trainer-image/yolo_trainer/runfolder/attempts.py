@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from yolo_crds.layout import RunFolder
-from yolo_crds.meta import Stage
+from yolo_crds.meta import Stage, attempt_token
 from yolo_crds.trainer import Result, parse_result
 
 from ..errors import LegacyCheckpointError
@@ -58,11 +58,15 @@ def read_notes(folder: RunFolder) -> list[Note]:
 
 
 def read_note(path: Path) -> Note | None:
-    """Whose an attempt's folder is; by its name alone when there is no note; None for another folder."""
+    """Whose an attempt's folder is; by its name alone when there is no note; None for another folder, such
+    as a copy that somebody made of one.
+    """
     content = files.read(path / NOTE)
     try:
         said = json.loads(content or b"")
         claim, run, attempt = (int(said[name]) for name in ("claim", "run", "attempt"))
+        if attempt_token(str(said["uid"]), run, attempt) != path.name:
+            return None
         return Note(claim, run, attempt, str(said["uid"]), path, said["after"])
     except (ValueError, KeyError, TypeError):
         token = _TOKEN.match(path.name)

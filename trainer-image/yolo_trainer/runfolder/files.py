@@ -274,10 +274,16 @@ def remove(path: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Deletes a folder of files, though somebody may still put some there; it stays while NFS keeps one."""
+    """Deletes a folder, though somebody may still put files there; it stays while NFS keeps one.
+
+    Folders in it are what a file server or a desktop leaves everywhere, such as `@eaDir`.
+    """
     for _ in range(1000):
         for name in names(folder):
-            remove(folder / name)
+            try:
+                remove(folder / name)
+            except IsADirectoryError:
+                remove_folder(folder / name)
         point("rmdir", folder)
         try:
             folder.rmdir()

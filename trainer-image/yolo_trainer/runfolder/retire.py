@@ -1,7 +1,8 @@
 """Free what older attempts hold once a newer one has a whole state: space grows with runs, not attempts.
 
 States and weights go, unfinished files too; results, logs and notes stay. Of other runs the best.pt of the
-newest attempt stays, of the newest `KEPT_RUNS`. Only what is older than the one that asks is ever touched.
+newest attempt stays, of the newest `KEPT_RUNS`. Only what is older than the one that asks is ever touched,
+and nothing that we did not write: a person's export of a best.pt stays, and a file server's folders.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from .checkpoint import BEST, STATES, WEIGHTS, digest_path, drop
 
 KEPT_RUNS = 10
 """As many as `status.runs` remembers."""
+_CHECKPOINTS = (".pt", ".pt.sha256")
+_UNFINISHED = (TEMPORARY_PREFIX, files.NFS_OPEN)
 
 
 def retire_older(me: Note, notes: Iterable[Note]) -> None:
@@ -40,10 +43,10 @@ def _free(attempt: Path, *, keep_best: bool) -> None:
     for name in files.names(weights):
         if name == STAGING:
             files.remove_folder(weights / name)
-        elif name not in stay:
+        elif name not in stay and (name.endswith(_CHECKPOINTS) or name.startswith(_UNFINISHED)):
             files.remove(weights / name)
     for name in files.names(attempt):
-        if name.startswith((TEMPORARY_PREFIX, files.NFS_OPEN)):
+        if name.startswith(_UNFINISHED):
             files.remove(attempt / name)
 
 

@@ -178,3 +178,34 @@ def test_two_programs_at_one_attempt_do_not_write_into_one_state(tmp_path: Path)
         twin.save_state(write)
     later = rejoin(config(tmp_path))
     assert started_from(later) == "later one"
+
+
+def test_folders_of_a_file_server_end_no_attempt_and_what_a_person_left_stays(tmp_path: Path) -> None:
+    """`@eaDir` and `.DS_Store` come by themselves into any folder, an export where the best.pt was found."""
+    first = claim(config(tmp_path))
+    save(first, 1)
+    publishing, weights = first.folder.train / ".publish", first.path / "weights"
+    (publishing / "@eaDir").mkdir()
+    (publishing / ".DS_Store").write_text("x")
+    (next(publishing.glob("0*")) / "@eaDir" / "last.pt").mkdir(parents=True)
+    (weights / "@eaDir").mkdir()
+    (weights / "best.onnx").write_text("exported")
+
+    second = claim(config(tmp_path, attempt=2))
+    save(second, 2)
+
+    assert sorted(path.name for path in weights.iterdir()) == ["@eaDir", "best.onnx"]
+    assert not list(publishing.glob("00000001-*"))
+    assert (first.folder.weights / "last.pt").read_text() == "last.pt object-1-r1a2 2"
+
+
+def test_copy_that_a_person_made_of_an_attempt_is_no_attempt(tmp_path: Path) -> None:
+    first = claim(config(tmp_path))
+    save(first, 1)
+    copied = first.path.with_name(f"{first.path.name}.bak")
+    shutil.copytree(first.path, copied)
+
+    save(claim(config(tmp_path, attempt=2)), 2)
+
+    assert (copied / "state.pt").read_text() == "object-1-r1a1 1"
+    assert (copied / "weights" / "best.pt").exists()
