@@ -155,7 +155,7 @@ MUTANTS = [
         '    with volume_errors(folder.train, "claim"):\n        attempt.licence.revoke_older()\n',
         "",
     ),
-    _m("what was here before is not kept", "attempt", "        _adopt(folder)\n", ""),
+    _m("what was here before is not kept", "attempt", "        adopt(folder)\n", ""),
     _m("a finished run is written over", "attempt", "if before is None or not", "if True or not"),
     _m("nothing is retired", "attempt", "        retire.retire_older(self._mine(notes), notes)\n", ""),
     _m(

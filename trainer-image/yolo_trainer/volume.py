@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from .errors import volume_errors
 
 TEMPORARY_PREFIX = ".tmp-"
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
 
 def beneath(root: Path, reference: str | Path) -> Path:
@@ -57,9 +59,14 @@ def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def fsync_folder(path: Path) -> None:
-    """Makes renames within a folder durable."""
+    """Makes renames within a folder durable, where the file system can: fsync(2) says EINVAL of a folder
+    where there is no such operation, as on some network and host folders.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)

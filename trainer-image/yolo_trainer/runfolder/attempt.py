@@ -44,7 +44,8 @@ from yolo_crds.status import Weight, Weights
 from yolo_crds.trainer import Prepared, Result, TrainerConfig
 
 from ..errors import volume_errors
-from . import attempts, checkpoint, claims, copies, files, logs, retire
+from . import attempts, checkpoint, claims, files, logs, retire
+from .adoption import adopt
 from .attempts import Note, Start
 from .checkpoint import BEST, LAST, WEIGHTS
 from .claims import Claim
@@ -68,7 +69,7 @@ def claim(config: TrainerConfig) -> Attempt:
     with volume_errors(folder.train, "claim"):
         for path in (folder.train, folder.logs):
             files.make_folder(path)
-        _adopt(folder)
+        adopt(folder)
         attempt = Attempt(config, claims.make(folder, Claim.of(config)))
     attempt.note_down(resume=config.resume)
     with volume_errors(folder.train, "claim"):
@@ -286,20 +287,3 @@ class Attempt:
 
 def _folder(config: TrainerConfig) -> RunFolder:
     return RunFolder(config.model_name, Path(config.runs_dir))
-
-
-def _adopt(folder: RunFolder) -> None:
-    """Keeps what an older server left at the old paths, before our first claim publishes over it."""
-    if files.names(folder.claims):
-        return
-    adopted = folder.attempts / attempts.ADOPTED
-    for source, target in (
-        (folder.train, adopted),
-        (folder.weights, adopted / WEIGHTS),
-        (folder.logs, adopted / logs.LOGS),
-    ):
-        for name in files.names(source):
-            if not name.startswith(".") and (source / name).is_file():
-                files.make_folder(target)
-                with contextlib.suppress(FileExistsError):  # another attempt is at it, too
-                    copies.link_or_copy(source / name, target / name)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from ..errors import VOLUME_UNAVAILABLE
-from ..volume import TEMPORARY_PREFIX
+from ..volume import TEMPORARY_PREFIX, fsync_folder
 
 T = TypeVar("T")
 
@@ -303,8 +303,4 @@ def remove_folder(folder: Path) -> None:
 def sync(folder: Path) -> None:
     """Makes renames within a folder durable."""
     point("sync", folder)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync_folder(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,3 +210,56 @@ def test_copy_that_a_person_made_of_an_attempt_is_no_attempt(tmp_path: Path) -> 
 
     assert (copied / "state.pt").read_text() == "object-1-r1a1 1"
     assert (copied / "weights" / "best.pt").exists()
+
+
+def test_link_of_an_older_server_is_adopted_with_what_it_leads_to(tmp_path: Path) -> None:
+    weights = tmp_path / "train/toy/weights"
+    weights.mkdir(parents=True)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/epoch90.pt").write_text("of an older server")
+    (weights / "last.pt").symlink_to("../../../kept/epoch90.pt")
+    (weights / "best.pt").symlink_to("/proc/self/environ")  # leads out of the volume: nobody's to show
+
+    attempt = claim(config(tmp_path, resume=True))
+
+    with attempt.start() as start:
+        assert start.stream is not None
+        assert start.stream.read() == b"of an older server"
+    assert [path.name for path in (attempt.folder.attempts / "adopted/weights").iterdir()] == ["last.pt"]
+
+
+def test_adoption_waits_for_a_volume_that_fails_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A last.pt that could not be looked at is not one that is not there: it would be published over."""
+    weights = tmp_path / "train/toy/weights"
+    weights.mkdir(parents=True)
+    (weights / "last.pt").write_text("of an older server")
+    failing = iter([True, False])
+
+    def point(step: str, path: Path) -> None:
+        if (step, path) == ("stat", weights / "last.pt") and next(failing, False):
+            raise OSError(errno.ESTALE, "made up")
+
+    monkeypatch.setattr(files, "point", point)
+    monkeypatch.setattr(files, "sleep", lambda seconds: None)
+    attempt = claim(config(tmp_path))
+    save(attempt, 1)
+
+    assert (attempt.folder.attempts / "adopted/weights/last.pt").read_text() == "of an older server"
+
+
+def test_volume_that_cannot_sync_folders_ends_no_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    attempt = claim(config(tmp_path))
+    save(attempt, 1)
+    assert started_from(claim(config(tmp_path, attempt=2))) == "object-1-r1a1 1"
