@@ -39,11 +39,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from yolo_crds.layout import RunFolder
-from yolo_crds.meta import attempt_token
+from yolo_crds.meta import Stage, attempt_token
 from yolo_crds.status import Weight, Weights
 from yolo_crds.trainer import Prepared, Result, TrainerConfig
 
-from ..errors import volume_errors
+from ..errors import FencedError, volume_errors
 from . import attempts, checkpoint, claims, files, logs, retire
 from .adoption import adopt
 from .attempts import Note, Start
@@ -260,13 +260,21 @@ class Attempt:
             return None
 
     def finish(self, result: Result) -> None:
-        """Stores how a stage ended; that this attempt's training came to its end is never written over."""
+        """Stores how a stage ended; that this attempt's training came to its end is never written over.
+
+        What a training was killed before it could publish is published now: there may be no next attempt.
+        """
         path = self.folder.result(self.token)
         with self._writing(path):
             before = attempts.read_result(path)
             if before is None or not attempts.has_finished(before) or attempts.has_finished(result):
                 files.write(path, json.dumps(result.to_wire(), indent=1).encode())
-        self.leave()
+        try:
+            if result.stage is Stage.TRAIN:
+                with contextlib.suppress(FencedError):  # who has the folder now publishes
+                    self.publish()
+        finally:
+            self.leave()
 
     def leave(self) -> None:
         """Ends this process's part: it publishes no more."""
@@ -278,7 +286,7 @@ class Attempt:
         found: dict[str, Weight] = {}
         for key, name in (("best", BEST), ("last", LAST)):
             file = self.path / WEIGHTS / name
-            digest, status = checkpoint.read_digest(file), files.status(file)
+            digest, status = checkpoint.find_digest(file), files.status(file)
             if digest and status:
                 path = (self.folder.weights / name).relative_to(self.folder.root)
                 found[key] = Weight(path=str(path), size=status.st_size, sha256=digest)

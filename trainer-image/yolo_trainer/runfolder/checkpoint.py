@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
@@ -26,6 +27,17 @@ def digest_path(file: Path) -> Path:
 def read_digest(file: Path) -> str | None:
     """The sha256 that was noted for a checkpoint; None when there is none."""
     return next(iter(_digests(file)), None)
+
+
+def find_digest(file: Path) -> str | None:
+    """The sha256 of a checkpoint as it is: of a program that was killed amid its replacement, two are noted,
+    and the file is read. None when there is none.
+    """
+    noted = _digests(file)
+    if len(noted) <= 1:
+        return next(iter(noted), None)
+    with open_whole(file) or contextlib.nullcontext() as stream:
+        return stream and files.digest(stream)
 
 
 def _digests(file: Path) -> list[str]:

@@ -213,7 +213,7 @@ class Supervisor:
             if self.attempt:  # else the folder is not ours to write into
                 self.attempt.finish(result)
         except TrainerError as error:
-            self.console.line("err", f"WARNING result.json cannot be written: {error}", now)
+            self.console.line("err", f"WARNING the end cannot be stored: {error}", now)
         if not outcome.ok:
             self.console.line("err", f"ERROR {outcome.reason}: {outcome.message}", now)
         elif self._finished:

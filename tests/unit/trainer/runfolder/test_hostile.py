@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -263,3 +264,42 @@ def test_volume_that_cannot_sync_folders_ends_no_save(
     attempt = claim(config(tmp_path))
     save(attempt, 1)
     assert started_from(claim(config(tmp_path, attempt=2))) == "object-1-r1a1 1"
+
+
+@pytest.mark.parametrize(("step", "name"), [("rename", "best.pt"), ("link", "last.pt")])
+def test_weights_that_an_end_tells_of_are_those_at_the_old_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, name: str
+) -> None:
+    """Killed while best.pt is replaced, or before what was saved is published."""
+    attempt = claim(config(tmp_path))
+    save(attempt, 1)
+
+    def point(done: str, path: Path) -> None:
+        if done == step and path.name.startswith(name):
+            raise KilledError
+
+    monkeypatch.setattr(files, "point", point)
+    with pytest.raises(KilledError):
+        save(attempt, 2)
+    alive(monkeypatch)
+    supervisor = join(config(tmp_path))
+    told = supervisor.weights()
+    supervisor.finish(result(supervisor, 137))
+
+    assert told is not None
+    for weight in (told.best, told.last):
+        assert weight is not None
+        content = (tmp_path / weight.path).read_bytes()
+        assert (weight.size, weight.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_overtaken_attempt_publishes_nothing_at_its_end(tmp_path: Path) -> None:
+    first = claim(config(tmp_path))
+    save(first, 1)
+    save(claim(config(tmp_path, attempt=2)), 2)
+    (first.path / "weights").mkdir(exist_ok=True)
+    (first.path / "weights/best.pt").write_text("of an older attempt")
+
+    first.finish(result(first, 9))
+
+    assert (first.folder.weights / "best.pt").read_text() == "best.pt object-1-r1a2 2"
