@@ -34,7 +34,7 @@ from yolo_crds.layout import RunFolder
 from yolo_crds.meta import Stage, attempt_token
 from yolo_crds.trainer import Prepared, Result, TrainerConfig
 from yolo_trainer.errors import FencedError, TrainerError
-from yolo_trainer.runfolder import attempts, files
+from yolo_trainer.runfolder import files
 from yolo_trainer.runfolder.attempt import Attempt, claim, join, rejoin
 
 SEED = 20_261_127
@@ -564,7 +564,7 @@ def _check_published(one: Stage_, newest: Actor) -> None:
             raise BrokenError(f"{name} is not the newest attempt's")
         if (folder.train / name).is_symlink():
             raise BrokenError(f"{name} is a link, which `kubectl cp` leaves out")
-    adopted = folder.attempts / attempts.ADOPTED / "weights/last.pt"
+    adopted = folder.attempts / "adopted/weights/last.pt"
     if one.adopted and adopted.read_bytes() != OLDER:
         raise BrokenError("what an older server left is lost")
     rows = [row.split(",")[0] for row in (folder.train / "results.csv").read_text().splitlines()]
@@ -577,7 +577,7 @@ def _check_published(one: Stage_, newest: Actor) -> None:
 def _check_space(one: Stage_, newest: Actor) -> None:
     folder = one.folder
     for path in folder.attempts.iterdir():
-        if path.name in {newest.who.token, attempts.ADOPTED}:
+        if path.name in {newest.who.token, "adopted"}:
             continue
         note = json.loads((path / "attempt.json").read_text()) if (path / "attempt.json").exists() else None
         same_run = note is None or (note["uid"], note["run"]) == (newest.who.uid, newest.who.run)

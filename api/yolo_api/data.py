@@ -12,6 +12,7 @@ from yolo_crds.references import is_url, shown
 from yolo_crds.trainer import Fetch
 
 from .errors import InvalidFieldsError
+from .volume_files import open_file
 
 MAX_LABELS = 1000
 MAX_LABEL_LENGTH = 128
@@ -37,7 +38,7 @@ class DataAdvice:
             return check_labels(labels.split(","))
         try:
             path = self._beneath(labels)
-            with path.open("rb") as file:
+            with open_file(path, self._volume.root) as file:
                 lines = file.read(_LABELS_MAX_BYTES).decode("utf-8-sig").splitlines()
         except FileNotFoundError:
             text = f"{labels!r} was not found; looked for {self._volume.root / _to_posix(labels)}"

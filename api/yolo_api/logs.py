@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+from .volume_files import open_file
+
 HEAD_BYTES = 64 << 10
 TAIL_BYTES = 1 << 20
 ERR_BYTES = 3000
@@ -13,15 +15,15 @@ _EPOCH_LINE = re.compile(rb"^\* start train[^\r\n]*", re.MULTILINE)
 _EPOCH = re.compile(r"\* start train (\d+/\d+)")
 
 
-def read_lines(path: Path) -> list[str] | None:
-    """The stripped lines of a text file; None when there is none.
+def read_lines(path: Path, root: Path) -> list[str] | None:
+    """The stripped lines of a text file below `root`; None when there is none.
 
     Of a large file: the first 64 KiB, every `* start train` line of the middle, the last 1 MiB, and between
     them one line that says how much was left out.
     """
     try:
-        file = path.open("rb")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        file = open_file(path, root)
+    except FileNotFoundError:
         return None
     with file:
         size = file.seek(0, 2)
@@ -40,11 +42,13 @@ def read_lines(path: Path) -> list[str] | None:
     return [*_to_lines(head), omitted, *epochs, *_to_lines(tail)]
 
 
-def read_error_lines(path: Path) -> list[str] | None:
-    """The last 3,000 bytes as stripped lines, each state of a progress bar (`\\r`) one; None without file."""
+def read_error_lines(path: Path, root: Path) -> list[str] | None:
+    """The last 3,000 bytes of a text file below `root` as stripped lines, each state of a progress bar
+    (`\\r`) one; None without file.
+    """
     try:
-        file = path.open("rb")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        file = open_file(path, root)
+    except FileNotFoundError:
         return None
     with file:
         size = file.seek(0, 2)

@@ -1,5 +1,6 @@
 """The run volume: folders, checkpoints, and their removal. Blocking: for a worker thread."""
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import BinaryIO
 from yolo_crds.layout import RunFolder
 
 from .errors import ConflictError, MissingFileError
-from .logs import read_lines
+from .logs import read_error_lines, read_lines
+from .volume_files import open_file
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +46,24 @@ class RunVolume:
         return folder.train.is_dir() or folder.info.is_dir()
 
     def read_arguments(self, model: str) -> list[str] | None:
-        """The lines of `opt.yaml` (YOLOv5's) or else `args.yaml` (Ultralytics'); None without either."""
-        train = self.folder(model).train
-        lines = read_lines(train / "opt.yaml")
-        return read_lines(train / "args.yaml") if lines is None else lines
+        """The lines of `opt.yaml` (YOLOv5's) or else `args.yaml` (Ultralytics'); None without either.
+
+        An older server's `opt.yaml` stays where its folder was trained in anew, and says nothing of that.
+        """
+        folder = self.folder(model)
+        names = ["opt.yaml", "args.yaml"]
+        if (folder.adopted / names[0]).exists():
+            names.reverse()
+        found = (read_lines(folder.train / name, self._root) for name in names)
+        return next((lines for lines in found if lines is not None), None)
+
+    def read_log(self, model: str) -> list[str] | None:
+        """The lines of the training's output, as `read_lines`."""
+        return read_lines(self.folder(model).std_log, self._root)
+
+    def read_errors(self, model: str) -> list[str] | None:
+        """The last lines of its errors, as `read_error_lines`."""
+        return read_error_lines(self.folder(model).err_log, self._root)
 
     def open_checkpoint(self, model: str, name: str) -> BinaryIO:
         """A checkpoint, opened: publishing a newer one does not change what is read.
@@ -62,11 +78,8 @@ class RunVolume:
             f"{model!r} has no weights/{name} yet" if known else f"there is no run folder of {model!r}"
         )
         try:
-            path = (folder.weights / name).resolve(strict=True)
-            if not path.is_relative_to(self._root.resolve()) or not path.is_file():
-                raise missing
-            return path.open("rb")
-        except (FileNotFoundError, NotADirectoryError):
+            return open_file(folder.weights / name, self._root)
+        except FileNotFoundError:
             raise missing from None
 
     def discard(self, model: str, uid: str) -> bool:
@@ -96,8 +109,11 @@ class RunVolume:
         if not trash.is_dir():
             return
         for path in trash.iterdir():
+            if path.is_symlink() or path.is_file():  # what somebody had in place of a run folder
+                with contextlib.suppress(OSError):
+                    path.unlink()
             shutil.rmtree(path, ignore_errors=True)  # another replica may be at it too
-            if path.exists():
+            if path.is_symlink() or path.exists():
                 logger.warning("cannot delete", extra={"path": str(path)})
 
 

@@ -114,6 +114,11 @@ class RunFolder:
     def attempts(self) -> Path:
         return self.train / ".attempts"
 
+    @property
+    def adopted(self) -> Path:
+        """What stood at the old paths before the first claim."""
+        return self.attempts / "adopted"
+
     def attempt(self, token: str) -> Path:
         """The folder of the attempt `meta.attempt_token(...)`."""
         return self.attempts / token

@@ -110,12 +110,11 @@ async def train_info(model: ModelName, trainings: TrainingsDep) -> JSONResponse:
     output: the first 64 KiB, all `* start train i/N` lines, the last 1 MiB. Of the errors: 3,000 bytes.
     """
     await trainings.require_known(model)
-    folder = trainings.runs.folder(model)
     return JSONResponse(
         {
-            "train_log_std": await run_sync(logs.read_lines, folder.std_log),
+            "train_log_std": await run_sync(trainings.runs.read_log, model),
             "opt_yaml": await run_sync(trainings.runs.read_arguments, model),
-            "train_log_err": await run_sync(logs.read_error_lines, folder.err_log),
+            "train_log_err": await run_sync(trainings.runs.read_errors, model),
         }
     )
 
@@ -207,7 +206,7 @@ async def model_names_in_training(trainings: TrainingsDep) -> Any:
 async def train_process(model: ModelName, trainings: TrainingsDep) -> Any:
     """One line: `i/N` (epoch of epochs), or before the first epoch the stage."""
     entry = await trainings.require_known(model)
-    lines = await run_sync(logs.read_lines, trainings.runs.folder(model).std_log)
+    lines = await run_sync(trainings.runs.read_log, model)
     return {
         "status": "success",
         "info": to_stage(entry.view if entry else None, logs.last_epoch(lines or [])),
@@ -224,7 +223,7 @@ async def train_process(model: ModelName, trainings: TrainingsDep) -> Any:
 async def train_detail(model: ModelName, trainings: TrainingsDep) -> JSONResponse:
     """The lines of `train_log_std` in `/train_info`."""
     await trainings.require_known(model)
-    lines = await run_sync(logs.read_lines, trainings.runs.folder(model).std_log)
+    lines = await run_sync(trainings.runs.read_log, model)
     return JSONResponse({"status": "success", "info": lines or []})
 
 

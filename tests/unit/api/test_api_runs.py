@@ -1,4 +1,6 @@
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,3 +169,63 @@ def test_read_arguments_prefers_the_old_file(runs: RunVolume, runs_dir: Path) ->
 )
 def test_is_component(name: str, want: bool) -> None:
     assert is_component(name) == want
+
+
+def test_read_arguments_are_those_of_the_training_in_an_adopted_folder(
+    runs: RunVolume, runs_dir: Path
+) -> None:
+    train = make_run(runs_dir)
+    for path in (train / "opt.yaml", train / ".attempts" / "adopted" / "opt.yaml"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("weights: yolov5s.pt\n")
+    assert runs.read_arguments("helmet") == ["weights: yolov5s.pt"]
+    (train / "args.yaml").write_text("model: yolo11n.yaml\n")
+    assert runs.read_arguments("helmet") == ["model: yolo11n.yaml"]
+
+
+@pytest.mark.parametrize("planted", ["link", "linked folder", "fifo", "loop", "folder", "socket"])
+def test_what_a_training_pod_planted_is_neither_read_nor_waited_for(
+    runs: RunVolume, runs_dir: Path, planted: str
+) -> None:
+    """A link to the façade's own token would have come back as a log."""
+    train = make_run(runs_dir)
+    secret = runs_dir.parent / "secret" / "token"
+    secret.parent.mkdir()
+    logs = runs.folder("helmet").logs
+    places = [logs / "train_std.log", logs / "train_err.log", train / "args.yaml", train / "weights/last.pt"]
+    if planted == "linked folder":
+        for path in places:
+            path.unlink(missing_ok=True)
+            (secret.parent / path.name).write_text("secret")
+        shutil.rmtree(logs)
+        logs.symlink_to(secret.parent)
+    secret.write_text("secret")
+    for path in [] if planted == "linked folder" else places:
+        path.unlink(missing_ok=True)
+        match planted:
+            case "link":
+                path.symlink_to(secret)
+            case "fifo":
+                os.mkfifo(path)
+            case "loop":
+                path.symlink_to(path.name)
+            case "folder":
+                path.mkdir()
+            case "socket":
+                os.mknod(path, stat.S_IFSOCK | 0o600)
+
+    assert runs.read_log("helmet") is None
+    assert runs.read_errors("helmet") is None
+    assert runs.read_arguments("helmet") is None
+    with pytest.raises(MissingFileError, match=r"'helmet' has no weights/last.pt yet"):
+        runs.open_checkpoint("helmet", "last.pt")
+
+
+def test_collect_removes_a_link_and_a_file_in_place_of_a_folder(runs: RunVolume, runs_dir: Path) -> None:
+    (runs_dir / "train").mkdir()
+    (runs_dir / "train" / "file").touch()
+    (runs_dir / "train" / "link").symlink_to(runs_dir / "train_info")
+    for model in ("file", "link"):
+        assert runs.discard(model, model)
+    runs.collect()
+    assert list((runs_dir / ".trash").iterdir()) == []

@@ -9,7 +9,6 @@ from pathlib import Path
 from yolo_crds.layout import RunFolder
 
 from . import copies, files
-from .attempts import ADOPTED
 from .checkpoint import WEIGHTS
 from .logs import LOGS
 
@@ -18,7 +17,7 @@ def adopt(folder: RunFolder) -> None:
     """Keeps it below `.attempts/adopted`, before our first claim publishes over it."""
     if files.names(folder.claims):
         return
-    adopted = folder.attempts / ADOPTED
+    adopted = folder.adopted
     for source, target in (
         (folder.train, adopted),
         (folder.weights, adopted / WEIGHTS),

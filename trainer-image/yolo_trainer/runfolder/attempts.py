@@ -22,8 +22,6 @@ from ..errors import LegacyCheckpointError
 from . import checkpoint, files
 from .checkpoint import LAST, STATES, WEIGHTS
 
-ADOPTED = "adopted"
-"""Folder below `.attempts/` that keeps the files which stood at the old paths before our first claim."""
 NOTE = "attempt.json"
 _TOKEN = re.compile(r"(?P<uid>.{1,8})-r(?P<run>\d+)a(?P<attempt>\d+)\Z")
 
@@ -53,7 +51,7 @@ class Note:
 
 def read_notes(folder: RunFolder) -> list[Note]:
     """All attempts, the oldest first."""
-    found = (read_note(folder.attempts / name) for name in files.names(folder.attempts) if name != ADOPTED)
+    found = (read_note(folder.attempts / name) for name in files.names(folder.attempts))
     return sorted(note for note in found if note is not None)
 
 
@@ -131,7 +129,7 @@ def _candidates(notes: list[Note]) -> Iterator[tuple[Path, Note]]:
 
 def _find_adopted(folder: RunFolder) -> Start:
     """A last.pt that was here before us, from Ultralytics itself or an older server."""
-    adopted = folder.attempts / ADOPTED
+    adopted = folder.adopted
     last = adopted / WEIGHTS / LAST
     if files.status(adopted / "opt.yaml") is not None and files.status(last) is not None:
         raise LegacyCheckpointError(
