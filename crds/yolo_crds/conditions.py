@@ -75,6 +75,9 @@ class Reason(StrEnum):
     DATA_IMAGE_NOT_MOUNTED = "DataImageNotMounted"
     VOLUME_FAILED = "VolumeFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    EXCEEDS_QUOTA = "ExceedsQuota"
+    LIMIT_MISSING = "LimitMissing"
+    OUTSIDE_LIMIT_RANGE = "OutsideLimitRange"
     FORBIDDEN = "Forbidden"
     CONTAINER_START_FAILED = "ContainerStartFailed"
     ADMISSION_REFUSED = "AdmissionRefused"
@@ -136,7 +139,14 @@ HINTS: dict[Reason, str] = {
     Reason.DATA_IMAGE_NOT_MOUNTED: "image volumes need containerd 2.1 or CRI-O 1.31 on the node and "
     "Kubernetes 1.35 (1.33 with the feature gate ImageVolume); else put the data set onto the data volume",
     Reason.VOLUME_FAILED: "check that both claims exist in this namespace and are bound",
-    Reason.QUOTA_EXCEEDED: "wait for quota, raise it, or lower spec.template.resources",
+    Reason.QUOTA_EXCEEDED: "starts by itself when others free what the quota counts; else have it raised, or "
+    "lower spec.template.resources",
+    Reason.EXCEEDS_QUOTA: "waiting does not help: lower spec.template.resources and raise spec.run, or have "
+    "the quota raised",
+    Reason.LIMIT_MISSING: "waiting does not help: have a LimitRange made in this namespace that gives a "
+    "default for the named resource",
+    Reason.OUTSIDE_LIMIT_RANGE: "waiting does not help: change the named resource in spec.template.resources "
+    "(of prepare in the Helm values) and raise spec.run, or have the LimitRange changed",
     Reason.FORBIDDEN: "correct what the message names (a RuntimeClass or PriorityClass that does not "
     "exist?), else check the operator's role and the admission policies",
     Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",

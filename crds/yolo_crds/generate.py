@@ -11,7 +11,7 @@ import yaml
 from .conditions import HINTS, REMEDIABLE, RETRYABLE, ConditionType, Phase, Reason
 from .meta import GROUP, KIND, PLURAL, VERSION
 from .status import Status
-from .structural import Schema, structural_schema
+from .structural import INT_OR_STRING, Schema, structural_schema
 from .trainer import EXIT_REASONS, ExitCode
 from .training import Spec
 
@@ -68,6 +68,12 @@ _GPUS_OF_SEVERAL_NODES = {
     "message": "several nodes train on at least one GPU each: set gpus to 1 or more, or nodes to 1",
     "fieldPath": ".resources.gpus",
 }
+_CPU_LIMIT_HOLDS_REQUEST = {
+    "rule": "!has(self.resources.cpuLimit) || quantity(string(self.resources.cpuLimit))"
+    ".compareTo(quantity(string(self.resources.cpu))) >= 0",
+    "message": "cpuLimit is at least cpu, which the pod is promised",
+    "fieldPath": ".resources.cpuLimit",
+}
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Model", "type": "string", "jsonPath": ".spec.template.model"},
@@ -96,7 +102,11 @@ def build_crd() -> Schema:
     spec["properties"]["modelName"]["x-kubernetes-validations"] = [_MODEL_NAME_RULE]
     template = spec["properties"]["template"]
     # Not at `resources`: the API server judges its default before it fills in the defaults within.
-    template["x-kubernetes-validations"] = [_BATCH_OF_SEVERAL_GPUS, _GPUS_OF_SEVERAL_NODES]
+    template["x-kubernetes-validations"] = [
+        _BATCH_OF_SEVERAL_GPUS,
+        _GPUS_OF_SEVERAL_NODES,
+        _CPU_LIMIT_HOLDS_REQUEST,
+    ]
     template["properties"]["data"]["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
     status = structural_schema(Status)
     status["properties"]["conditions"] |= {
@@ -198,7 +208,7 @@ def _fields(schema: Schema, path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _kind(schema: Schema, required: bool) -> str:
-    kind = str(schema.get("type", "object"))
+    kind = "quantity (string or integer)" if INT_OR_STRING in schema else str(schema.get("type", "object"))
     if "enum" in schema:
         kind = " or ".join(f"`{value}`" for value in schema["enum"])
     default = schema.get("default")

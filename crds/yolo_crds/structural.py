@@ -1,7 +1,8 @@
 """pydantic's JSON Schema made structural, as a CustomResourceDefinition wants it.
 
 Rules: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
-(no $ref, a type at every level, `nullable` instead of a null branch, no `additionalProperties: false`).
+(no $ref, a type or `x-kubernetes-int-or-string` at every level, `nullable` instead of a null branch, no
+`additionalProperties: false`).
 """
 
 from typing import Any
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
+INT_OR_STRING = "x-kubernetes-int-or-string"
+"""The one union that a structural schema has, in the place of a type: a whole number or a text."""
 _DROPPED = frozenset({"title", "$defs", "const", "propertyOrdering"})
 _MAP_KEY_MAX = 64
 
@@ -27,7 +30,7 @@ def _convert(node: Schema, definitions: Schema) -> Schema:
     if "$ref" in node:
         target = definitions[node["$ref"].rsplit("/", 1)[1]]
         return _convert({**target, **{k: v for k, v in node.items() if k != "$ref"}}, definitions)
-    if "anyOf" in node or "allOf" in node:
+    if ("anyOf" in node or "allOf" in node) and INT_OR_STRING not in node:
         return _convert(_only_branch(node), definitions)
     result = {key: value for key, value in node.items() if key not in _DROPPED}
     if node.get("additionalProperties") is False:

@@ -4,21 +4,44 @@ import math
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, WithJsonSchema, model_validator
 
 from .base import Lenient, Model, ShortText
 from .meta import API_VERSION, KIND, normalize_model_name, object_name
 from .references import is_url
 from .status import Status
+from .structural import INT_OR_STRING
 
 # Bounds keep the object small and the CEL transition rule within the API server's cost limit.
 DataReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 """A path or name, or a URL with its signature."""
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_QUANTITY_MAX = 16
+
+
+def _quantity_as_text(value: object) -> object:
+    """A number as the text that means the same; all else as it is."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 Quantity = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=16)
+    str,
+    BeforeValidator(_quantity_as_text),
+    StringConstraints(pattern=_QUANTITY, max_length=_QUANTITY_MAX),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            INT_OR_STRING: True,
+            "pattern": _QUANTITY,
+            "maxLength": _QUANTITY_MAX,
+            "minimum": 0,
+            "maximum": 10**15 - 1,  # exact as a floating point number, as which Helm reads it
+        }
+    ),
 ]
+"""A Kubernetes quantity: text, or a whole number as everywhere in Kubernetes. Stored as it was written."""
 ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$", max_length=128)]
 ImageReference = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]*$", min_length=1, max_length=512)
@@ -101,6 +124,9 @@ class Resources(Model):
     """Extended resource that stands for a GPU: `nvidia.com/gpu`, a MIG profile, another vendor's."""
     cpu: Quantity = "2"
     """CPU request of the training pod; its threads and data-loader processes are as many, rounded up."""
+    cpu_limit: Quantity | None = None
+    """CPU limit of the training pod, at least `cpu`; the prepare pod then has its own request as its limit.
+    Unset: none, unless the installation sets one. For namespaces whose quota demands it: it gains nothing."""
     memory: Quantity = "16Gi"
     """Memory request and limit of the training pod; `sharedMemory` counts in it."""
     shared_memory: Quantity = "8Gi"

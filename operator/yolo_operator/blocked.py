@@ -20,7 +20,7 @@ def diagnose_blocked(
         admission = view.admissions.get(job.uid)
         waiting = Waiting(since=job.suspended_at, place=admission.place if admission else None)
         return diagnose_suspended(job, admission, view.now), waiting
-    blocked = diagnose_waiting(pod, view.events)
+    blocked = diagnose_waiting(pod, view.events, attempt.stage)
     if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
         return _of_several(attempt, blocked), None
     missing = max(1, sum(one.waits_for_node for one in attempt.pods))

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from yolo_crds.conditions import HINTS, LIKE_A_GPU_FAULT, Reason
+from yolo_crds.meta import Stage
 from yolo_crds.status import Failure
 from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
 
+from .refused import explain_refusal
 from .snapshot import EventView, JobView, PodView, Terminated, parse_time
 
 MESSAGE_MAX = 1024
@@ -107,23 +109,26 @@ def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
     return _failure_of(pod, Reason.NODE_LOST, f"the pod does not end; node {pod.node} does not answer")
 
 
-def diagnose_waiting(pod: PodView | None, events: Iterable[EventView] = ()) -> Failure | None:
-    """What keeps a pod from starting; None while all goes its way.
+def diagnose_waiting(
+    pod: PodView | None, events: Iterable[EventView] = (), stage: Stage = Stage.TRAIN
+) -> Failure | None:
+    """What keeps a stage's pod from starting; None while all goes its way.
 
     `pod` is None when the Job controller could not create one. `events` are those of the pod or Job.
     The failure carries no attempt: this one has not failed, it waits.
     """
+    found: tuple[Reason, str] | None
     if pod is None:
-        found = _refused_pod(events)
-    elif pod.finished or pod.started_at is not None:
+        return _refused_pod(events, stage)
+    if pod.finished or pod.started_at is not None:
         return None
-    elif pod.unscheduled is not None:
+    if pod.unscheduled is not None:
         found = _unscheduled_pod(pod.unscheduled)
     elif pod.waiting and pod.waiting not in _STARTING:
         found = _blocked_container(pod)
     else:
         found = _stuck_creation(events)
-    return failure(*found, node=pod.node if pod else None) if found else None
+    return failure(*found, node=pod.node) if found else None
 
 
 def diagnose_refusal(code: int, message: str) -> Failure | None:
@@ -133,8 +138,9 @@ def diagnose_refusal(code: int, message: str) -> Failure | None:
         return failure(Reason.WEBHOOK_FAILED, told)
     if not 400 <= code < _SERVER_ERROR:
         return None
-    reasons = {_FORBIDDEN: _refusal_reason(message), _UNPROCESSABLE: Reason.INVALID_SPEC}
-    return failure(reasons.get(code, Reason.INTERNAL_ERROR), message)
+    if code == _FORBIDDEN:
+        return _refused(message, Stage.TRAIN)
+    return failure(Reason.INVALID_SPEC if code == _UNPROCESSABLE else Reason.INTERNAL_ERROR, message)
 
 
 def _failure_of(pod: PodView, reason: Reason, message: str, **fields: Any) -> Failure:
@@ -216,12 +222,14 @@ def _stuck_creation(events: Iterable[EventView]) -> tuple[Reason, str] | None:
     return None
 
 
-def _refused_pod(events: Iterable[EventView]) -> tuple[Reason, str] | None:
+def _refused_pod(events: Iterable[EventView], stage: Stage) -> Failure | None:
+    """By the newest event that tells of it."""
     for event in events:
         if event.reason == "FailedCreate":
-            return _refusal_reason(event.message), event.message
+            return _refused(event.message, stage)
     return None
 
 
-def _refusal_reason(message: str) -> Reason:
-    return Reason.QUOTA_EXCEEDED if "quota" in message else Reason.FORBIDDEN
+def _refused(message: str, stage: Stage) -> Failure:
+    refusal = explain_refusal(message, stage)
+    return failure(refusal.reason, message, hint=refusal.hint)

@@ -38,9 +38,10 @@ def build_prepare_job(training: YoloTraining, attempt: int, settings: Settings) 
     ]
     if data.image:
         mounts.append({"name": DATASET_VOLUME, "mountPath": str(ARTIFACT_DIR), "readOnly": True})
+    limited = settings.limit_cpu or training.spec.template.resources.cpu_limit is not None
     resources = {
         "requests": {"cpu": settings.prepare_cpu, "memory": settings.prepare_memory},
-        "limits": {"memory": settings.prepare_memory},
+        "limits": {"memory": settings.prepare_memory} | ({"cpu": settings.prepare_cpu} if limited else {}),
     }
     pod = {
         **_pod(training, settings, shared_memory=PREPARE_SHARED_MEMORY),
@@ -84,9 +85,10 @@ def build_train_job(
     if caches:
         mounts.append({"name": "cache", "mountPath": str(CACHE_DIR)})
     gpus = {wanted.gpu_resource: str(wanted.gpus)} if wanted.gpus else {}
+    cpu_limit = wanted.cpu_limit or (wanted.cpu if settings.limit_cpu else None)
     resources = {
         "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **gpus},
-        "limits": {"memory": wanted.memory, **gpus},
+        "limits": {"memory": wanted.memory, **({"cpu": cpu_limit} if cpu_limit else {}), **gpus},
     }
     pod = {
         **_pod(training, settings, shared_memory=wanted.shared_memory),

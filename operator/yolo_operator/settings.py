@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """CPU request of the prepare pod."""
     prepare_memory: str = "2Gi"
     """Memory request and limit of the prepare pod."""
+    limit_cpu: bool = False
+    """Give each training pod a CPU limit as high as its CPU request, where its training states none."""
     queue_name: str = ""
     """Kueue's LocalQueue for train Jobs of trainings that name none, the same in each namespace; or empty."""
     prepare_queue_name: str = ""

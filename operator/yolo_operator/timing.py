@@ -164,7 +164,7 @@ def deadline_passed(
         message = f"{whose} trained for {lifecycle.active_deadline_seconds} s, which is the limit"
         reason = Reason.DEADLINE_EXCEEDED
     else:
-        why = diagnose_waiting(attempt.pod, view.events)
+        why = diagnose_waiting(attempt.pod, view.events, attempt.stage)
         because = f": {why.message}" if why else ""
         message = f"no pod started within {lifecycle.pending_deadline_seconds} s{because}"
         reason = Reason.PENDING_TOO_LONG

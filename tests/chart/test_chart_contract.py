@@ -90,6 +90,7 @@ ALL_SETTINGS: dict[str, dict[str, Any]] = {
         "run_as_group": 3000,
         "prepare_cpu": "4",
         "prepare_memory": "8Gi",
+        "limit_cpu": True,
         "queue_name": "gpus",
         "prepare_queue_name": "cpus",
         "network_policies": True,

@@ -288,6 +288,16 @@ def test_large_user_ids_of_a_values_file_stay_numbers(chart: Chart) -> None:
     assert environment(operator)["YOLO_OPERATOR_RUN_AS_GROUP"] == "1000700001"
 
 
+@pytest.mark.parametrize(
+    ("given", "want"), [(2, "2"), (0.5, "0.5"), ("500m", "500m"), (17179869184, "17179869184")]
+)
+def test_quantities_may_be_numbers(chart: Chart, given: object, want: str) -> None:
+    values = merge(nested("trainer.prepare.memory", given), nested("api.defaults.memory", given))
+    operator = environment(chart.one("Deployment", "yolo-operator", values))
+    assert operator["YOLO_OPERATOR_PREPARE_MEMORY"] == want
+    assert environment(chart.one("Deployment", "yolo-api", values))["YOLO_API_DEFAULT_MEMORY"] == want
+
+
 def test_pod_labels_never_change_the_selector(chart: Chart) -> None:
     values = merge(
         nested("commonLabels", {"app.kubernetes.io/component": "mine", "team": "a"}),

@@ -54,6 +54,7 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("trainer.prepare.memory", "2GB", "/trainer/prepare/memory"),
     ("trainer.prepare.gpu", 1, "gpu"),
     ("trainer.queueName", "GPUs", "/trainer/queueName"),
+    ("trainer.limitCpu", "2", "/trainer/limitCpu"),
     ("storage.gc.schedule", "daily", "/storage/gc/schedule"),
     ("storage.gc.keepDays", 0, "/storage/gc/keepDays"),
     ("fetch.ucdServer", "ucd:8080", "/fetch/ucdServer"),

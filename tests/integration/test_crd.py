@@ -37,6 +37,7 @@ def _changed(path: str, value: object) -> dict[str, Any]:
         ("spec.template.hyperparameters", {"lr0": 0.01, "hsv_h": 0}),
         ("spec.template.data.labels", ["安全帽", "person with vest"]),
         ("spec.template.resources", {"gpuResource": "nvidia.com/mig-1g.10gb", "memory": "24Gi"}),
+        ("spec.template.resources", {"cpu": 2, "memory": 17_179_869_184, "sharedMemory": 0, "cpuLimit": "3"}),
     ],
 )
 def test_crd_accepts(trainings: TrainingsApi, path: str, value: object) -> None:
@@ -59,6 +60,9 @@ def test_crd_accepts(trainings: TrainingsApi, path: str, value: object) -> None:
         ("spec.template.hyperparameters", {"LR 0": 1}, "spec.template.hyperparameters"),
         ("spec.template.hyperparameters", {"lr0": "high"}, "spec.template.hyperparameters"),
         ("spec.template.resources.memory", "lots", "spec.template.resources.memory"),
+        # As Kubernetes has it in every custom resource: whole numbers or text.
+        ("spec.template.resources.cpu", 0.5, "must be of type integer,string"),
+        ("spec.template.resources.cpu", True, "must be of type integer,string"),
         ("spec.template.resources.gpuResource", "gpu", "spec.template.resources.gpuResource"),
         ("spec.lifecycle.maxRestarts", -1, "spec.lifecycle.maxRestarts"),
     ],
@@ -76,6 +80,12 @@ def test_crd_fills_in_defaults(system: System) -> None:
     assert (spec["run"], spec["resume"], spec["lifecycle"]["maxRestarts"]) == (1, False, 3)
     assert spec["template"]["resources"]["gpus"] == 1
     assert spec["template"]["epochs"] == 100
+
+
+def test_crd_stores_a_quantity_as_it_was_written(trainings: TrainingsApi) -> None:
+    answer = trainings.create(_changed("spec.template.resources", {"cpu": 3}), dry_run=True)
+    resources = answer.json()["spec"]["template"]["resources"]
+    assert (resources["cpu"], resources["memory"]) == (3, "16Gi")
 
 
 def test_crd_explains_itself(system: System) -> None:

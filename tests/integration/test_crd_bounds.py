@@ -13,6 +13,7 @@ import pytest
 from integration.trainings_api import Body, TrainingsApi, refusals
 from yolo_crds.generate import build_crd
 from yolo_crds.meta import API_VERSION, KIND
+from yolo_crds.structural import INT_OR_STRING
 
 Schema = dict[str, Any]
 
@@ -46,6 +47,7 @@ WORDS = {
 NO_BOUNDS = frozenset(
     {"type", "description", "default", "properties", "items", "additionalProperties"}
     | {"x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
+    | {"anyOf", INT_OR_STRING}
 )
 
 
@@ -65,7 +67,7 @@ def find_bounds(schema: Schema, field: str, place: Callable[[Any], Body]) -> Ite
         raise ValueError(f"{field}: no test knows {unknown}")
     for keyword, inside, outside in _sides(schema):
         yield Bound(field, keyword, place(inside), place(outside))
-    least = _sample(schema) if schema["type"] == "object" else {}
+    least = _sample(schema) if schema.get("type") == "object" else {}
     for name in schema.get("required", []):
         without = {key: value for key, value in least.items() if key != name}
         yield Bound(_join(field, name), "required", place(least), place(without))
@@ -85,7 +87,7 @@ def _place_in(place: Callable[[Any], Body], least: Body, name: str) -> Callable[
 
 def _sides(schema: Schema) -> Iterator[tuple[str, Any, Any]]:
     """(keyword, a value just inside, one just outside) of the schema's own bounds."""
-    whole = schema["type"] == "integer"
+    whole = schema.get("type") == "integer" or INT_OR_STRING in schema
     if (low := schema.get("minimum")) is not None:
         yield "minimum", low, low - 1 if whole else math.nextafter(low, -math.inf)
     if (high := schema.get("maximum")) is not None:
@@ -110,6 +112,8 @@ def _sample(schema: Schema) -> Any:
     """The least valid value."""
     if "enum" in schema:
         return schema["enum"][0]
+    if INT_OR_STRING in schema:
+        return schema["minimum"]
     if schema["type"] == "object":
         return {name: _sample(schema["properties"][name]) for name in schema.get("required", [])}
     if schema["type"] == "string":
@@ -153,6 +157,8 @@ def _send(api: TrainingsApi, body: Body) -> dict[str, str]:
     resources = template.get("resources", {})
     if (gpus := resources.get("gpus", 1) * resources.get("nodes", 1)) > 1:
         template["batch"] = gpus  # a rule between them, which has a test of its own
+    if "cpuLimit" in resources:
+        resources["cpu"] = 0  # the same
     return refusals(api.create(_named(body, "crd-bound"), dry_run=True))
 
 

@@ -38,6 +38,10 @@ def _shared(batch: float | None, gpus: int | None, nodes: int | None = None) -> 
     return _template(batch=batch, resources=resources)
 
 
+def _limited(cpu: str | int | None, limit: str | int) -> Body:
+    return _template(resources={"cpuLimit": limit} | ({} if cpu is None else {"cpu": cpu}))
+
+
 def _texts(maps: list[dict[str, int]]) -> list[dict[str, str]]:
     return [{key: str(value) for key, value in each.items()} for each in maps]
 
@@ -90,6 +94,10 @@ RULES: dict[tuple[str, str], tuple[list[Body], list[Body]]] = {
     ("spec.template.resources.gpus", "several nodes train on at least one GPU each"): (
         [_shared(16, 0, 1), _shared(16, 1, 2), _shared(16, None, 2)],
         [_shared(16, 0, 2)],
+    ),
+    ("spec.template.resources.cpuLimit", "cpuLimit is at least cpu"): (
+        [_limited(*good) for good in ((None, 2), (4, 4), ("500m", "0.5"), (None, "2500m"), ("2", "2k"))],
+        [_limited(*bad) for bad in ((None, 1), (4, 2), ("0.5", "499m"), ("2", "1999m"))],
     ),
     ("spec.template.hyperparameters", _KEY_RULE): (
         [_template(hyperparameters=keys) for keys in _GOOD_KEYS],

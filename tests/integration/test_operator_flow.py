@@ -494,7 +494,7 @@ def test_quota_is_told_while_the_training_waits(system: System, operator: Operat
         )
         hand.create()
         found = until("reason", lambda: hand.status().get("failure"))
-        assert found["reason"] == "QuotaExceeded"
+        assert found["reason"] == "ExceedsQuota"
         assert "no-pods" in found["message"]
     finally:
         system.kubectl("delete", "quota", "no-pods")

@@ -76,6 +76,15 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }
 {{- end -}}
 {{- end }}
 
+{{/* A quantity as text. Helm reads every number of a values file as a float, which it would print as 1.6e+10. */}}
+{{- define "yolo.quantity" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{- int64 . -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
+{{- end }}
+
 {{/* What a container may do: nothing beyond its own process. */}}
 {{- define "yolo.containerSecurityContext" -}}
 allowPrivilegeEscalation: false

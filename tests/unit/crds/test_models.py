@@ -3,7 +3,7 @@
 import pytest
 
 from yolo_crds import models
-from yolo_crds.training import parse_quantity
+from yolo_crds.training import Resources, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,16 @@ def test_parse_quantity_counts_whole_units(text: str, want: int) -> None:
 def test_parse_quantity_refuses_anything_else() -> None:
     with pytest.raises(ValueError, match="no quantity"):
         parse_quantity("much")
+
+
+@pytest.mark.parametrize(
+    ("given", "want"), [(2, "2"), (0.5, "0.5"), ("500m", "500m"), (17_179_869_184, "17179869184")]
+)
+def test_a_quantity_may_be_a_number(given: object, want: str) -> None:
+    assert Resources.model_validate({"cpu": given, "memory": given}).cpu == want
+
+
+@pytest.mark.parametrize("given", [True, -1, "2 CPUs", 1e-9, 10**17, [2]])
+def test_a_quantity_is_nothing_else(given: object) -> None:
+    with pytest.raises(ValueError, match="cpu"):
+        Resources.model_validate({"cpu": given})

@@ -10,7 +10,7 @@ from pydantic import Field
 from yolo_crds.base import Model
 from yolo_crds.conditions import HINTS, RETRYABLE, Reason
 from yolo_crds.generate import build_crd, build_files, main
-from yolo_crds.structural import structural_schema
+from yolo_crds.structural import INT_OR_STRING, structural_schema
 from yolo_crds.training import YoloTraining
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,11 +47,21 @@ def _schema() -> dict[str, Any]:
 
 
 def test_build_crd_is_structural() -> None:
+    unions = {"$ref", "patternProperties", "anyOf", "allOf", "oneOf", "title", "propertyNames"}
     for path, node in _nodes(_schema()):
+        if node.get(INT_OR_STRING):
+            # This very form, and no type beside it, is what the API server knows.
+            assert node["anyOf"] == [{"type": "integer"}, {"type": "string"}], path
+            assert not (unions | {"type"}) - {"anyOf"} & set(node), path
+            continue
         assert isinstance(node.get("type"), str), path
-        assert not {"$ref", "patternProperties", "anyOf", "allOf", "oneOf", "title", "propertyNames"} & set(
-            node
-        ), path
+        assert not unions & set(node), path
+
+
+def test_quantities_are_numbers_or_texts_everywhere() -> None:
+    resources = _schema()["properties"]["spec"]["properties"]["template"]["properties"]["resources"]
+    found = {name for name, node in resources["properties"].items() if node.get(INT_OR_STRING)}
+    assert found == {"cpu", "cpuLimit", "memory", "sharedMemory", "cacheStorage"}
 
 
 def test_build_crd_describes_each_spec_field() -> None:
@@ -62,11 +72,12 @@ def test_build_crd_describes_each_spec_field() -> None:
 
 def test_build_crd_bounds_each_spec_string_list_and_map() -> None:
     for path, node in _nodes(_schema()["properties"]["spec"], "spec"):
-        if node["type"] == "string":
+        kind = "quantity" if INT_OR_STRING in node else node["type"]
+        if kind in ("string", "quantity"):
             assert "maxLength" in node or "enum" in node, path
-        if node["type"] == "array":
+        if kind == "array":
             assert "maxItems" in node, path
-        if node["type"] in ("integer", "number") and not path.endswith("{}"):
+        if kind in ("integer", "number", "quantity") and not path.endswith("{}"):
             assert {"minimum", "maximum"} <= set(node), path
 
 

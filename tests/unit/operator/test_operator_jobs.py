@@ -290,3 +290,23 @@ def test_build_train_job_has_a_place_for_decoded_images(cache: str, want: list[s
     mounts = [m["mountPath"] for m in _container(job)["volumeMounts"] if m["name"] == "cache"]
     assert mounts == [_config(job).cache_dir] * len(want)
     kubernetes_validate.validate(job, "1.36", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("limit_cpu", "own", "want"),
+    [
+        (False, {}, (None, None)),
+        (True, {}, ("1", "2")),
+        (False, {"cpu": 4, "cpuLimit": 6}, ("1", "6")),
+        (True, {"cpuLimit": "3"}, ("1", "3")),
+    ],
+)
+def test_a_cpu_limit_is_the_installations_or_the_trainings(
+    limit_cpu: bool, own: dict[str, Any], want: tuple[str | None, str | None]
+) -> None:
+    template = {"model": "yolo11n.yaml", "data": {"train": "a"}, "resources": own}
+    training = YoloTraining.model_validate(make_training(template=template))
+    settings = SETTINGS.model_copy(update={"limit_cpu": limit_cpu})
+    jobs = build_prepare_job(training, 1, settings), build_train_job(training, 1, settings)
+    limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] for job in jobs]
+    assert tuple(each.get("cpu") for each in limits) == want
