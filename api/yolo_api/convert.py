@@ -46,6 +46,8 @@ def to_template(
     asked = set(StartRequest.model_fields) if base is None else request.model_fields_set
     template: Manifest = dict(base or {})
     template["data"] = _to_data(request, labels, template.get("data") or {})
+    if "lost_labels" in asked:
+        template["data"]["lostLabels"] = request.lost_labels
     options = {
         "model_type": ("model", to_model(request.model_type)),
         "epochs": ("epochs", request.epochs),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from yolo_crds.meta import normalize_model_name
+from yolo_crds.training import LostLabels
 
 MAX_GPUS = 64
 
@@ -102,6 +103,9 @@ class StartRequest(Legacy):
     """Data-loader processes of each GPU. Unset: 8, and none on the CPU."""
     continue_train: bool = False
     """Go on from this model's last checkpoint, with these new options."""
+    lost_labels: LostLabels = "leaveOut"
+    """What becomes of images of whose labels none can be used, as `template.data.lostLabels`. Old clients,
+    which cannot say it, train without these images and are told so."""
     hyp_dict: dict[str, Any] = Field(default_factory=dict)
     """Hyperparameters by YOLOv5's or Ultralytics' names."""
 

@@ -83,6 +83,9 @@ WORKERS_BESIDE_GPU = 8
 Task = Literal["detect", "segment", "semantic", "depth", "classify", "pose", "obb"]
 
 
+LostLabels = Literal["refuse", "leaveOut", "background"]
+
+
 class Data(Model):
     """The labelled images. Paths are absolute, or relative to the data volume's root."""
 
@@ -105,6 +108,10 @@ class Data(Model):
     """How deep images are checked: decoded whole, or, in less than half the time, by their header alone."""
     copy_images: bool = False
     """Copy images into the prepared set instead of linking to them; their files may then change or go."""
+    lost_labels: LostLabels = "refuse"
+    """What becomes of an image of whose labels of listed classes none can be used (outside of the image,
+    without size, of a kind that the task does not take …): `refuse` fails before a GPU is asked for and names
+    them, `leaveOut` trains without these images, `background` takes them as images of nothing."""
 
     @property
     def from_web(self) -> bool:

@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from PIL import Image
+
 from yolo_crds.training import Task
 
 from .pictures import CLASSES, Box, link_pictures, make_boxes, write_data_yaml
 
-WIDTH, HEIGHT = 640, 480
-"""What the label files say of every image."""
+Size = tuple[int, int]
 
 
 def write_yolo(pictures: Path, root: Path, count: int) -> None:
@@ -22,7 +23,7 @@ def write_yolo(pictures: Path, root: Path, count: int) -> None:
 
 
 def write_coco_boxes(pictures: Path, root: Path, count: int) -> None:
-    _write_coco(pictures, root, count, lambda _: [])
+    _write_coco(pictures, root, count, lambda _box, _size: [])
 
 
 def write_coco_polygons(pictures: Path, root: Path, count: int) -> None:
@@ -31,14 +32,14 @@ def write_coco_polygons(pictures: Path, root: Path, count: int) -> None:
 
 def write_ucd(pictures: Path, root: Path, count: int) -> None:
     names = link_pictures(pictures, root / "img_cache", count)
+    sizes = _sizes(root / "img_cache", names)
     (root / "ucd").mkdir()
     with (root / "ucd/demo.json").open("w") as file:
         file.write(f'{{"uc_list": {json.dumps(names)}, "shapes": {{')
         for i, name in enumerate(names):
-            shapes = [_ucd_shape(box) for box in make_boxes(i)]
+            shapes = [_ucd_shape(box, sizes[i]) for box in make_boxes(i)]
             file.write(f"{', ' if i else ''}{json.dumps(name)}: {json.dumps(shapes)}")
-        sizes = {name: [WIDTH, HEIGHT] for name in names}
-        file.write(f'}}, "size_info": {json.dumps(sizes)}}}')
+        file.write(f'}}, "size_info": {json.dumps(dict(zip(names, sizes, strict=True)))}}}')
 
 
 WRITERS: dict[str, tuple[Task, Callable[[Path, Path, int], None]]] = {
@@ -57,18 +58,32 @@ def write_volume(name: str, pictures: Path, root: Path, count: int) -> None:
     WRITERS[name][1](pictures, root, count)
 
 
-def _write_coco(pictures: Path, root: Path, count: int, segmentation: Callable[[Box], object]) -> None:
+def _sizes(folder: Path, names: list[str]) -> list[Size]:
+    """Width and height of each picture; the few that there are by many names are opened once."""
+    known: dict[int, Size] = {}
+    sizes = []
+    for name in names:
+        path = folder / f"{name}.jpg"
+        if (number := path.stat().st_ino) not in known:
+            with Image.open(path) as picture:
+                known[number] = picture.size
+        sizes.append(known[number])
+    return sizes
+
+
+def _write_coco(pictures: Path, root: Path, count: int, segmentation: Callable[[Box, Size], object]) -> None:
     folder = root / "datasets/demo"
     names = link_pictures(pictures, folder / "images", count)
+    sizes = _sizes(folder / "images", names)
     with (folder / "all.json").open("w") as file:
         images = (
-            {"id": i, "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT}
-            for i, name in enumerate(names)
+            {"id": i, "file_name": f"{name}.jpg", "width": width, "height": height}
+            for i, (name, (width, height)) in enumerate(zip(names, sizes, strict=True))
         )
         file.write('{"images": [')
         _write_rows(file.write, images)
         file.write('], "annotations": [')
-        _write_rows(file.write, _annotations(count, segmentation))
+        _write_rows(file.write, _annotations(sizes, segmentation))
         categories = [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)]
         file.write(f'], "categories": {json.dumps(categories)}}}')
 
@@ -78,10 +93,12 @@ def _write_rows(write: Callable[[str], object], rows: Iterator[dict[str, object]
         write(f"{', ' if i else ''}{json.dumps(row)}")
 
 
-def _annotations(count: int, segmentation: Callable[[Box], object]) -> Iterator[dict[str, object]]:
-    for image in range(count):
+def _annotations(
+    sizes: list[Size], segmentation: Callable[[Box, Size], object]
+) -> Iterator[dict[str, object]]:
+    for image, size in enumerate(sizes):
         for k, box in enumerate(make_boxes(image)):
-            left, top, width, height = _in_pixels(box)
+            left, top, width, height = _in_pixels(box, size)
             yield {
                 "id": image * 100 + k,
                 "image_id": image,
@@ -89,22 +106,23 @@ def _annotations(count: int, segmentation: Callable[[Box], object]) -> Iterator[
                 "bbox": [left, top, width, height],
                 "area": width * height,
                 "iscrowd": 0,
-                "segmentation": segmentation(box),
+                "segmentation": segmentation(box, size),
             }
 
 
-def _polygon(box: Box) -> list[list[float]]:
-    points = box.polygon() * (WIDTH, HEIGHT)
+def _polygon(box: Box, size: Size) -> list[list[float]]:
+    points = box.polygon() * size
     return [[round(float(value), 2) for value in points.flatten()]]
 
 
-def _in_pixels(box: Box) -> list[float]:
+def _in_pixels(box: Box, size: Size) -> list[float]:
+    wide, high = size
     left, top = box.x - box.width / 2, box.y - box.height / 2
-    values = (left * WIDTH, top * HEIGHT, box.width * WIDTH, box.height * HEIGHT)
+    values = (left * wide, top * high, box.width * wide, box.height * high)
     return [round(value, 2) for value in values]
 
 
-def _ucd_shape(box: Box) -> dict[str, object]:
-    left, top, width, height = _in_pixels(box)
+def _ucd_shape(box: Box, size: Size) -> dict[str, object]:
+    left, top, width, height = _in_pixels(box, size)
     points = [[left, top], [round(left + width, 2), round(top + height, 2)]]
     return {"shape_type": "rectangle", "label": CLASSES[box.index], "points": points, "conf": -1}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from yolo_crds.training import Task
 
@@ -17,6 +18,21 @@ from .source import Sample, Shape
 
 POLYGON_TASKS = frozenset({"segment", "semantic", "obb"})
 _FAR_OUT = 2.0  # normalised numbers beyond this are pixels
+
+
+MARKS = {"difficult": "difficult", "crowd": "crowd"}
+"""Kinds of shapes that their annotator marked as not to be learnt from, and what they are counted as."""
+_LEFT_OUT = {**MARKS, "broken": "brokenShape"}
+
+
+class Lines(NamedTuple):
+    """What the labels of one image became."""
+
+    lines: list[str]
+    labelled: int
+    """Labels of listed classes that it had, whatever became of them; broken ones count."""
+    marked: int = 0
+    """Those of them that their annotator marked as not to be learnt from."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +50,20 @@ class Target:
         return {name: i for i, name in enumerate(self.names)}
 
 
-def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, skipped: Skipped) -> list[str]:
-    """The lines of an image whose shapes are in pixels of `sample.size`, else of the upright image."""
-    width, height = image_size
-    if sample.size and sample.size != image_size:
-        skipped.add("sizeMismatch", sample.stem)
-        # Turned by its EXIF tag, an image is trained on and was labelled upright. Otherwise the cached file
-        # is a scaled one, and the shapes count in the size that the data set gives.
-        if sample.size != (height, width):
-            width, height = int(sample.size[0]), int(sample.size[1])
+def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipped: Skipped) -> Lines:
+    """The lines of an image whose shapes are in pixels of an upright image of that size."""
+    width, height = size
     index = target.index
     lines: dict[str, None] = {}
+    labelled = marked = 0
     for shape in sample.shapes:
-        if shape.label not in index:
+        if shape.label not in index and shape.kind != "broken":
             skipped.add_unknown(shape.label)
             continue
-        if shape.kind == "difficult":
-            skipped.add("difficult", sample.stem)
+        labelled += 1
+        if kind := _LEFT_OUT.get(shape.kind):
+            marked += shape.kind in MARKS
+            skipped.add(kind, sample.stem)
             continue
         points = _outline(shape, target.task)
         if points is None:
@@ -69,7 +82,7 @@ def shape_lines(sample: Sample, image_size: tuple[int, int], target: Target, ski
             skipped.add("duplicateBox", sample.stem)
         elif line:
             lines[line] = None
-    return list(lines)
+    return Lines(list(lines), labelled, marked)
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ def row_lines(
     target: Target,
     skipped: Skipped,
     source_names: Sequence[str],
-) -> list[str]:
+) -> Lines:
     """The lines of a YOLO label file, checked: numbers, columns, class ids.
 
     `remap` gives each class id its new index, None to leave it out.
@@ -97,6 +110,7 @@ def row_lines(
     Raises InvalidDataError with file and line for what is no label of the task.
     """
     lines: dict[str, None] = {}
+    labelled = 0
     for number, row in enumerate(file.text.splitlines(), start=1):
         words = row.split()
         if not words:
@@ -111,6 +125,7 @@ def row_lines(
         if new is None:
             skipped.add_unknown(source_names[class_id])
             continue
+        labelled += 1
         if target.task == "pose":
             line = _pose_line(new, values, target, place, skipped)
         else:
@@ -119,7 +134,7 @@ def row_lines(
             skipped.add("duplicateBox", file.where)
         elif line:
             lines[line] = None
-    return list(lines)
+    return Lines(list(lines), labelled)
 
 
 def _outline(shape: Shape, task: Task) -> list[Point] | None:
@@ -146,7 +161,7 @@ def _keypoint_words(shape: Shape, kpt_shape: tuple[int, int], width: float, heig
 
 
 def _outline_line(
-    index: int, points: list[Point], task: Task, size: tuple[int, int], name: str, skipped: Skipped
+    index: int, points: list[Point], task: Task, size: tuple[float, float], name: str, skipped: Skipped
 ) -> str | None:
     """The line of normalised corners: clipped to the image; None when nothing of it is left."""
     box = geometry.box_around(points)
@@ -202,7 +217,7 @@ def _row_line(
     return _outline_line(index, points, task, size, place, skipped)
 
 
-def _turned_box(points: Sequence[Point], size: tuple[int, int]) -> list[Point]:
+def _turned_box(points: Sequence[Point], size: tuple[float, float]) -> list[Point]:
     """The smallest turned box around normalised points, found in pixels: what is a right angle there is none
     in parts of width and height."""
     pixels = geometry.scale(points, 1 / size[0], 1 / size[1])

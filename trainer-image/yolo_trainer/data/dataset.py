@@ -19,11 +19,13 @@ from yolo_crds.training import Data, Task
 from ..errors import SPEC_HINT, InvalidDataError, volume_errors
 from .convert import Target
 from .formats import labels_of, open_source
+from .frame_choice import settle_frames
 from .images import ImageFacts
 from .index import Index
-from .inspection import Conversion, Inspected, Inspection, build_conversions
+from .inspection import Inspected, Inspection, build_conversions
 from .items import make_items
 from .locate import Located, Locator
+from .lost_labels import apply_rule
 from .manifest import Details, TornManifestError, is_as_read, is_whole, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
@@ -38,7 +40,7 @@ from .task_fit import check_label_files, count_unlabelled
 from .tree import UNTOLD, Tree, open_image
 from .usage import make_to_use, mark_used
 
-_VERSION = 5  # of the rules below; part of the key under which an outcome is remembered
+_VERSION = 6  # of the rules below; part of the key under which an outcome is remembered
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def prepare_dataset(
     if key and (details := index.lookup(key)) and _is_whole(job, details, located):
         return conclude(details)
     known = _known_facts(job, index.last_hash(source_key))
-    inspected = _inspect_all(job, located, known, build_conversions(sources, target, located), parts)
+    inspected = _inspect_all(job, located, known, sources, target, parts)
     items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(
@@ -199,17 +201,16 @@ def _inspect_all(
     job: _Job,
     located: list[Located],
     known: dict[str, ImageFacts],
-    conversions: dict[str, Conversion],
+    sources: dict[str, Source],
+    target: Target,
     parts: dict[str, Part],
 ) -> list[Inspected]:
     """The usable samples, some of each part; `located` is empty afterwards."""
-    total = len(located)
+    total, conversions = len(located), build_conversions(sources, target, located)
     todo = (_recall(one, known) for one in _drain(located))
     work = Inspection(job.data.verify == "decode", conversions)
     usable, lost = [], {split: Skipped() for split in parts}
     for one in map_chunks(work, todo, total, Workers.computing(total), "verify", job.report):
-        if one.skipped:
-            job.skipped.merge(one.skipped)
         if one.problem:
             detail = f" ({one.detail})" if one.detail else ""
             lost[one.split].add(one.problem, f"{one.shown}{detail}")
@@ -219,6 +220,14 @@ def _inspect_all(
         if not any(one.split == split for one in usable):
             raise part.refuse("usable image", lost[split])
         job.skipped.merge(lost[split])
+    settle_frames(usable, sources, job.skipped)
+    for one in usable:
+        if one.reading.skipped:
+            job.skipped.merge(one.reading.skipped)
+    usable = apply_rule(usable, job.data.lost_labels, parts, job.skipped)
+    for split, part in parts.items():
+        if not any(one.split == split for one in usable):
+            raise part.refuse("image whose labels can be used", job.skipped)
     return usable
 
 
@@ -296,7 +305,8 @@ def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:
     manifest = read_manifest(job.volume.prepared / last_hash) if last_hash else None
     roots = {tree.image: tree.root for tree in job.trees}
     facts = manifest.facts(roots) if manifest else ()
+    is_enough = job.data.verify == "header"
     try:
-        return {one.path: one for one in facts if one.decoded or job.data.verify == "header"}
+        return {one.path: one for one in facts if one.orientation and (one.decoded or is_enough)}
     except TornManifestError:
         return {}

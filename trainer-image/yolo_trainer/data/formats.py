@@ -94,7 +94,7 @@ def labels_of(source: Source) -> list[str]:
         if sample.read_labels and sample.label_file and peeked < _LABELS_PEEKED:
             peeked += 1
             shapes = sample.read_labels(sample.label_file).shapes
-        for shape in shapes:
+        for shape in (one for one in shapes if one.label):
             counts[shape.label] = counts.get(shape.label, 0) + 1
     return sorted(counts, key=lambda label: (-counts[label], label))
 

@@ -23,8 +23,10 @@ MAX_BYTES = 512 << 20
 JPEG_END = b"\xff\xd9"
 """Every JPEG ends so; Ultralytics rewrites one that does not."""
 
+SWAPPED = frozenset({5, 6, 7, 8})
+"""EXIF orientations by which width and height change places."""
+
 _ORIENTATION_TAG = 274
-_SWAPPED = frozenset({5, 6, 7, 8})
 _EXIF_FORMATS = frozenset({"JPEG", "MPO", "PNG", "AVIF", "WEBP"})
 # Of the others the upright size is known only once they are decoded.
 _HEADER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP"})
@@ -55,6 +57,8 @@ class ImageFacts(NamedTuple):
     """A JPEG that lacks its end marker; Ultralytics would rewrite such a file in place."""
     decoded: bool = False
     """Every pixel was decoded; otherwise the header was read, and the checks that a format carries."""
+    orientation: int = 0
+    """How the stored pixels are turned to be upright: 1 (as they are) to 8, as EXIF counts; 0: not known."""
 
     def is_unchanged(self, other: ImageFacts) -> bool:
         """Same state, as far as one tells anything."""
@@ -63,6 +67,16 @@ class ImageFacts(NamedTuple):
     @property
     def state(self) -> State:
         return self.size, self.mtime_ns, self.inode_ns
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height as the image is shown and trained on."""
+        return self.width, self.height
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Width and height as the pixels are stored, before they are turned."""
+        return (self.height, self.width) if self.orientation in SWAPPED else self.upright
 
 
 def verify_image(facts: ImageFacts, *, decode: bool) -> ImageFacts:
@@ -111,6 +125,7 @@ class _Seen(TypedDict):
     height: int
     unfinished: bool
     decoded: bool
+    orientation: int
 
 
 def _read(data: bytes, *, decode: bool) -> _Seen:
@@ -122,21 +137,30 @@ def _read(data: bytes, *, decode: bool) -> _Seen:
         unfinished = pillow_format == "JPEG" and not data.endswith(JPEG_END)
         # Without its end a JPEG may lack pixels as well; Ultralytics decodes it too, to write it anew.
         decode = decode or unfinished or pillow_format not in _HEADER_FORMATS
+        orientation = _orientation(image) if pillow_format == "TIFF" else 1
         if decode:
             image.load()
             # Pillow turns a TIFF upright while it decodes; otherwise the tag is followed at training time.
             width, height = image.size
         else:
             image.verify()
-        if pillow_format in _EXIF_FORMATS and _orientation(image, decoded=decode) in _SWAPPED:
-            width, height = height, width
+        if pillow_format in _EXIF_FORMATS and (decode or "exif" in image.info):
+            # Without decoding only a tag that comes before the pixels, as a JPEG's does.
+            orientation = _orientation(image)
+            if orientation in SWAPPED:
+                width, height = height, width
     if min(width, height) < MIN_EDGE:
         raise CorruptImageError(f"{width} x {height} pixels are too few")
-    return {"width": width, "height": height, "unfinished": unfinished, "decoded": decode}
+    return {
+        "width": width,
+        "height": height,
+        "unfinished": unfinished,
+        "decoded": decode,
+        "orientation": orientation,
+    }
 
 
-def _orientation(image: Image.Image, *, decoded: bool) -> object:
-    """The EXIF tag; where pixels are not decoded, only one that comes before them, as a JPEG's does."""
-    if not decoded and "exif" not in image.info:
-        return None
-    return image.getexif().get(_ORIENTATION_TAG)
+def _orientation(image: Image.Image) -> int:
+    """The EXIF tag; 1 where there is none, or one of no meaning, which every decoder passes over."""
+    tag = image.getexif().get(_ORIENTATION_TAG)
+    return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1

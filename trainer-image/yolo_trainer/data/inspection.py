@@ -11,15 +11,41 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InvalidDataError, from_os_error
-from .convert import LabelFile, Target, row_lines, shape_lines
+from .convert import LabelFile, Lines, Target, row_lines, shape_lines
+from .frames import Evidence, frame_of_size, in_stored, in_upright, look
 from .images import CorruptImageError, ImageFacts, ignore_bomb_warnings, verify_image
 from .locate import Located
-from .masks import Mask, MaskRule, build_rule, read_mask
+from .masks import Mask, MaskRule, build_rule, mask_size, read_mask
 from .skipped import Skipped
 from .source import Sample, Source
 from .text_file import decode
 
 _MAX_LABEL_BYTES = 16 << 20
+
+
+class Reading(NamedTuple):
+    """What the labels of one image are in a prepared set."""
+
+    text: str = ""
+    """Its label file."""
+    mask: Mask | None = None
+    """What it has in place of a label file, where the data set has class masks."""
+    skipped: Skipped | None = None
+    """What of its labels was left out or mended, if anything."""
+    lost: str = ""
+    """Why none of its labels of listed classes is left; empty when one is, or when it had none."""
+    is_marked: bool = False
+    """Whether none is left since their annotator marked all of them as not to be learnt from."""
+
+
+class TwoWays(NamedTuple):
+    """Labels that may count in one of two frames (`frames`): which is known once all images were read."""
+
+    evidence: Evidence
+    stored: Reading
+    """What they are in the stored frame; `Inspected.reading` takes them as upright."""
+    is_turned: bool = True
+    """An EXIF tag turns the image; otherwise its labels only give width and height the other way round."""
 
 
 class Inspected(NamedTuple):
@@ -29,12 +55,9 @@ class Inspected(NamedTuple):
     stem: str
     class_name: str | None
     facts: ImageFacts | None = None
-    text: str = ""
-    """Its label file in the prepared set."""
-    mask: Mask | None = None
-    """What it has in place of a label file, where the data set has class masks."""
-    skipped: Skipped | None = None
-    """What of its labels was left out or mended, if anything."""
+    reading: Reading = Reading()
+    two_ways: TwoWays | None = None
+    """The other way to read its labels, where there are two."""
     problem: str | None = None
     """A kind of `Skipped`, such as `corruptImage`."""
     detail: str = ""
@@ -61,25 +84,71 @@ class Conversion:
     hidden: tuple[str, ...] = ()
     """Folders that people need not be told of: label files are shown relative to them."""
 
-    def text(self, sample: Sample, rows: str | None, facts: ImageFacts, skipped: Skipped) -> str:
-        """The label file of a sample: of its shapes, or of the `rows` of its own label file."""
-        lines: Sequence[str] = ()
-        if self.in_pixels:
-            lines = shape_lines(sample, (facts.width, facts.height), self.target, skipped)
-        elif rows is not None:
-            file = LabelFile(rows, self.shown(sample.label_file), (facts.width, facts.height))
-            lines = row_lines(file, self.remap, self.target, skipped, self.names)
-        return "".join(f"{line}\n" for line in lines)
+    def read_shapes(self, sample: Sample, facts: ImageFacts) -> tuple[Reading, TwoWays | None]:
+        """The label file of a sample whose labels are shapes."""
+        frame = frame_of_size(sample.size, facts)
+        if frame == "other":
+            return self._wrong_size(sample, facts), None
+        reading = self._of_shapes(in_upright(sample, facts), facts)
+        if not sample.shapes or (facts.orientation == 1 and frame != "stored"):
+            return reading, None
+        evidence = look(sample, facts)
+        if facts.orientation == 1:
+            return reading, TwoWays(evidence, self._wrong_size(sample, facts), is_turned=False)
+        return reading, TwoWays(evidence, self._of_shapes(in_stored(sample, facts), facts))
 
-    def mask(self, located: Located, facts: ImageFacts, skipped: Skipped) -> Mask | None:
-        """The class mask of a sample, if it has one; raises what `masks.read_mask` does."""
-        if located.mask_file is None or self.mask_rule is None:
-            return None
+    def read_rows(self, sample: Sample, rows: str, facts: ImageFacts) -> tuple[Reading, TwoWays | None]:
+        """The label file of a sample that has its own, with rows of YOLO: parts of an edge fit any frame."""
+        skipped = Skipped()
+        file = LabelFile(rows, self.shown(sample.label_file), facts.upright)
+        reading = _reading(row_lines(file, self.remap, self.target, skipped, self.names), skipped)
+        is_open = facts.orientation > 1 and reading.text
+        return reading, TwoWays(Evidence(), reading) if is_open else None
+
+    def read_mask(self, located: Located, facts: ImageFacts) -> tuple[Reading, TwoWays | None]:
+        """The class mask of a sample that has one; raises what `masks.read_mask` does."""
+        if facts.orientation == 1:
+            return self._of_mask(located, facts), None
+        size = mask_size(Path(located.mask_file[0])) if located.mask_file else facts.upright
+        if facts.stored == facts.upright or size not in (facts.stored, facts.upright):
+            upright = self._of_mask(located, facts)
+            return upright, TwoWays(Evidence(), self._of_mask(located, facts, facts.orientation))
+        if size == facts.upright:
+            reading = self._of_mask(located, facts)
+            return reading, TwoWays(Evidence("upright", "upright"), reading)
+        reading = self._of_mask(located, facts, facts.orientation)
+        return reading, TwoWays(Evidence("stored", "stored"), reading)
+
+    def _of_shapes(self, sample: Sample, facts: ImageFacts) -> Reading:
+        """Of shapes in an upright image of `sample.size`."""
+        skipped, size = Skipped(), sample.size or facts.upright
+        if size != facts.upright:
+            skipped.add("sizeMismatch", sample.stem)
+        return _reading(shape_lines(sample, size, self.target, skipped), skipped)
+
+    def _wrong_size(self, sample: Sample, facts: ImageFacts) -> Reading:
+        """Of shapes in a size that the image has in no frame: where in it they lie is not known."""
+        skipped = Skipped()
+        found = shape_lines(sample, sample.size or facts.upright, self.target, skipped)
+        if found.labelled == found.marked:
+            return _reading(found._replace(lines=[]), skipped)
+        skipped = Skipped(unknown=skipped.unknown)
+        if skipped.unknown:
+            skipped.counts["unknownLabel"] = skipped.unknown.total()
+        width, height = (f"{v:g}" for v in sample.size or ())
+        sizes = f"{width} x {height} in the labels, {facts.width} x {facts.height} in the file"
+        skipped.add("otherSize", f"{sample.stem} ({sizes})")
+        return _reading(Lines([], found.labelled), skipped)
+
+    def _of_mask(self, located: Located, facts: ImageFacts, orientation: int = 1) -> Reading:
+        assert located.mask_file is not None, "asked for where there are masks"
+        assert self.mask_rule is not None, "built where there are masks"
         path, (size, *_) = located.mask_file
-        mask = read_mask(Path(path), size, (facts.width, facts.height), self.mask_rule, self.shown(path))
+        skipped = Skipped()
+        mask = read_mask(Path(path), size, facts.upright, self.mask_rule, self.shown(path), orientation)
         for name in mask.unlisted:
             skipped.add("ignoredClass", f"{name} in {located.sample.stem}")
-        return mask
+        return Reading(mask=mask, skipped=skipped if skipped.counts else None)
 
     def shown(self, file: Path | str | None) -> str:
         """A path as people know it."""
@@ -155,22 +224,42 @@ class Inspection:
         )
         if facts is None or located.problem:
             return found
-        conversion, skipped = self.by_split[located.split], Skipped()
+        conversion = self.by_split[located.split]
         problem = "corruptImage"
         try:
             if not facts.sha256:
                 facts = verify_image(facts, decode=self.decode)
             problem = "corruptMask"
-            mask = conversion.mask(located, facts, skipped)
-            rows = _rows(located, conversion.shown(sample.label_file))
-            text = conversion.text(_with_labels(located), rows, facts, skipped)
+            reading, two_ways = _read(located, facts, conversion)
         except CorruptImageError as error:
             return found._replace(problem=problem, detail=str(error))
         except FileNotFoundError:
             return found._replace(problem="missingImage")
         except OSError as error:
             raise from_os_error(error, facts.path, "read") from error
-        return found._replace(facts=facts, text=text, mask=mask, skipped=skipped if skipped.counts else None)
+        return found._replace(facts=facts, reading=reading, two_ways=two_ways)
+
+
+def _read(located: Located, facts: ImageFacts, conversion: Conversion) -> tuple[Reading, TwoWays | None]:
+    """The labels of a sample, in whatever it has them."""
+    if located.mask_file is not None and conversion.mask_rule is not None:
+        return conversion.read_mask(located, facts)
+    if conversion.in_pixels:
+        return conversion.read_shapes(_with_labels(located), facts)
+    rows = _rows(located, conversion.shown(located.sample.label_file))
+    if rows is not None:
+        return conversion.read_rows(located.sample, rows, facts)
+    return Reading(), None
+
+
+def _reading(found: Lines, skipped: Skipped) -> Reading:
+    is_lost = found.labelled and not found.lines
+    return Reading(
+        text="".join(f"{line}\n" for line in found.lines),
+        skipped=skipped if skipped.counts else None,
+        lost=", ".join(skipped.reasons()) if is_lost else "",
+        is_marked=bool(is_lost) and found.marked == found.labelled,
+    )
 
 
 def _with_labels(located: Located) -> Sample:

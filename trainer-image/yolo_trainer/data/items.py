@@ -50,7 +50,7 @@ def _item(one: Inspected, skipped: Skipped, *, unique: bool) -> Item:
         skipped.add("restoredImage", one.shown)
     stem = one.stem if unique else f"{one.stem}-{facts.sha256[:8]}"
     name = f"{stem}{os.path.splitext(facts.path)[1]}"  # noqa: PTH122 - a Path for each takes its time
-    return Item(one.split, name, facts, one.text, one.class_name, one.mask)
+    return Item(one.split, name, facts, one.reading.text, one.class_name, one.reading.mask)
 
 
 def _without_twins(items: list[Item], skipped: Skipped) -> list[Item]:

@@ -56,6 +56,8 @@ class Entry(Lenient):
     """The copy has an end marker that the source lacks (`images.complete_jpeg`)."""
     decoded: bool = True
     """Checked down to its pixels; otherwise by its header."""
+    orientation: int = 0
+    """`ImageFacts.orientation`; 0 in manifests that were written before it was asked for."""
 
     @property
     def file_size(self) -> int:
@@ -109,6 +111,7 @@ class Manifest:
                 height=entry.height,
                 unfinished=entry.completed,
                 decoded=entry.decoded,
+                orientation=entry.orientation,
             )
 
 

@@ -18,10 +18,20 @@ from pathlib import Path
 from PIL import Image
 
 from ..errors import InvalidDataError, from_os_error
-from .images import MAX_BYTES, CorruptImageError, open_encoded
+from .images import MAX_BYTES, SWAPPED, CorruptImageError, open_encoded
 
 IGNORED = 255
 _IDS = 256
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns stored pixels upright, by EXIF orientation; Pillow turns against the clock."""
 _MODES = {"1", "L", "P", "I", "I;16"}
 
 
@@ -52,6 +62,8 @@ class Mask:
     unlisted: tuple[str, ...]
     """Names of classes that occur and are not trained on."""
     rule: MaskRule
+    orientation: int = 1
+    """How it is turned to lie on its upright image, as `ImageFacts.orientation`."""
 
 
 def build_rule(ids: Mapping[int, int], source_names: Sequence[str], names: Sequence[str]) -> MaskRule:
@@ -82,8 +94,17 @@ def build_rule(ids: Mapping[int, int], source_names: Sequence[str], names: Seque
     return MaskRule(bytes(table), frozenset(strays), unlisted, len(names) == 1, tuple(source_names))
 
 
-def read_mask(path: Path, size: int, want: tuple[int, int], rule: MaskRule, place: str) -> Mask:
-    """What a mask of `size` bytes shows, whose image has `want` width and height; `place` is for people.
+def mask_size(path: Path) -> tuple[int, int]:
+    """Width and height of a mask by its header; raises CorruptImageError as `read_mask`."""
+    with _open(path) as image:
+        return image.size
+
+
+def read_mask(
+    path: Path, size: int, want: tuple[int, int], rule: MaskRule, place: str, orientation: int = 1
+) -> Mask:
+    """What a mask of `size` bytes shows, turned by `orientation`, whose upright image has `want` width and
+    height; `place` is for people.
 
     Raises CorruptImageError for a file that cannot be decoded, InvalidDataError for one that can and cannot
     be meant: another size than the image's, several channels, an id without a class. Ultralytics would leave
@@ -91,7 +112,7 @@ def read_mask(path: Path, size: int, want: tuple[int, int], rule: MaskRule, plac
     """
     if size > MAX_BYTES:
         raise CorruptImageError(f"{size} bytes are more than {MAX_BYTES}")
-    image = _load(path, place, want)
+    image = _load(path, place, want, orientation)
     ids = [i for i, count in enumerate(image.histogram()) if count]
     if stray := [i for i in ids if i in rule.strays]:
         raise InvalidDataError(
@@ -102,13 +123,14 @@ def read_mask(path: Path, size: int, want: tuple[int, int], rule: MaskRule, plac
     seen = {rule.table[i] for i in ids} - {IGNORED}
     classes = {0} & {i - 1 for i in seen} if rule.is_binary else seen
     unlisted = (rule.unlisted[i] for i in ids if i in rule.unlisted)
-    return Mask(str(path), _digest(converted), tuple(sorted(classes)), tuple(unlisted), rule)
+    return Mask(str(path), _digest(converted), tuple(sorted(classes)), tuple(unlisted), rule, orientation)
 
 
 def mask_png(mask: Mask) -> bytes:
     """The PNG that is trained on; raises InvalidDataError when the file changed since it was read."""
     try:
-        converted = _load(Path(mask.path), mask.path).point(list(mask.rule.table))
+        image = _load(Path(mask.path), mask.path, orientation=mask.orientation)
+        converted = image.point(list(mask.rule.table))
     except CorruptImageError:
         converted = None
     if converted is None or _digest(converted) != mask.sha256:
@@ -123,15 +145,23 @@ def mask_digest(path: Path) -> str:
     return _digest(_load(path, path.name))
 
 
-def _load(path: Path, place: str, want: tuple[int, int] | None = None) -> Image.Image:
-    """The ids of a mask as 8 bits; `want` is the size that it must have."""
+def _load(path: Path, place: str, want: tuple[int, int] | None = None, orientation: int = 1) -> Image.Image:
+    """The ids of a mask as 8 bits, turned by `orientation`; `want` is the size that it then must have."""
+    with _open(path) as image:
+        swapped = (want[1], want[0]) if want and orientation in SWAPPED else want
+        _check_kind(image, place, swapped)
+        ids = _as_ids(image, place)
+    return ids.transpose(_TURNS[orientation]) if orientation in _TURNS else ids
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise from_os_error(error, path, "read") from error
     with _decoding(), open_encoded(data) as image:
-        _check_kind(image, place, want)
-        return _as_ids(image, place)
+        yield image
 
 
 @contextmanager

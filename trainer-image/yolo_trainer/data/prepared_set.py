@@ -179,11 +179,12 @@ def mend_set(folder: Path, manifest: Manifest, plan: SetPlan, report: Report) ->
 
 
 def _deepened(entry: Entry, by_file: Mapping[str, Item]) -> Entry:
-    """Decoded counts for an image of the same content too."""
+    """What was found out counts for an image of the same content too."""
     item = by_file.get(entry.file)
-    if entry.decoded or item is None or not item.facts.decoded:
+    if item is None:
         return entry
-    return entry.model_copy(update={"decoded": True})
+    found = {"decoded": entry.decoded or item.facts.decoded, "orientation": item.facts.orientation}
+    return entry.model_copy(update=found)
 
 
 def _rewrite(manifest: Manifest, renew: Callable[[Entry], Entry]) -> None:

@@ -130,6 +130,7 @@ class SetPlan:
             copied=self.is_copied(facts),
             completed=facts.unfinished,
             decoded=facts.decoded,
+            orientation=facts.orientation,
         )
 
     @property

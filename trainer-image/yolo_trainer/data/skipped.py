@@ -49,7 +49,14 @@ class Skipped:
             lines.append(f"{_WORDS.get(kind, kind)}: {count} ({top}{more})")
         return lines
 
+    def reasons(self) -> list[str]:
+        """What is wrong with labels that were left out, but for a label that is not listed; each with the
+        first."""
+        kinds = (kind for kind in sorted(self.names) if _LEFT_OUT in _WORDS.get(kind, ""))
+        return [f"{_WORDS[kind].replace(_LEFT_OUT, '')}: {self.names[kind][0]}" for kind in kinds]
 
+
+_LEFT_OUT = " left out,"
 _WORDS = {
     "unknownLabel": "boxes left out, label not listed",
     "missingImage": "images left out, file missing",
@@ -71,7 +78,16 @@ _WORDS = {
     "noSize": "boxes left out, without width or height",
     "brokenShape": "shapes left out, without a label or without points of two numbers each",
     "otherShape": "shapes left out, of a kind that the task does not take",
-    "sizeMismatch": "images whose size differs from the data set's",
+    "sizeMismatch": "images of another size than their labels count in, at the same scale in both directions",
+    "otherSize": "labels left out, in a size that is not the image's",
+    "turnedLabels": "images turned by their EXIF tag, labelled as they are stored: labels turned with them",
+    "uprightLabels": "images turned by their EXIF tag, labels in the stored size whose boxes fit the upright "
+    "image alone, taken as upright",
+    "frameUntold": "images turned by their EXIF tag, their labels' frame cannot be told, taken as upright",
+    "swappedSize": "images whose labels give width and height the other way round, boxes taken as they are",
+    "markedOnly": "images left out, all that is labelled in them is marked difficult or a crowd",
+    "lostLabels": "images left out, none of their labels can be used",
+    "lostAsBackground": "images taken as background though they have labels, none of which can be used",
     "crowd": "annotations left out, they mark a crowd (iscrowd)",
     "difficult": "boxes left out, marked difficult",
     "strayLabel": "labels left out, their image is not in the data set",

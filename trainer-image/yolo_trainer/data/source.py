@@ -21,7 +21,11 @@ _NAMES_LOOKED_AT = 2_000  # of a folder, for one that is alike
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One labelled thing, points in pixels. `kind`: rectangle, polygon, circle, point, line, linestrip."""
+    """One labelled thing, points in pixels. `kind`: rectangle, polygon, circle, point, line, linestrip.
+
+    What a reader cannot use is a shape too, of a kind `broken`, `difficult` or `crowd` without points: only
+    so is an image that has no other not taken for one of nothing (`lost_labels`).
+    """
 
     kind: str
     label: str

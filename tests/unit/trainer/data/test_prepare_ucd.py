@@ -128,8 +128,8 @@ def test_shapes_of_codes_that_are_not_listed_are_counted(world: Any) -> None:
     box = rectangle([1, 1], [9, 9])
     world.ucd("stray", {"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [box], "Fwe0001": [box, box], "x": 5}})
     details = prepare(world, train="stray", labels=["a"]).details
-    assert details.dataset.skipped == {"strayLabel": 2}
-    assert details.skipped_names == {"strayLabel": ["Fwe0001"]}
+    assert details.dataset.skipped == {"strayLabel": 3}
+    assert details.skipped_names == {"strayLabel": ["Fwe0001", "x"]}
 
 
 def test_turned_box_that_loses_a_corner_at_the_edge_keeps_four(world: Any) -> None:
@@ -280,7 +280,7 @@ def test_names_may_hold_folders_of_either_slash(world: Any) -> None:
         (
             {"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [rectangle([1, 1], [9, 9], kind="linestrip")]}},
             ["a"],
-            r"labels in the data: none; shapes left out, of a kind .*: 1 \(Fwe0000 \(linestrip\)\)",
+            r"none of which can be used \(shapes of a kind .* not take: Fwe0000 \(linestrip\)\)",
         ),
         ({"uc_list": ["Fwe7777"]}, ["a"], "no usable image"),
         ({"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [rectangle([1, 1], [9, 9])]}}, [], "labels in it: a"),

@@ -178,13 +178,13 @@ def _read_annotation(reader: _Reader, raw: Any, where: str, images: Mapping[int,
         reader.skipped.add("strayLabel", f"{where}, image_id {image}")
         return
     if raw.get("iscrowd") == 1:
-        reader.skipped.add("crowd", f"{where}, image_id {image}")
-        return
-    label = reader.names[category]
-    reader.used.add(category)
+        shape = Shape("crowd", reader.names[category], ())
+    else:
+        reader.used.add(category)
+        shape = _shape(reader, raw, where, reader.names[category])
     if image not in reader.shapes:
         reader.shapes[image] = PackedShapes()
-    reader.shapes[image].append(_shape(reader, raw, where, label))
+    reader.shapes[image].append(shape)
 
 
 def _shape(reader: _Reader, raw: Mapping[str, Any], where: str, label: str) -> Shape:

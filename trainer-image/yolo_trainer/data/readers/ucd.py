@@ -54,21 +54,20 @@ def ucd_source(path: Path, images: Path, skipped: Skipped) -> Source:
     return _source(path, [path], images, skipped)
 
 
+_BROKEN = Shape("broken", "", ())
+"""In place of what could not be read."""
+
+
 @dataclass(slots=True)
 class _Labels:
     """What a data set says about one image."""
 
     shapes: PackedShapes = field(default_factory=PackedShapes)
-    broken: int = 0
-    """Shapes that could not be read."""
 
     def add(self, entries: list[Any], read: Callable[[Any], Shape | None]) -> None:
         """Takes the shapes of a list."""
         for entry in entries:
-            if (shape := read(entry)) is None:
-                self.broken += 1
-            else:
-                self.shapes.append(shape)
+            self.shapes.append(read(entry) or _BROKEN)
 
 
 def _source(path: Path, files: list[Path], images: Path, skipped: Skipped) -> Source:
@@ -86,8 +85,6 @@ def _source(path: Path, files: list[Path], images: Path, skipped: Skipped) -> So
             skipped.add("duplicateImage", uc)
         else:
             found = content.labels.get(uc) or _Labels()
-            for _ in range(found.broken):
-                skipped.add("brokenShape", uc)
             samples[uc] = Sample(uc, images, IMAGE_ENDINGS, found.shapes, content.sizes.get(uc))
     for uc in sorted(content.labels.keys() - set(codes)):
         for _ in content.labels[uc].shapes:
@@ -125,7 +122,7 @@ class _Content:
                 case (("shapes" | "xml_info"), [*entries]):
                     self.labels.setdefault(uc, _Labels()).add(entries, _READERS[key])
                 case (("shapes" | "xml_info"), _) if raw is not None:
-                    self.labels.setdefault(uc, _Labels()).broken += 1
+                    self.labels.setdefault(uc, _Labels()).shapes.append(_BROKEN)
 
 
 def _parts(path: Path) -> list[Path]:
