@@ -1,31 +1,31 @@
-"""What `template.model` means on the data volume, and which checkpoint a run can be resumed from.
-
-Checkpoints are looked at, never loaded: unpickling is for the train stage and its safe loader.
-"""
+"""What `template.model` means on the data volume, and which checkpoint a run can be resumed from."""
 
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolo_crds.models import checkpoint_files, is_architecture, package_architecture, suggest_model
+from yolo_crds.models import (
+    checkpoint_files,
+    is_architecture,
+    known_model,
+    package_architecture,
+    suggest_model,
+)
 from yolo_crds.schema import load_schema
 
 from ..data.readers.data_yaml import read_yaml
 from ..errors import (
     InvalidArgumentsError,
     InvalidDataError,
-    LegacyCheckpointError,
     WeightsMissingError,
-    volume_errors,
 )
 from ..volume import beneath
+from .checkpoints import OPEN_VOCABULARY_HINT, check_checkpoint
 
-# Classes of the YOLOv5 repository as torch pickles name them; Ultralytics' begin with `ultralytics.`.
-_V5_GLOBAL = re.compile(rb"cmodels\.(?:yolo|common|experimental)\n")
-_PICKLE_BYTES = 64 << 20
+_OPEN_VOCABULARY = re.compile(r"-world|yoloe")  # as Ultralytics' YOLO tells them by the name
+_TEXT_LAYER = re.compile(r"World|YOLOE")
 _ACTIVATION = re.compile(r"(?:torch\.)?nn\.\w+\((?:\w+=[\w.\-]+(?:, ?\w+=[\w.\-]+)*)?\)\Z")
 _MODULE = re.compile(r"(?:nn\.|torchvision\.ops\.)?\w+\Z")
 
@@ -37,6 +37,7 @@ def resolve_model(model: str, weights: Path) -> Path | None:
     Raises WeightsMissingError when there is neither, InvalidArgumentsError for a file that is no model,
     LegacyCheckpointError for a checkpoint of the YOLOv5 repository.
     """
+    _refuse_open_vocabulary(model)
     if is_architecture(model):
         return _resolve_architecture(model, weights)
     names = checkpoint_files(model)
@@ -53,21 +54,13 @@ def resolve_model(model: str, weights: Path) -> Path | None:
     )
 
 
-def check_checkpoint(path: Path) -> None:
-    """Raises unless the file looks like a checkpoint of Ultralytics: a zip, its pickle without v5 classes."""
-    try:
-        with volume_errors(path, "read"), zipfile.ZipFile(path) as archive:
-            member = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
-            if member is None:
-                raise InvalidArgumentsError(f"{path} is no PyTorch checkpoint: it holds no data.pkl")
-            with archive.open(member) as file:
-                pickled = file.read(_PICKLE_BYTES)
-    except zipfile.BadZipFile as error:
-        raise InvalidArgumentsError(f"{path} is no PyTorch checkpoint, or a torn one: {error}") from error
-    if _V5_GLOBAL.search(pickled):
-        raise LegacyCheckpointError(
-            f"{path} is a checkpoint of the YOLOv5 repository, which Ultralytics cannot load",
-            "use Ultralytics' own weights, such as yolov5su.pt for yolov5s",
+def _refuse_open_vocabulary(model: str) -> None:
+    """Refuses Ultralytics' own open-vocabulary models by name, before anybody fetches a file of them."""
+    if known_model(model) and _OPEN_VOCABULARY.search(PurePosixPath(model).stem):
+        raise InvalidArgumentsError(
+            f"template.model: {model} is an open-vocabulary model: Ultralytics trains it with a text encoder "
+            "from the network, which trainings do not reach",
+            OPEN_VOCABULARY_HINT,
         )
 
 
@@ -114,6 +107,12 @@ def check_architecture(path: Path) -> None:
         if not _is_layer(layer):
             raise InvalidArgumentsError(
                 f"template.model: {path}: {layer!r} is no layer [from, number, module, args]"
+            )
+        if _TEXT_LAYER.match(layer[2]):
+            raise InvalidArgumentsError(
+                f"template.model: {path} describes an open-vocabulary model ({layer[2]}): Ultralytics trains "
+                "it with a text encoder from the network, which trainings do not reach",
+                OPEN_VOCABULARY_HINT,
             )
 
 

@@ -26,8 +26,9 @@ from ..errors import InvalidDataError, volume_errors
 from ..fetch.fetcher import Fetcher
 from ..runfolder.attempt import CLAIM_ENV, Attempt, join
 from .arguments import check_template
+from .checkpoints import check_checkpoint
 from .label_cache import write_label_cache
-from .models import check_checkpoint, resolve_model
+from .models import resolve_model
 
 logger = logging.getLogger(__name__)
 
