@@ -16,6 +16,8 @@ from matplotlib import font_manager, ft2font
 from ultralytics.utils import plotting
 from ultralytics.utils.metrics import ConfusionMatrix, plot_pr_curve
 
+from yolo_trainer.data import contact_sheet
+
 pytestmark = pytest.mark.image
 
 NAMES = {
@@ -40,6 +42,14 @@ def test_annotator_draws_no_missing_glyph() -> None:
     assert (
         bytes(font.getmask("ก")) == box
     )  # Thai, which neither font has: the question can be answered with no
+
+
+def test_the_contact_sheet_draws_no_missing_glyph() -> None:
+    font = contact_sheet.name_font()
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    box = bytes(font.getmask("\U0010ffff"))
+    names = [*NAMES.values(), "خوذة"]
+    assert {c for name in names for c in name if bytes(font.getmask(c)) == box} == set()
 
 
 def test_matplotlib_has_a_font_for_every_character() -> None:

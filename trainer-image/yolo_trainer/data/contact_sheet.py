@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
+from .. import fonts
 from .manifest import Details, read_manifest
 from .readers.data_yaml import MASKS, read_yaml
 
@@ -20,6 +22,7 @@ CELL = 320
 """Pixels of a square cell; its lowest `_CAPTION` hold the file name."""
 
 _CAPTION = 16
+_FONT_SIZE = 12
 _LABELS_SHOWN = 100  # in one image; more would hide it
 _COLOURS = ("#ff3838", "#48f90a", "#00c2ff", "#ffb21d", "#cb38ff", "#00d4bb", "#ff95c8", "#f2ff26")
 
@@ -99,7 +102,7 @@ def _draw(path: Path, rows: Sequence[Row], names: Sequence[str], mask_file: Path
     if mask_file.is_file():
         upright = _lay_over(upright, mask_file)
     pen = ImageDraw.Draw(upright)
-    font = ImageFont.load_default(12)
+    font = name_font()
     for index, values in rows[:_LABELS_SHOWN]:
         colour = _COLOURS[index % len(_COLOURS)]
         outline = _outline(values, upright.size)
@@ -113,6 +116,15 @@ def _draw(path: Path, rows: Sequence[Row], names: Sequence[str], mask_file: Path
     caption = path.name if rows else f"{path.parent.name}/{path.name}"
     ImageDraw.Draw(cell).text((4, CELL - _CAPTION + 1), caption[:50], "white", font)
     return cell
+
+
+@cache
+def name_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The image's font for names in any script; outside of the image Pillow's own, for Latin ones."""
+    try:
+        return ImageFont.truetype(fonts.UNICODE, _FONT_SIZE)
+    except OSError:
+        return ImageFont.load_default(_FONT_SIZE)
 
 
 def _outline(values: Sequence[float], size: tuple[int, int]) -> list[tuple[float, float]]:

@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import fonts
+
 SEED_FOLDER = Path("/opt/yolo/seed")
 """Settings and font lists that the image worked out when it was built."""
-FONT_FOLDER = Path("/opt/yolo/fonts")
 TUNING = {
     # Threads that wait spin for about 0.1 ms before they sleep. Without, each of the many short sections of a
     # step waits for a wake-up; with libgomp's own, 100 times as much, they keep the CPU from those they wait
@@ -48,6 +49,6 @@ def fill_runtime(runtime: Path) -> None:
     settings = runtime / "yolo" / "Ultralytics"
     settings.mkdir(parents=True, exist_ok=True)
     (runtime / "matplotlib").mkdir(exist_ok=True)
-    for font in sorted(FONT_FOLDER.glob("*.ttf")):
+    for font in sorted(fonts.FOLDER.glob("*.ttf")):
         if not (settings / font.name).exists():
             (settings / font.name).symlink_to(font)
