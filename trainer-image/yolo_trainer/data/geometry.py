@@ -42,6 +42,14 @@ def corners(box: Box) -> list[Point]:
     return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
 
 
+def turned_rectangle(cx: float, cy: float, width: float, height: float, radians: float) -> list[Point]:
+    """The four corners of a rectangle that is turned about its centre, beginning with the one that was at the
+    top left; a positive angle turns clockwise on the screen, where y grows downwards."""
+    cos, sin = math.cos(radians), math.sin(radians)
+    upright = corners((-width / 2, -height / 2, width / 2, height / 2))
+    return [(cx + x * cos - y * sin, cy + x * sin + y * cos) for x, y in upright]
+
+
 def smallest_rectangle(points: Sequence[Point]) -> list[Point]:
     """The corners of the rectangle of least area around the points, turned as it may be.
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from yolo_trainer.data.geometry import Point, smallest_rectangle
+from yolo_trainer.data.geometry import Point, smallest_rectangle, turned_rectangle
 
 
 def area_turned(points: list[Point], angle: float) -> float:
@@ -36,3 +36,9 @@ def test_smallest_rectangle_is_one_and_the_smallest(seed: int) -> None:
 def test_smallest_rectangle_of_a_point_or_a_line_has_no_area(points: list[Point]) -> None:
     a, b, c, _ = smallest_rectangle(points)
     assert math.dist(a, b) * math.dist(b, c) == pytest.approx(0)
+
+
+def test_turned_rectangle_turns_clockwise_on_the_screen_about_its_centre() -> None:
+    want = [(36, 8), (36, 32), (28, 32), (28, 8)]
+    assert turned_rectangle(32, 20, 24, 8, math.pi / 2) == [pytest.approx(point) for point in want]
+    assert turned_rectangle(32, 20, 24, 8, 0) == [(20, 16), (44, 16), (44, 24), (20, 24)]
