@@ -4,4 +4,4 @@ from pathlib import Path
 
 FOLDER = Path("/opt/yolo/fonts")
 UNICODE = FOLDER / "Arial.Unicode.ttf"
-"""For names in any script: Chinese, Japanese, Korean, and what DejaVu has. Ultralytics looks for this name."""
+"""Names in any script: Chinese, Japanese, Korean, and what DejaVu has. Ultralytics looks for that name."""

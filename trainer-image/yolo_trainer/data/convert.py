@@ -13,6 +13,7 @@ from yolo_crds.training import Task
 from ..errors import InvalidDataError
 from . import geometry
 from .geometry import Point
+from .mask_frame import fit_outline
 from .skipped import Skipped
 from .source import Sample, Shape
 
@@ -65,15 +66,9 @@ def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipp
             marked += shape.kind in MARKS
             skipped.add(kind, sample.stem)
             continue
-        points = _outline(shape, target.task)
+        points = _points(shape, target.task, (width, height), sample.stem, skipped)
         if points is None:
-            skipped.add("otherShape", f"{sample.stem} ({shape.kind})")
             continue
-        if shape.kind == "rectangle" and target.task in POLYGON_TASKS:
-            skipped.add("boxAsPolygon", sample.stem)
-        if target.task == "obb" and len(points) != 4:
-            skipped.add("polygonAsBox", sample.stem)
-            points = geometry.smallest_rectangle(points)
         scaled = geometry.scale(points, width, height)
         line = _outline_line(index[shape.label], scaled, target.task, (width, height), sample.stem, skipped)
         if line and target.kpt_shape:
@@ -135,6 +130,26 @@ def row_lines(
         elif line:
             lines[line] = None
     return Lines(list(lines), labelled)
+
+
+def _points(
+    shape: Shape, task: Task, size: tuple[float, float], name: str, skipped: Skipped
+) -> list[Point] | None:
+    """The corners of a shape as the task takes them, in pixels of the image; what is taken otherwise than it
+    stands is counted."""
+    points = _outline(shape, task)
+    if points is None:
+        skipped.add("otherShape", f"{name} ({shape.kind})")
+        return None
+    if shape.frame and (fitted := fit_outline(points, shape.frame, size)) != points:
+        skipped.add("scaledMask", shape.frame.where)
+        points = fitted
+    if shape.kind == "rectangle" and task in POLYGON_TASKS:
+        skipped.add("boxAsPolygon", name)
+    if task == "obb" and len(points) != 4:
+        skipped.add("polygonAsBox", name)
+        points = geometry.smallest_rectangle(points)
+    return points
 
 
 def _outline(shape: Shape, task: Task) -> list[Point] | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from .geometry import Point
+from .geometry import Point, box_around
 from .images import SWAPPED, ImageFacts
 from .source import Sample, Shape
 
@@ -123,9 +123,17 @@ def in_stored(sample: Sample, facts: ImageFacts) -> Sample:
 
 
 def _turned(shape: Shape, size: Size, orientation: int) -> Shape:
-    points = tuple(turn(point, size, orientation) for point in shape.points)
+    frame = shape.frame
+    inner = (frame.width, frame.height) if frame else size
+    points = tuple(turn(point, inner, orientation) for point in shape.points)
     keypoints = tuple((*turn((x, y), size, orientation), v) for x, y, v in shape.keypoints)
-    return replace(shape, points=points, keypoints=keypoints)
+    if frame and frame.box:
+        x1, y1, x2, y2 = frame.box
+        corners = [turn(point, size, orientation) for point in ((x1, y1), (x2, y2))]
+        frame = frame._replace(box=box_around(corners))
+    if frame and orientation in SWAPPED:
+        frame = frame._replace(width=frame.height, height=frame.width)
+    return replace(shape, points=points, keypoints=keypoints, frame=frame)
 
 
 def turn(point: Point, size: Size, orientation: int) -> Point:

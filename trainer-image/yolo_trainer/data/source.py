@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import SPEC_HINT, InvalidDataError
 from ..volume import beneath
 from .geometry import Point
+from .mask_frame import Frame
 from .tree import Tree
 
 _NAMES_LOOKED_AT = 2_000  # of a folder, for one that is alike
@@ -32,6 +33,8 @@ class Shape:
     points: tuple[Point, ...]
     keypoints: tuple[tuple[float, float, float], ...] = ()
     """x, y and visibility (0 not labelled, 1 hidden, 2 seen) of each, for pose."""
+    frame: Frame | None = None
+    """The pixels that the points count in, where only the image itself tells whether these are its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from yolo_crds.training import Task
 
 from ...errors import InvalidDataError
-from ..convert import POLYGON_TASKS
-from ..geometry import Point
 from ..image_finder import ImageFinder
 from ..json_file import stream_json
 from ..skipped import Skipped
-from ..source import Sample, Shape, Source, as_size, check_unique
+from ..source import Sample, Shape, Source, check_unique
+from .coco_head import Head, Id, as_id, flip_idx, read_head
+from .coco_shapes import Annotation, ShapeReader
 from .packed_shapes import PackedShapes
-from .rle import join_parts, mask_polygons
 
-_SIDES = ("left", "right")
+_REFERENCES = ("image_id", "category_id")
 
 
 def is_coco(content: Mapping[str, Any]) -> bool:
@@ -36,15 +35,14 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
 
     Raises InvalidDataError that names the entry: a category that is not there, numbers that are none.
     """
-    categories, images = _read_head(path)
-    keypoints = _read_keypoints(categories, path) if task == "pose" else None
-    reader = _Reader(path, task, {i: c["name"] for i, c in categories.items()}, skipped, keypoints)
-    for key, i, raw in stream_json(path, ["annotations"]):
-        _read_annotation(reader, raw, f"{key}[{i}]", images)
-    samples = _samples(reader, images, ImageFinder(root, _image_folders(path)))
-    names = [
-        c["name"] for i, c in sorted(categories.items()) if i in reader.used or not _is_group(i, categories)
-    ]
+    shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    head = read_head(path, shown)
+    keypoints = head.keypoints() if task == "pose" else []
+    reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped)
+    for _, i, raw in stream_json(path, ["annotations"]):
+        reader.add(raw, f"annotations[{i}]")
+    samples = _samples(reader, ImageFinder(root, _image_folders(path)))
+    names = [name for i, name in head.names.items() if i in reader.used or not head.is_group(i)]
     check_unique(names, path)
     return Source(
         kind="coco",
@@ -53,36 +51,49 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
         names=names,
         files=[path],
         kpt_shape=(len(keypoints), 3) if keypoints else None,
-        flip_idx=_flip_idx(keypoints) if keypoints else None,
+        flip_idx=flip_idx(keypoints) if keypoints else None,
         in_pixels=True,
         why=f"{path.name} has `images` and `annotations`",
     )
 
 
-class _Image(NamedTuple):
-    """An entry of `images`."""
-
-    name: str
-    size: tuple[float, float] | None
-
-
 @dataclass(frozen=True)
 class _Reader:
-    """What every annotation of a file is read with."""
+    """What is read of the annotations of a file."""
 
-    path: Path
-    task: Task
-    names: Mapping[int, str]
-    """Category names by id."""
+    head: Head
+    shape: ShapeReader
     skipped: Skipped
-    keypoints: list[str] | None = None
-    shapes: dict[int, PackedShapes] = field(default_factory=dict)
-    """What was read, by the image's id."""
-    used: set[int] = field(default_factory=set)
+    shapes: dict[Id, PackedShapes] = field(default_factory=dict)
+    """By the image's id."""
+    used: set[Id] = field(default_factory=set)
     """Ids of the categories that occur."""
 
-    def error(self, where: str, what: str) -> InvalidDataError:
-        return InvalidDataError(f"{self.path}, {where}: {what}")
+    @cached_property
+    def names(self) -> dict[Id, str]:
+        """Of the categories, by id."""
+        return self.head.names
+
+    def add(self, raw: Any, place: str) -> None:
+        """Takes one more annotation; raises InvalidDataError that names it."""
+        number, category = (as_id(raw.get(key)) if isinstance(raw, dict) else None for key in _REFERENCES)
+        where = f"{self.head.shown}, {place}"
+        if number is None or category is None:
+            raise InvalidDataError(f"{where}: needs `image_id` and `category_id`; it is {str(raw)[:80]}")
+        if (label := self.names.get(category)) is None:
+            known = ", ".join(f"{i} {name}" for i, name in list(self.names.items())[:10])
+            raise InvalidDataError(f"{where}: category_id {category} is not among the categories ({known})")
+        if (image := self.head.images.get(number)) is None:
+            self.skipped.add("strayLabel", f"{place}, image_id {number}")
+            return
+        if raw.get("iscrowd") == 1:
+            shape = Shape("crowd", label, ())
+        else:
+            self.used.add(category)
+            shape = self.shape.read(Annotation(raw, self.head.shown, place, label, image))
+        if number not in self.shapes:
+            self.shapes[number] = PackedShapes()
+        self.shapes[number].append(shape)
 
 
 def _image_folders(path: Path) -> list[Path]:
@@ -95,67 +106,11 @@ def _image_folders(path: Path) -> list[Path]:
     ]
 
 
-def _read_head(path: Path) -> tuple[dict[int, dict[str, Any]], dict[int, _Image]]:
-    """Categories and images by their id, in the order of the file."""
-    categories: dict[int, dict[str, Any]] = {}
-    images: dict[int, _Image] = {}
-    for key, i, raw in stream_json(path, ["categories", "images"]):
-        match key, raw:
-            case "categories", {"id": int() as number, "name": str() as name} if (
-                name.strip() and number not in categories
-            ):
-                categories[number] = {**raw, "name": name.strip()}
-            case "images", {"id": int() as number, "file_name": str() as name} if number not in images:
-                images[number] = _Image(name, as_size([raw.get("width"), raw.get("height")]))
-            case _:
-                what = "a name" if key == "categories" else "`file_name`"
-                raise InvalidDataError(f"{path}, {key}[{i}]: needs {what} and an `id` of its own")
-    if not categories:
-        raise InvalidDataError(f"{path}: `categories` is empty or missing; COCO names its classes there")
-    return categories, images
-
-
-def _is_group(number: int, categories: Mapping[int, Mapping[str, Any]]) -> bool:
-    """Whether a category groups others: Roboflow heads the list with such a one, which may have the name of
-    the only class."""
-    name = categories[number]["name"]
-    return any(c.get("supercategory") == name for i, c in categories.items() if i != number)
-
-
-def _read_keypoints(categories: Mapping[int, Mapping[str, Any]], path: Path) -> list[str]:
-    """Names of the keypoints, which must be as many in every category that has any."""
-    lists = [c["keypoints"] for c in categories.values() if isinstance(c.get("keypoints"), list)]
-    if not any(lists):
-        raise InvalidDataError(
-            f"{path}: no category has `keypoints`, which pose needs; the data fit detect or segment"
-        )
-    if len({len(names) for names in lists if names}) > 1:
-        raise InvalidDataError(
-            f"{path}: categories have different numbers of keypoints; pose takes one number"
-        )
-    return [str(name) for name in next(names for names in lists if names)]
-
-
-def _flip_idx(keypoints: list[str]) -> list[int] | None:
-    """What each keypoint is in the mirrored image, told by `left` and `right` in its name."""
-    index = {name: i for i, name in enumerate(keypoints)}
-    mirrored = []
-    for name in keypoints:
-        left, right = (name.lower().find(side) for side in _SIDES)
-        if left < 0 and right < 0:
-            mirrored.append(index[name])
-            continue
-        other = name.lower().replace("left", "\0").replace("right", "left").replace("\0", "right")
-        by_lower = {n.lower(): i for n, i in index.items()}
-        if other not in by_lower:
-            return None
-        mirrored.append(by_lower[other])
-    return mirrored if mirrored != sorted(mirrored) else None
-
-
-def _samples(reader: _Reader, images: Mapping[int, _Image], finder: ImageFinder) -> list[Sample]:
+def _samples(reader: _Reader, finder: ImageFinder) -> list[Sample]:
     samples = []
-    for number, image in images.items():
+    for name in reader.head.twice:
+        reader.skipped.add("duplicateImage", name)
+    for number, image in reader.head.images.items():
         place = finder.find(image.name)
         if place is None:
             reader.skipped.add("unsafeName", repr(image.name)[:80])
@@ -163,71 +118,3 @@ def _samples(reader: _Reader, images: Mapping[int, _Image], finder: ImageFinder)
         shapes = reader.shapes.get(number, ())
         samples.append(Sample(place.stem, place.parent, (place.suffix,), shapes, image.size))
     return samples
-
-
-def _read_annotation(reader: _Reader, raw: Any, where: str, images: Mapping[int, _Image]) -> None:
-    match raw:
-        case {"image_id": int() as image, "category_id": int() as category}:
-            pass
-        case _:
-            raise reader.error(where, "needs `image_id` and `category_id`, whole numbers")
-    if category not in reader.names:
-        known = ", ".join(f"{i} {name}" for i, name in list(reader.names.items())[:10])
-        raise reader.error(where, f"category_id {category} is not among the categories ({known})")
-    if image not in images:
-        reader.skipped.add("strayLabel", f"{where}, image_id {image}")
-        return
-    if raw.get("iscrowd") == 1:
-        shape = Shape("crowd", reader.names[category], ())
-    else:
-        reader.used.add(category)
-        shape = _shape(reader, raw, where, reader.names[category])
-    if image not in reader.shapes:
-        reader.shapes[image] = PackedShapes()
-    reader.shapes[image].append(shape)
-
-
-def _shape(reader: _Reader, raw: Mapping[str, Any], where: str, label: str) -> Shape:
-    segmentation = raw.get("segmentation")
-    if segmentation and (reader.task in POLYGON_TASKS or not raw.get("bbox")):
-        parts = _parts(reader, segmentation, where)
-        if parts:
-            return Shape("polygon", label, tuple(join_parts(parts)))
-    keypoints = _keypoints(reader, raw, where) if reader.keypoints else ()
-    return Shape("rectangle", label, _box(reader, raw.get("bbox"), where), keypoints)
-
-
-def _box(reader: _Reader, raw: Any, where: str) -> tuple[Point, Point]:
-    match raw:
-        case [x, y, width, height] if _all_numbers(raw):
-            # Without a width it stays one without: min and max of the corners would make it a box again.
-            return (x, y), (x + max(width, 0), y + max(height, 0))
-    raise reader.error(where, f"`bbox` is {str(raw)[:60]}, not [x, y, width, height]")
-
-
-def _parts(reader: _Reader, segmentation: Any, where: str) -> list[list[Point]]:
-    match segmentation:
-        case dict():
-            try:
-                return mask_polygons(segmentation)
-            except ValueError as error:
-                raise reader.error(where, str(error)) from error
-        case [*parts] if all(isinstance(p, list) and len(p) % 2 == 0 and _all_numbers(p) for p in parts):
-            whole = [p for p in parts if len(p) >= 6]
-            return [list(zip(map(float, p[::2]), map(float, p[1::2]), strict=True)) for p in whole]
-    raise reader.error(where, "`segmentation` is neither lists of x, y, x, y, … nor a run-length mask")
-
-
-def _keypoints(reader: _Reader, raw: Mapping[str, Any], where: str) -> tuple[tuple[float, float, float], ...]:
-    count = len(reader.keypoints or ())
-    flat = raw.get("keypoints")
-    if not flat:
-        reader.skipped.add("noKeypoints", where)
-        return ((0.0, 0.0, 0.0),) * count
-    if not isinstance(flat, list) or len(flat) != 3 * count or not _all_numbers(flat):
-        raise reader.error(where, f"`keypoints` is not {count} times x, y, visibility")
-    return tuple(zip(*(map(float, flat[i::3]) for i in range(3)), strict=True))
-
-
-def _all_numbers(values: list[Any]) -> bool:
-    return all(isinstance(v, int | float) and math.isfinite(v) for v in values)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import overload
 
+from ..mask_frame import Frame
 from ..source import Shape
 
-_Head = tuple[str, str, int, int]
-"""Kind, label, and how many points and keypoints."""
+_Head = tuple[str, str, int, int, Frame | None]
+"""Kind, label, how many points and keypoints, and `Shape.frame`."""
 
 
 class PackedShapes(Sequence[Shape]):
@@ -24,7 +25,8 @@ class PackedShapes(Sequence[Shape]):
 
     def append(self, shape: Shape) -> None:
         """Takes one more; its integers come back as floats."""
-        self._heads.append(_head(shape.kind, shape.label, len(shape.points), len(shape.keypoints)))
+        counts = len(shape.points), len(shape.keypoints)
+        self._heads.append(_head(shape.kind, shape.label, *counts, shape.frame))
         for row in (*shape.points, *shape.keypoints):
             self._numbers.extend(row)
 
@@ -33,12 +35,13 @@ class PackedShapes(Sequence[Shape]):
 
     def __iter__(self) -> Iterator[Shape]:
         numbers = iter(self._numbers)
-        for kind, label, points, keypoints in self._heads:
+        for kind, label, points, keypoints, frame in self._heads:
             yield Shape(
                 kind,
                 label,
                 tuple((next(numbers), next(numbers)) for _ in range(points)),
                 tuple((next(numbers), next(numbers), next(numbers)) for _ in range(keypoints)),
+                frame,
             )
 
     @overload
@@ -50,6 +53,6 @@ class PackedShapes(Sequence[Shape]):
 
 
 @lru_cache(maxsize=65_536)
-def _head(kind: str, label: str, points: int, keypoints: int) -> _Head:
+def _head(kind: str, label: str, points: int, keypoints: int, frame: Frame | None) -> _Head:
     """One tuple for all shapes that share it: labels of a file are a string each otherwise."""
-    return kind, label, points, keypoints
+    return kind, label, points, keypoints, frame
