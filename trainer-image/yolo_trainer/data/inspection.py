@@ -253,9 +253,12 @@ def _read(located: Located, facts: ImageFacts, conversion: Conversion) -> tuple[
 
 
 def _reading(found: Lines, skipped: Skipped) -> Reading:
+    """Lines are sorted: the order that tools write labels in means nothing (Ultralytics draws overlapping
+    outlines by their area), and is to change neither a set nor its hash.
+    """
     is_lost = found.labelled and not found.lines
     return Reading(
-        text="".join(f"{line}\n" for line in found.lines),
+        text="".join(f"{line}\n" for line in sorted(found.lines)),
         skipped=skipped if skipped.counts else None,
         lost=", ".join(skipped.reasons()) if is_lost else "",
         is_marked=bool(is_lost) and found.marked == found.labelled,

@@ -54,16 +54,18 @@ def _item(one: Inspected, skipped: Skipped, *, unique: bool) -> Item:
 
 
 def _without_twins(items: list[Item], skipped: Skipped) -> list[Item]:
-    """Each place in the set once: two files of one name and content are one image."""
+    """Each place in the set once: two files of one name and content are one image. Of two that differ the
+    first by path is taken, in whatever order the data set names them."""
     taken: dict[str, Item] = {}
     for item in items:
-        first = taken.setdefault(item.image, item)
-        if first is item:
+        if (other := taken.setdefault(item.image, item)) is item:
             continue
-        if _labels(first) == _labels(item):
+        first, second = sorted((other, item), key=lambda i: (i.facts.path, _labels(i)))
+        taken[item.image] = first
+        if _labels(first) == _labels(second):
             skipped.add("duplicateImage", item.shown)
         else:
-            folders = " and ".join(Path(i.facts.path).parent.name for i in (first, item))
+            folders = " and ".join(Path(i.facts.path).parent.name for i in (first, second))
             skipped.add("differingTwin", f"{item.shown} in {folders}")
     return list(taken.values())
 

@@ -70,6 +70,7 @@ _WORDS = {
     "outsideVolume": "images left out, link leads out of the data volume or image",
     "unsafeName": "images left out, name is no file name",
     "duplicateImage": "images named twice, taken once",
+    "mergedImage": "images named twice by the data set, the labels of both taken",
     "differingTwin": "images named twice with different labels, those of the first taken",
     "duplicateBox": "boxes given twice, taken once",
     "restoredImage": "images copied and completed, end marker missing",

@@ -120,8 +120,8 @@ def test_labels_remap_by_name_and_drop_others(world: Any) -> None:
     standard(world, ROW + "1 0.5 0.5 0.5 0.5\n2 0.5 0.5 1 1\n", "names: [a, b, c]\n")
     found = prepare(world, labels=["c", "a"])
     assert labels(found, "val")["v1"].splitlines() == [
-        "1 0.500000 0.500000 0.250000 0.250000",
         "0 0.500000 0.500000 1.000000 1.000000",
+        "1 0.500000 0.500000 0.250000 0.250000",
     ]
     assert found.details.unknown_labels == {"b": 2}
 

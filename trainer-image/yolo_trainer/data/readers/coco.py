@@ -107,14 +107,21 @@ def _image_folders(path: Path) -> list[Path]:
 
 
 def _samples(reader: _Reader, finder: ImageFinder) -> list[Sample]:
-    samples = []
+    """The images in the order of their names, since the finder goes by what it has found before; entries of
+    one file are one image with the labels of all."""
     for name in reader.head.twice:
         reader.skipped.add("duplicateImage", name)
-    for number, image in reader.head.images.items():
+    found: dict[tuple[Path, tuple[float, float] | None], PackedShapes] = {}
+    for number, image in sorted(reader.head.images.items(), key=lambda entry: entry[1].name):
         place = finder.find(image.name)
         if place is None:
             reader.skipped.add("unsafeName", repr(image.name)[:80])
             continue
-        shapes = reader.shapes.get(number, ())
-        samples.append(Sample(place.stem, place.parent, (place.suffix,), shapes, image.size))
-    return samples
+        shapes = reader.shapes.get(number) or PackedShapes()
+        if (first := found.setdefault((place, image.size), shapes)) is not shapes:
+            reader.skipped.add("mergedImage", image.name)
+            first.extend(shapes)
+    return [
+        Sample(place.stem, place.parent, (place.suffix,), shapes or (), size)
+        for (place, size), shapes in found.items()
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import overload
 
@@ -29,6 +29,11 @@ class PackedShapes(Sequence[Shape]):
         self._heads.append(_head(shape.kind, shape.label, *counts, shape.frame))
         for row in (*shape.points, *shape.keypoints):
             self._numbers.extend(row)
+
+    def extend(self, shapes: Iterable[Shape]) -> None:
+        """Takes several more."""
+        for shape in shapes:
+            self.append(shape)
 
     def __len__(self) -> int:
         return len(self._heads)
