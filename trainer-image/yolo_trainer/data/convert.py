@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from yolo_crds.training import Task
@@ -93,10 +94,10 @@ class LabelFile:
 
 def row_lines(
     file: LabelFile,
-    remap: Sequence[int | None],
+    remap: Mapping[int, int | None],
     target: Target,
     skipped: Skipped,
-    source_names: Sequence[str],
+    source_names: Mapping[int, str],
 ) -> Lines:
     """The lines of a YOLO label file, checked: numbers, columns, class ids.
 
@@ -112,10 +113,8 @@ def row_lines(
             continue
         place = f"{file.where}, line {number}"
         class_id, values = _numbers(words, place)
-        if not 0 <= class_id < len(remap):
-            raise InvalidDataError(
-                f"{place}: class {class_id} is not among the classes 0 to {len(remap) - 1}"
-            )
+        if class_id not in remap:
+            raise InvalidDataError(f"{place}: class {class_id} is not among the classes {_range(remap)}")
         new = remap[class_id]
         if new is None:
             skipped.add_unknown(source_names[class_id])
@@ -150,6 +149,13 @@ def _points(
         skipped.add("polygonAsBox", name)
         points = geometry.smallest_rectangle(points)
     return points
+
+
+def _range(ids: Collection[int]) -> str:
+    """The ids of classes for people."""
+    if list(ids) == list(range(len(ids))):
+        return f"0 to {len(ids) - 1}"
+    return ", ".join(map(str, islice(ids, 10))) + (" …" if len(ids) > 10 else "")
 
 
 def _outline(shape: Shape, task: Task) -> list[Point] | None:

@@ -75,9 +75,9 @@ class Conversion:
     target: Target
     in_pixels: bool
     """Labels are shapes, as in `Source.in_pixels`."""
-    remap: Sequence[int | None]
+    remap: Mapping[int, int | None]
     """The target's class index by the source's, for rows of YOLO; None: left out."""
-    names: Sequence[str]
+    names: Mapping[int, str]
     """The source's class names by index."""
     mask_rule: MaskRule | None = None
     """What the ids of class masks become, where there are any."""
@@ -170,23 +170,16 @@ def build_conversions(
     for split in ("train", "val"):
         source = sources.get(split, sources["train"])
         names = source.names or target.names
+        by_id = dict(zip(source.ids or range(len(names)), names, strict=True))
         by_split[split] = Conversion(
             target=target,
             in_pixels=source.in_pixels,
-            remap=_remap(source, target),
-            names=names,
+            remap={i: target.index.get(name) for i, name in by_id.items()},
+            names=by_id,
             mask_rule=build_rule(source.mask_ids, names, target.names) if has_masks else None,
             hidden=(str(source.tree.root), str(source.tree.layout.root)),
         )
     return by_split
-
-
-def _remap(source: Source, target: Target) -> list[int | None]:
-    """The target's class index by the source's."""
-    if source.names is None:
-        return list(range(len(target.names)))
-    index = target.index
-    return [index.get(name) for name in source.names]
 
 
 def _has_masks(located: Sequence[Located]) -> bool:

@@ -88,6 +88,8 @@ class Source:
     names: list[str] | None = None
     """Class names by index; None when the format has no index (UCD, Pascal VOC, LabelMe) or no names (a bare
     YOLO folder)."""
+    ids: Sequence[int] | None = None
+    """What label rows call each of `names`, where it is not its position."""
     files: list[Path] = field(default_factory=list)
     """Files that it was read from, besides images and label files."""
     kpt_shape: tuple[int, int] | None = None

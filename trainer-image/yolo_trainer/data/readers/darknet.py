@@ -9,7 +9,8 @@ from ..image_finder import ImageFinder
 from ..skipped import Skipped
 from ..source import Sample, Source
 from ..text_file import read_lines
-from .yolo_folder import read_names, yolo_sample
+from .class_files import read_names
+from .yolo_folder import yolo_sample
 
 DATA = "obj.data"
 _MAX_BYTES = 1 << 16

@@ -17,9 +17,9 @@ from ...volume import beneath
 from ..images import FORMATS
 from ..source import Sample, Source, check_unique
 from ..text_file import read_lines
+from .class_files import find_classes
 from .data_yaml import (
     MASKS,
-    MAX_BYTES,
     class_names,
     flip_indices,
     keypoint_shape,
@@ -31,8 +31,6 @@ from .data_yaml import (
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-CLASSES = "classes.txt"
-"""Label Studio, LabelImg: class names by index, beside a folder of images and one of labels."""
 
 
 def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
@@ -52,18 +50,27 @@ def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
             return _open_yaml(path / name, volume, task)
     train, val = split_folders(path)
     own_val = list(_samples(val)) if val else None
-    classes = [file for folder in (path, path / "labels") if (file := folder / CLASSES).is_file()][:1]
+    classes = find_classes(_class_folders(path, train, val))
     source = Source(
         kind="yolo",
         path=path,
         samples=list(_samples(train or path)),
         own_val=own_val,
-        names=read_names(classes[0]) if classes else None,
-        files=classes,
+        names=classes.names,
+        ids=classes.ids,
+        files=classes.files,
+        warnings=classes.warnings,
         why="it holds images and no other kind of labels than text files",
     )
     has_masks = task == "semantic" and (path / MASKS).is_dir()
     return _with_masks(source, MASKS) if has_masks else source
+
+
+def _class_folders(path: Path, *splits: Path | None) -> list[Path]:
+    """Where class names lie: in the folder, with its labels, or beside the images of a part and their labels."""
+    parts = [folder for split in splits if split for folder in (split, _folder_beside(split, "labels"))]
+    beside = [split.parent for split in splits if split and split.name == "images"]
+    return list(dict.fromkeys([path, path / "labels", path / "images", *beside, *parts]))
 
 
 def _with_masks(source: Source, folder: str) -> Source:
@@ -78,17 +85,6 @@ def _with_masks(source: Source, folder: str) -> Source:
     own_val = None if source.own_val is None else masked(source.own_val)
     why = f"{source.why}, and class masks in `{folder}`"
     return replace(source, samples=masked(source.samples), own_val=own_val, why=why)
-
-
-def read_names(path: Path) -> list[str]:
-    """Class names from a text file, one a line; the line's number is the index."""
-    names = [line.strip() for line in read_lines(path, MAX_BYTES)]
-    while names and not names[-1]:
-        names.pop()
-    if not names or not all(names):
-        raise InvalidDataError(f"{path}: want one class name a line, and no line empty")
-    check_unique(names, path)
-    return names
 
 
 def open_class_folders(path: Path) -> Source:

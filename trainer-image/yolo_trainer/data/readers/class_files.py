@@ -1,0 +1,115 @@
+"""Class names that tools write beside images and label files, where there is no data.yaml: found, and compared
+where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import InvalidDataError
+from ..json_file import read_json_object
+from ..source import check_unique
+from ..text_file import read_lines
+from .data_yaml import MAX_BYTES, MAX_CLASSES
+
+LISTS = ("classes.txt", "_darknet.labels", "obj.names")
+"""Class names by line: Label Studio and LabelImg; Roboflow's YOLO Darknet; Darknet without its obj.data."""
+NOTES = "notes.json"
+"""Label Studio: `categories`, each with `id` and `name`."""
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a folder."""
+
+    names: list[str] | None = None
+    ids: list[int] | None = None
+    """What label rows call each of them; unset: its position."""
+    files: list[Path] = field(default_factory=list)
+    """That they were read from."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_names(path: Path) -> list[str]:
+    """Class names from a text file, one a line; the line's number is the index."""
+    names = [line.strip() for line in read_lines(path, MAX_BYTES)]
+    while names and not names[-1]:
+        names.pop()
+    if not names or not all(names):
+        raise InvalidDataError(f"{path}: want one class name a line, and no line empty")
+    check_unique(names, path)
+    return names
+
+
+def find_classes(folders: Sequence[Path]) -> Classes:
+    """The classes that files in one of the folders name; none where there is no such file.
+
+    Label Studio numbers rows by the ids of its notes.json, and lists the names in classes.txt in the order
+    that it met them: with `category=` in its labels, that order is another. So ids are taken from notes.json.
+
+    Raises InvalidDataError when two files name different classes, with both.
+    """
+    lists = [file for folder in folders for name in LISTS if (file := folder / name).is_file()]
+    notes = next((file for folder in folders if (file := folder / NOTES).is_file()), None)
+    names = read_names(lists[0]) if lists else None
+    for other in lists[1:]:
+        if (others := read_names(other)) != names:
+            raise _differing(lists[0], names or [], other, others)
+    by_id = _read_notes(notes) if notes else None
+    if notes is None or by_id is None:
+        return Classes(names, files=lists)
+    ids = sorted(by_id)
+    found = [by_id[i] for i in ids]
+    if names is not None and sorted(names) != sorted(found):
+        raise _differing(lists[0], names, notes, found)
+    is_plain = ids == list(range(len(ids)))
+    warnings = []
+    if names is not None and (names != found or not is_plain):
+        by_notes = ", ".join(f"{i} {by_id[i]}" for i in ids[:_SHOWN])
+        by_line = ", ".join(f"{i} {name}" for i, name in enumerate(names[:_SHOWN]))
+        more = " …" if len(ids) > _SHOWN else ""
+        warnings.append(
+            f"{lists[0].name} and {notes.name} number the classes differently ({by_line}{more}; "
+            f"{by_notes}{more}): the ids of {notes.name} are taken, as Label Studio writes them into its rows"
+        )
+    return Classes(found, None if is_plain else ids, [*lists, notes], warnings)
+
+
+def _read_notes(path: Path) -> dict[int, str] | None:
+    """Class names by id of a notes.json; None for another file of that name."""
+    categories = read_json_object(path, MAX_BYTES).get("categories")
+    if not isinstance(categories, list) or not categories:
+        return None
+    if len(categories) > MAX_CLASSES:
+        raise InvalidDataError(f"{path}: {len(categories)} categories; at most {MAX_CLASSES} are taken")
+    by_id: dict[int, str] = {}
+    for i, category in enumerate(categories):
+        id_, name = _category(category, f"{path}: categories[{i}]")
+        if id_ in by_id:
+            raise InvalidDataError(
+                f"{path}: id {id_} is given to {by_id[id_]!r} and to {name!r}",
+                "give each category an id of its own, the one that its label rows begin with",
+            )
+        by_id[id_] = name
+    check_unique(list(by_id.values()), path)
+    return by_id
+
+
+def _category(raw: Any, place: str) -> tuple[int, str]:
+    match raw:
+        case {"id": int() as id_, "name": str() as name} if name.strip() and not isinstance(id_, bool):
+            return id_, name.strip()
+    raise InvalidDataError(f'{place} is not {{"id": whole number, "name": text}}')
+
+
+def _differing(first: Path, names: Sequence[str], other: Path, others: Sequence[str]) -> InvalidDataError:
+    """The error for two files of which one is wrong, and nothing tells which."""
+    shown = [", ".join(given[:_SHOWN]) + (" …" if len(given) > _SHOWN else "") for given in (names, others)]
+    return InvalidDataError(
+        f"{first} names the classes {shown[0]}, but {other} names {shown[1]}",
+        f"one of the two is not of these label files: correct or remove {first.name} in "
+        f"{first.parent.name}/ or {other.name} in {other.parent.name}/",
+    )
