@@ -21,7 +21,7 @@ from .links import links_below, refuse_links_out
 from .parallel import Report
 from .readers.annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
 from .readers.coco import is_coco, open_coco
-from .readers.darknet import DATA, open_darknet
+from .readers.darknet import SUFFIX, find_data, open_darknet
 from .readers.labelme import is_labelme
 from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
 from .readers.voc import is_voc
@@ -120,7 +120,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         raise InvalidDataError(
             f"{opening.field}: {path.name} is the label file of one image; name its folder"
         )
-    if path.name == DATA:
+    if ending == SUFFIX:
         refuse_links_out(links_below(path.parent), opening.tree)
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)
     return _checked(open_yolo(path, opening.volume, opening.task), opening)
@@ -152,8 +152,8 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
         return _open_class_folders(path, opening)
     if any((path / name).is_file() for name in YAML_NAMES):
         return _checked(open_yolo(path, opening.volume, opening.task), opening)
-    if (path / DATA).is_file():
-        return _open_file(path / DATA, opening)
+    if darknet := find_data(path):
+        return _open_file(darknet, opening)
     kinds, broken = _kinds_in(path, opening)
     if len(kinds) > 1:
         names = " and ".join(f"{kind_name(kind)} ({files[0].name})" for kind, files in kinds.items())

@@ -1,5 +1,4 @@
-"""Class names that tools write beside images and label files, where there is no data.yaml: found, and compared
-where there are several."""
+"""Class names that tools write beside images and label files: found, and where there are several compared."""
 
 from __future__ import annotations
 

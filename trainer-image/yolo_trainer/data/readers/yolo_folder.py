@@ -67,7 +67,7 @@ def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
 
 
 def _class_folders(path: Path, *splits: Path | None) -> list[Path]:
-    """Where class names lie: in the folder, with its labels, or beside the images of a part and their labels."""
+    """Where class names lie: in the folder, with its labels, or with the images or labels of a part."""
     parts = [folder for split in splits if split for folder in (split, _folder_beside(split, "labels"))]
     beside = [split.parent for split in splits if split and split.name == "images"]
     return list(dict.fromkeys([path, path / "labels", path / "images", *beside, *parts]))
