@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +13,14 @@ from yolo_crds.training import Task
 from ..errors import InvalidDataError
 from . import geometry
 from .geometry import Point
+from .label_file import LabelFile
 from .mask_frame import fit_outline
+from .row_extras import columns_wanted, without_extras
+from .row_numbers import read_rows
 from .skipped import Skipped
 from .source import Sample, Shape
 
 POLYGON_TASKS = frozenset({"segment", "semantic", "obb"})
-_FAR_OUT = 2.0  # normalised numbers beyond this are pixels
 
 
 MARKS = {"difficult": "difficult", "crowd": "crowd"}
@@ -81,17 +82,6 @@ def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipp
     return Lines(list(lines), labelled, marked)
 
 
-@dataclass(frozen=True)
-class LabelFile:
-    """The rows of one image."""
-
-    text: str
-    where: str
-    """Path for people."""
-    size: tuple[int, int]
-    """Width and height of the upright image, in pixels."""
-
-
 def row_lines(
     file: LabelFile,
     remap: Mapping[int, int | None],
@@ -107,12 +97,9 @@ def row_lines(
     """
     lines: dict[str, None] = {}
     labelled = 0
-    for number, row in enumerate(file.text.splitlines(), start=1):
-        words = row.split()
-        if not words:
-            continue
+    rows = read_rows(file.text, file.where)
+    for number, class_id, values in without_extras(rows, file, target.task, target.kpt_shape, skipped):
         place = f"{file.where}, line {number}"
-        class_id, values = _numbers(words, place)
         if class_id not in remap:
             raise InvalidDataError(f"{place}: class {class_id} is not among the classes {_range(remap)}")
         new = remap[class_id]
@@ -229,7 +216,7 @@ def _row_line(
             return geometry.to_line(index, values)  # as written: no rounding there and back
         return _outline_line(index, geometry.corners(box), task, size, place, skipped)
     if len(values) < 6 or len(values) % 2:
-        want = {"obb": "9", "detect": "5"}.get(task, "an odd number of at least 7")
+        want = columns_wanted(task, None)
         raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}", _hint(values))
     points = list(zip(values[::2], values[1::2], strict=True))
     if task == "obb" and len(points) != 4:
@@ -248,15 +235,16 @@ def _turned_box(points: Sequence[Point], size: tuple[float, float]) -> list[Poin
 def _hint(values: list[float]) -> str:
     """What a row with so many numbers after the class could be."""
     count = len(values) + 1
-    if count == 6:
-        return "rows of 6 columns end in a confidence (save_conf), which labels have not: take it off"
     if count == 5:
         return "rows of 5 columns are boxes: they fit detect"
     if count % 2 and count >= 7:
         return (
             f"rows of {count} columns are outlines, or boxes with keypoints: they fit segment or obb, or pose"
         )
-    return f"rows of {count} columns may be boxes with keypoints, which fit pose and need `kpt_shape:`"
+    return (
+        f"rows of {count} columns may be boxes with keypoints, which fit pose and need `kpt_shape:`; if they "
+        "are outlines with the id of a track behind them (CVAT's Track exports), export without tracks"
+    )
 
 
 def _pose_line(index: int, values: list[float], target: Target, place: str, skipped: Skipped) -> str | None:
@@ -284,33 +272,3 @@ def _pose_line(index: int, values: list[float], target: Target, place: str, skip
 
 def _within(value: float) -> float:
     return min(max(value, 0.0), 1.0)
-
-
-def _why_no_numbers(words: list[str]) -> str:
-    if any(mark in " ".join(words) for mark in ",;"):
-        return "its numbers are separated by commas or semicolons; want blanks"
-    if not _is_number(words[0]) and all(map(_is_number, words[1:])):
-        return "a label row begins with the class index, not with its name"
-    return "a label row is numbers only"
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers(words: list[str], place: str) -> tuple[int, list[float]]:
-    try:
-        first, *rest = map(float, words)
-    except ValueError as error:
-        raise InvalidDataError(f"{place}: {error}; {_why_no_numbers(words)}") from error
-    if not first.is_integer() or not all(map(math.isfinite, rest)):
-        raise InvalidDataError(f"{place}: {' '.join(words[:6])} is no label row")
-    if len(rest) < 4:
-        raise InvalidDataError(f"{place}: {len(words)} columns; at least 5 are needed")
-    if max(map(abs, rest[:4])) > _FAR_OUT:
-        raise InvalidDataError(f"{place}: coordinates are pixels; YOLO labels are parts of 0 to 1")
-    return int(first), rest

@@ -5,15 +5,18 @@ Done wherever there is a CPU, so what goes in and comes out is small and can be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InvalidDataError, from_os_error
-from .convert import LabelFile, Lines, Target, row_lines, shape_lines
+from .convert import Lines, Target, row_lines, shape_lines
 from .frames import Evidence, frame_of_size, in_stored, in_upright, look
 from .images import CorruptImageError, ImageFacts, ignore_bomb_warnings, verify_image
+from .label_file import LabelFile
 from .locate import Located
 from .masks import Mask, MaskRule, build_rule, mask_size, read_mask
 from .skipped import Skipped
@@ -21,6 +24,8 @@ from .source import Sample, Source
 from .text_file import decode
 
 _MAX_LABEL_BYTES = 16 << 20
+_FILES_BESIDE = 200  # label files that are looked at to say what is wrong in one
+_BYTES_BESIDE = 1 << 16
 
 
 class Reading(NamedTuple):
@@ -100,7 +105,8 @@ class Conversion:
     def read_rows(self, sample: Sample, rows: str, facts: ImageFacts) -> tuple[Reading, TwoWays | None]:
         """The label file of a sample that has its own, with rows of YOLO: parts of an edge fit any frame."""
         skipped = Skipped()
-        file = LabelFile(rows, self.shown(sample.label_file), facts.upright)
+        beside = partial(_texts_beside, sample.label_file)
+        file = LabelFile(rows, self.shown(sample.label_file), facts.upright, beside)
         reading = _reading(row_lines(file, self.remap, self.target, skipped, self.names), skipped)
         is_open = facts.orientation > 1 and reading.text
         return reading, TwoWays(Evidence(), reading) if is_open else None
@@ -276,3 +282,11 @@ def _rows(located: Located, shown: str) -> str | None:
         raise InvalidDataError(f"{shown} is larger than {_MAX_LABEL_BYTES} bytes")
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of `read_text`
         return decode(file.read(), shown)
+
+
+def _texts_beside(path: Path | None) -> Iterator[str]:
+    """The first label files in the folder of one, each as far as it tells what its rows are."""
+    for file in islice(path.parent.glob("*.txt"), _FILES_BESIDE) if path else ():
+        if file.is_file() and not file.is_symlink():
+            with file.open("rb") as stream:
+                yield stream.read(_BYTES_BESIDE).decode("utf-8", "replace")

@@ -98,6 +98,7 @@ _WORDS = {
     "strayLabel": "labels left out, their image is not in the data set",
     "noKeypoints": "boxes without keypoints, trained on with none visible",
     "noLabelFile": "images without a label file, taken as background",
+    "trackId": "rows whose last number was taken off, the id of a track (CVAT's Track exports)",
     "boxAsPolygon": "boxes taken as polygons of four corners",
     "polygonAsBox": "polygons taken as the smallest turned boxes around them",
 }

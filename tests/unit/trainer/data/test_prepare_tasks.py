@@ -64,8 +64,8 @@ def test_labels_of_another_task_are_taken_where_they_mean_something(
         ("pose", POSE, "kpt_shape: [3, 3]\n", r"11 columns; .*\[3, 3\] takes 14", "segment or obb, or pose"),
         ("detect", f"{BOX} 0.87", "", "6 columns; detect takes 5", r"confidence \(save_conf\).* take it off"),
         ("detect", f"{BOX} 0.4 0.4 2", "", "8 columns; detect takes 5", "fit pose and need `kpt_shape:`"),
-        ("segment", f"{POLYGON} 0.5", "", "8 columns; segment takes an odd number", "fit pose"),
-        ("obb", f"{ORIENTED} 0.5", "", "10 columns; obb takes 9", "fit pose"),
+        ("segment", f"{POLYGON} 0.5", "", "8 columns; segment takes an odd number", "a confidence"),
+        ("obb", f"{ORIENTED} 0.5", "", "10 columns; obb takes 9", "a confidence"),
         ("depth", BOX, "", "data sets for depth are not prepared here", "here: detect, segment"),
     ],
 )  # fmt: skip
