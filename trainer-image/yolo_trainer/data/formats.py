@@ -22,6 +22,7 @@ from .parallel import Report
 from .readers.annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
 from .readers.coco import is_coco, open_coco
 from .readers.darknet import SUFFIX, find_data, open_darknet
+from .readers.dota import find_dota, open_dota
 from .readers.labelme import is_labelme
 from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
 from .readers.voc import is_voc
@@ -176,6 +177,14 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
             return _open_annotated(path, VOC, opening, f"{file.name} has an <annotation>")
         case ("labelme", [file, *_]):
             return _open_annotated(path, LABELME, opening, f"{file.name} has `shapes` and `imagePath`")
+    return _open_rows(path, opening, broken)
+
+
+def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -> Source:
+    """The data set in a folder of images and text files; `broken` is the fault of another file there."""
+    if sign := find_dota(path):
+        _check_task("dota", sign, opening)
+        return open_dota(path, sign, opening.skipped)
     texts = files_below(path, ".txt", _DEPTH + 1)
     if broken and all(file.name.lower().startswith("readme") for file in texts):
         raise broken  # without it the folder would pass as one of background images
@@ -188,6 +197,8 @@ def _open_class_folders(path: Path, opening: _Opening) -> Source:
     kinds, _ = _kinds_in(path, opening)
     for kind, files in kinds.items():
         _check_task(kind, files[0], opening)
+    if sign := find_dota(path):
+        _check_task("dota", sign, opening)
     source = open_class_folders(path)
     check_class_folders(source, opening.field)
     return source

@@ -130,6 +130,8 @@ class Conversion:
         skipped, size = Skipped(), sample.size or facts.upright
         if size != facts.upright:
             skipped.add("sizeMismatch", sample.stem)
+        for kind in sample.counted:
+            skipped.add(kind, sample.stem)
         return _reading(shape_lines(sample, size, self.target, skipped), skipped)
 
     def _wrong_size(self, sample: Sample, facts: ImageFacts) -> Reading:
@@ -270,7 +272,7 @@ def _with_labels(located: Located) -> Sample:
     if sample.label_file is None or located.label_stat is None or sample.read_labels is None:
         return sample
     labels = sample.read_labels(sample.label_file)
-    return replace(sample, shapes=labels.shapes, size=labels.size)
+    return replace(sample, shapes=labels.shapes, size=labels.size, counted=labels.counted)
 
 
 def _rows(located: Located, shown: str) -> str | None:

@@ -80,6 +80,8 @@ def split_off(items: list[Item], fraction: float, seed: int) -> list[Item]:
     A single image serves for both.
     """
     ordered = sorted(items, key=lambda item: (item.class_name or "", item.name))
+    if not ordered:  # of classification, where no folder is a listed class
+        return []
     if len(ordered) == 1:
         return [ordered[0], _as_val(ordered[0])]
     count = min(max(1, round(len(ordered) * fraction)), len(ordered) - 1)

@@ -95,6 +95,7 @@ _WORDS = {
     "lostAsBackground": "images taken as background though they have labels, none of which can be used",
     "crowd": "annotations left out, they mark a crowd (iscrowd)",
     "difficult": "boxes left out, marked difficult",
+    "difficultKept": "boxes marked difficult (DOTA), trained on like the others",
     "strayLabel": "labels left out, their image is not in the data set",
     "noKeypoints": "boxes without keypoints, trained on with none visible",
     "noLabelFile": "images without a label file, taken as background",

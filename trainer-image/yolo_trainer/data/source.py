@@ -44,6 +44,8 @@ class Labels:
     shapes: tuple[Shape, ...]
     size: tuple[float, float] | None = None
     """Width and height that the shapes' pixels count in."""
+    counted: tuple[str, ...] = ()
+    """What is to be told of them: kinds of `Skipped`, each as often as it occurs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ class Sample:
     mask_file: Path | None = None
     """Semantic segmentation: the image whose pixels are class ids, where a data set has such."""
 
+    counted: tuple[str, ...] = ()
+    """What is to be told of its labels, as `Labels.counted`."""
+
     def __reduce__(self) -> tuple[type[Sample], tuple[object, ...]]:
         """For the way to another process, in a quarter of the time of a dataclass's own."""
         return Sample, attrgetter(*self.__slots__)(self)
@@ -79,7 +84,7 @@ class Source:
     """A data set as its author wrote it."""
 
     kind: str
-    """`ucd`, `coco`, `voc`, `labelme`, `yolo` or `folders` (classification)."""
+    """`ucd`, `coco`, `voc`, `labelme`, `dota`, `yolo` or `folders` (classification)."""
     path: Path
     """The file or folder that it was read from."""
     samples: list[Sample]

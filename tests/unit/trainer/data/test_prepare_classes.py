@@ -92,3 +92,12 @@ def test_single_class_folder_is_told(world: Any) -> None:
     assert (
         "a is the only class: there is nothing to tell it from" in prepare(world, "classify").details.warnings
     )
+
+
+def test_class_folders_of_which_none_is_listed_are_told(world: Any) -> None:
+    for i, name in enumerate("ab"):
+        world.image(f"datasets/s/{name}/{i}.jpg", shade=40 * i)
+    with pytest.raises(
+        InvalidDataError, match=r"no box of any listed label .* other labels in the data: a, b"
+    ):
+        prepare(world, "classify", labels=["cat"])
