@@ -130,8 +130,8 @@ class Conversion:
         skipped, size = Skipped(), sample.size or facts.upright
         if size != facts.upright:
             skipped.add("sizeMismatch", sample.stem)
-        for kind in sample.counted:
-            skipped.add(kind, sample.stem)
+        for kind, name in sample.notes:
+            skipped.add(kind, name)
         return _reading(shape_lines(sample, size, self.target, skipped), skipped)
 
     def _wrong_size(self, sample: Sample, facts: ImageFacts) -> Reading:
@@ -267,12 +267,12 @@ def _reading(found: Lines, skipped: Skipped) -> Reading:
 
 
 def _with_labels(located: Located) -> Sample:
-    """The sample with the shapes of its label file, where that is read into shapes."""
+    """The sample with the shapes of its label file, where that is read into shapes"""
     sample = located.sample
     if sample.label_file is None or located.label_stat is None or sample.read_labels is None:
         return sample
     labels = sample.read_labels(sample.label_file)
-    return replace(sample, shapes=labels.shapes, size=labels.size, counted=labels.counted)
+    return replace(sample, shapes=labels.shapes, size=labels.size, notes=labels.notes)
 
 
 def _rows(located: Located, shown: str) -> str | None:

@@ -79,6 +79,7 @@ _WORDS = {
     "noSize": "boxes left out, without width or height",
     "brokenShape": "shapes left out, without a label or without points of two numbers each",
     "otherShape": "shapes left out, of a kind that the task does not take",
+    "joinedShape": "shapes of one label and group, taken as parts of one object",
     "turnedBox": "boxes taken turned, as `attributes.rotation` says (degrees, clockwise about the centre)",
     "unreadRotation": "boxes taken upright, their `attributes.rotation` is no number",
     "scaledMask": "run-length masks of another size than their image, scaled to it",

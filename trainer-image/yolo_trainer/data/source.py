@@ -37,6 +37,10 @@ class Shape:
     """The pixels that the points count in, where only the image itself tells whether these are its own."""
 
 
+Note = tuple[str, str]
+"""A kind of `Skipped` and what is named for a person: what was left out or read otherwise than it stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Labels:
     """What a label file of one image says."""
@@ -44,8 +48,7 @@ class Labels:
     shapes: tuple[Shape, ...]
     size: tuple[float, float] | None = None
     """Width and height that the shapes' pixels count in."""
-    counted: tuple[str, ...] = ()
-    """What is to be told of them: kinds of `Skipped`, each as often as it occurs."""
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class Sample:
     mask_file: Path | None = None
     """Semantic segmentation: the image whose pixels are class ids, where a data set has such."""
 
-    counted: tuple[str, ...] = ()
-    """What is to be told of its labels, as `Labels.counted`."""
+    notes: tuple[Note, ...] = ()
+    """What is to be told of its labels."""
 
     def __reduce__(self) -> tuple[type[Sample], tuple[object, ...]]:
         """For the way to another process, in a quarter of the time of a dataclass's own."""

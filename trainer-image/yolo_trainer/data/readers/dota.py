@@ -70,7 +70,7 @@ def read_dota(path: Path) -> Labels:
 
     Raises InvalidDataError with file and line.
     """
-    shapes, counted = [], []
+    shapes, notes = [], []
     for number, line in enumerate(read_lines(path, MAX_BYTES), start=1):
         words = line.split()
         if not words or _HEAD.match(line.strip()):
@@ -84,13 +84,13 @@ def read_dota(path: Path) -> Labels:
             )
         shapes.append(Shape("polygon", words[8], tuple(zip(values[::2], values[1::2], strict=True))))
         if words[9:] not in ([], ["0"]):
-            counted.append("difficultKept")
+            notes.append(("difficultKept", path.stem))
     if shapes and all(0 <= v <= 1 for shape in shapes for point in shape.points for v in point):
         raise InvalidDataError(
             f"{path}: no number is above 1; DOTA's rows count in pixels",
             "multiply by width and height, or write rows of YOLO, which begin with the class index",
         )
-    return Labels(tuple(shapes), counted=tuple(counted))
+    return Labels(tuple(shapes), notes=tuple(notes))
 
 
 def _sample(image: Path, files: Sequence[Path], used: set[Path], skipped: Skipped) -> Sample:
