@@ -19,13 +19,16 @@ from .archive import is_archive, unpack
 from .json_file import read_outline
 from .links import links_below, refuse_links_out
 from .parallel import Report
-from .readers.annotated_folder import LABELME, VOC, FileFormat, files_below, open_annotated
+from .readers.annotated_folder import LABELME, LABELME_XML, VOC, AnnotatedFolder, FileFormat, files_below
 from .readers.coco import is_coco, open_coco
 from .readers.darknet import SUFFIX, find_data, open_darknet
 from .readers.dota import find_dota, open_dota
+from .readers.image_sets import set_of_list
 from .readers.labelme import is_labelme
 from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
-from .readers.voc import is_voc
+from .readers.voc import kind_of_annotation
+from .readers.voc_masks import refuse_masks
+from .readers.xml_tree import read_xml
 from .readers.yolo_folder import YAML_NAMES, open_class_folders, open_yolo
 from .skipped import Skipped
 from .source import Source
@@ -37,6 +40,12 @@ _NOT_INSTANCES = ("captions", "image_info", "panoptic", "stuff")
 _DEPTH = 2  # folders below the named one in which annotation files are looked for
 _PEEKED = 20  # annotation files that are opened to tell the kind
 _LABELS_PEEKED = 50
+_ANNOTATED = {
+    "voc": (VOC, "an <annotation>"),
+    "labelme": (LABELME, "`shapes` and `imagePath`"),
+    "labelme-xml": (LABELME_XML, "an <annotation> of LabelMe 3.0"),
+}
+"""Kinds with a label file for each image, and what one is known by."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,9 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         raise InvalidDataError(
             f"{opening.field}: {path.name} is the label file of one image; name its folder"
         )
+    if (folder := set_of_list(path)) and "voc" in _kinds_in(folder, opening)[0]:
+        refuse_links_out(links_below(folder), opening.tree)
+        return _open_annotated(folder, VOC, opening, f"{path.name} is a list of Pascal VOC", path)
     if ending == SUFFIX:
         refuse_links_out(links_below(path.parent), opening.tree)
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)
@@ -173,10 +185,9 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
             raise InvalidDataError(
                 f"{opening.field}: {path} holds several UCD data sets; name one: {_some(files)}"
             )
-        case ("voc", [file, *_]):
-            return _open_annotated(path, VOC, opening, f"{file.name} has an <annotation>")
-        case ("labelme", [file, *_]):
-            return _open_annotated(path, LABELME, opening, f"{file.name} has `shapes` and `imagePath`")
+        case (kind, [file, *_]):
+            form, sign = _ANNOTATED[kind]
+            return _open_annotated(path, form, opening, f"{file.name} has {sign}")
     return _open_rows(path, opening, broken)
 
 
@@ -189,6 +200,7 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
     if broken and all(file.name.lower().startswith("readme") for file in texts):
         raise broken  # without it the folder would pass as one of background images
     refuse_inner(path, opening.field)
+    refuse_masks(path, opening.task)
     found = _checked(open_yolo(path, opening.volume, opening.task), opening)
     return replace(found, warnings=[*found.warnings, *unread_descriptions(path)])
 
@@ -204,9 +216,11 @@ def _open_class_folders(path: Path, opening: _Opening) -> Source:
     return source
 
 
-def _open_annotated(path: Path, form: FileFormat, opening: _Opening, why: str) -> Source:
+def _open_annotated(
+    path: Path, form: FileFormat, opening: _Opening, why: str, only: Path | None = None
+) -> Source:
     _check_task(form.kind, path, opening)
-    return open_annotated(path, form, opening.root, opening.skipped, why)
+    return AnnotatedFolder(path, form, opening.root, opening.task, opening.skipped).open(why, only)
 
 
 def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], InvalidDataError | None]:
@@ -223,8 +237,8 @@ def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], Inv
                 continue
             if kind is not None:
                 kinds.setdefault(kind, []).append(file)
-            if kind == "voc":
-                break
+    if (untold := kinds.pop("annotation", None)) and not {"voc", "labelme-xml"} & kinds.keys():
+        kinds["voc"] = untold
     if split := sorted(path.glob("*.uci")):
         kinds.setdefault("ucd", []).extend(split)
     if coco := kinds.get("coco"):
@@ -237,7 +251,7 @@ def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], Inv
 def _kind_of(path: Path) -> str | None:
     """The kind of an annotation file; None for other JSON or XML, which may lie in a folder too."""
     if path.suffix.lower() == ".xml":
-        return "voc" if is_voc(path) else None
+        return kind_of_annotation(read_xml(path))
     if path.name.startswith(_NOT_INSTANCES):
         return None
     return _json_kind(path)

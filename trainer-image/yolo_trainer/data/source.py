@@ -87,7 +87,7 @@ class Source:
     """A data set as its author wrote it."""
 
     kind: str
-    """`ucd`, `coco`, `voc`, `labelme`, `dota`, `yolo` or `folders` (classification)."""
+    """`ucd`, `coco`, `voc`, `labelme`, `labelme-xml`, `dota`, `yolo` or `folders` (classification)."""
     path: Path
     """The file or folder that it was read from."""
     samples: list[Sample]

@@ -19,6 +19,7 @@ _KINDS = {
     "coco": ("COCO", (*_BOX_TASKS, "pose")),
     "voc": ("Pascal VOC", _BOX_TASKS),
     "labelme": ("LabelMe", _BOX_TASKS),
+    "labelme-xml": ("LabelMe 3.0 (XML)", _BOX_TASKS),
     "dota": ("DOTA", _BOX_TASKS),
 }
 _LAYOUT = frozenset({"images", "labels", "annotations", "jpegimages", "masks", "obj_train_data", "img_cache"})

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from yolo_crds.training import Task
+
+from ..convert import POLYGON_TASKS
 from ..image_finder import ImageFinder
 from ..skipped import Skipped
 from ..source import Labels, Sample, Source
-from ..text_file import read_lines
+from . import labelme_xml
+from .image_sets import ListedSplit, follow_image_sets, follow_list
 from .labelme import image_of_labelme, read_labelme
+from .labelme_xml import read_labelme_xml
 from .voc import image_of_voc, read_voc
+from .voc_masks import MASK_FOLDERS, refuse_masks
 from .yolo_folder import images_below, split_folders
 
 _LABEL_FOLDERS = ("Annotations", "annotations", "labels")
-_IMAGE_FOLDERS = ("JPEGImages", "images")
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
+_FIFTYONE_IMAGES = "data"
+"""Beside `labels`."""
 
 
 @dataclass(frozen=True)
@@ -25,28 +34,117 @@ class FileFormat:
 
     kind: str
     suffix: str
-    read: Callable[[Path], Labels]
+    reader: Callable[[Task], Callable[[Path], Labels]]
+    """How label files are read for a task."""
     image_name: Callable[[Path], str | None]
     """What a label file says that its image is called."""
+    no_images: frozenset[str] = frozenset()
+    """Folders whose pictures are none of the data set."""
 
 
-VOC = FileFormat("voc", ".xml", read_voc, image_of_voc)
-LABELME = FileFormat("labelme", ".json", read_labelme, image_of_labelme)
+def _voc_reader(task: Task) -> Callable[[Path], Labels]:
+    return partial(read_voc, outlines=task in POLYGON_TASKS)
 
 
-def open_annotated(path: Path, form: FileFormat, root: Path, skipped: Skipped, why: str) -> Source:
-    """The data set in a folder; `root` is the volume's resolved root.
+VOC = FileFormat("voc", ".xml", _voc_reader, image_of_voc, MASK_FOLDERS)
+LABELME = FileFormat("labelme", ".json", lambda _: read_labelme, image_of_labelme)
+LABELME_XML = FileFormat(
+    "labelme-xml", ".xml", lambda _: read_labelme_xml, image_of_voc, labelme_xml.NO_IMAGES
+)
 
-    Training and validation images are told by folders (`train`, `valid` …) or by VOC's `ImageSets/Main`.
-    """
-    train, val = split_folders(path)
-    if train is not None:
-        samples = _read_part(path, train, form, root, skipped)
-        own_val = _read_part(path, val, form, root, skipped) if val else None
-    else:
-        images = next((path / n for n in _IMAGE_FOLDERS if (path / n).is_dir()), path)
-        samples, own_val = _by_image_sets(path, _read_part(path, images, form, root, skipped))
-    return Source(kind=form.kind, path=path, samples=samples, own_val=own_val, in_pixels=True, why=why)
+
+@dataclass(frozen=True)
+class AnnotatedFolder:
+    """A folder of one of these formats, and what it is opened for."""
+
+    path: Path
+    form: FileFormat
+    root: Path
+    """The volume's, resolved."""
+    task: Task
+    skipped: Skipped
+
+    def open(self, why: str, only: Path | None = None) -> Source:
+        """The data set in the folder, or of it the images that a list of VOC names.
+
+        Training and validation images are told by folders (`train`, `valid` …) or by VOC's
+        `ImageSets/Main`. Raises InvalidDataError for labels that do not fit the task.
+        """
+        if self.form.kind == VOC.kind:
+            refuse_masks(self.path, self.task)
+        train, val = split_folders(self.path)
+        if train is not None and only is None:
+            own_val = self._read_part(val) if val else None
+            split = ListedSplit(self._read_part(train), own_val)
+        else:
+            images = self._image_folder()
+            samples = self._read_part(images)
+            follow = partial(follow_list, only) if only else partial(follow_image_sets, self.path)
+            split = follow(samples, images, self.skipped)
+        return Source(
+            kind=self.form.kind,
+            path=only or self.path,
+            samples=split.train,
+            own_val=split.val,
+            files=[*split.files, *self._mask_files()],
+            warnings=split.warnings,
+            in_pixels=True,
+            why=why,
+        )
+
+    def _image_folder(self) -> Path:
+        names = list(_IMAGE_FOLDERS)
+        if (self.path / "labels").is_dir():
+            names.append(_FIFTYONE_IMAGES)
+        return next((self.path / n for n in names if (self.path / n).is_dir()), self.path)
+
+    def _mask_files(self) -> list[Path]:
+        """Pictures that are read with the label files: a change of them is one of the labels."""
+        if self.form.kind != LABELME_XML.kind:
+            return []
+        return [file for file in files_below(self.path, ".png") if file.parent.name == labelme_xml.MASKS]
+
+    def _read_part(self, images: Path) -> list[Sample]:
+        """Every image with the label file of its name; the other label files with the image that they
+        name."""
+        form = self.form
+        labels = self._label_folder(images)
+        left = dict.fromkeys(files_below(labels, form.suffix))
+        label_files: dict[Path, Path | None] = {}
+        for image in images_below(images):
+            if form.no_images.intersection(image.relative_to(images).parts[:-1]):
+                continue
+            label_file = (labels / image.relative_to(images)).with_suffix(form.suffix)
+            label_files[image] = label_file if label_file in left else None
+            left.pop(label_file, None)
+        finder = ImageFinder(self.root, [labels, images, self.path])
+        for label_file in left:
+            name = form.image_name(label_file) or label_file.stem
+            image_file = finder.find(name) or finder.find(name.replace("\\", "/").rpartition("/")[2])
+            if image_file is None:
+                self.skipped.add("unsafeName", repr(name)[:80])
+            elif label_files.get(image_file):
+                self.skipped.add("strayLabel", label_file.name)
+            else:
+                label_files[image_file] = label_file
+        for image, found in label_files.items():
+            if found is None:
+                self.skipped.add("noLabelFile", image.name)
+        read = form.reader(self.task)
+        return [_sample(image, found, read) for image, found in label_files.items()]
+
+    def _label_folder(self, images: Path) -> Path:
+        """Where the label files of a folder of images lie: beside them unless a folder for them has some."""
+        path = self.path
+        within = [
+            images.relative_to(path / name) for name in _IMAGE_FOLDERS if images.is_relative_to(path / name)
+        ]
+        candidates = [
+            *(path / name / inner for inner in within for name in _LABEL_FOLDERS),
+            *(images.parent / name for name in _LABEL_FOLDERS if images != path),
+            *(images / name for name in _LABEL_FOLDERS),
+        ]
+        return next((c for c in candidates if next(files_below(c, self.form.suffix), None)), images)
 
 
 def files_below(folder: Path, suffix: str, depth: int = 64) -> Iterator[Path]:
@@ -61,58 +159,11 @@ def files_below(folder: Path, suffix: str, depth: int = 64) -> Iterator[Path]:
                 yield found
 
 
-def _read_part(path: Path, images: Path, form: FileFormat, root: Path, skipped: Skipped) -> list[Sample]:
-    """Every image with the label file of its name; the other label files with the image that they name."""
-    labels = _label_folder(path, images, form)
-    left = dict.fromkeys(files_below(labels, form.suffix))
-    label_files: dict[Path, Path | None] = {}
-    for image in images_below(images):
-        label_file = (labels / image.relative_to(images)).with_suffix(form.suffix)
-        label_files[image] = label_file if label_file in left else None
-        left.pop(label_file, None)
-    finder = ImageFinder(root, [labels, images, path])
-    for label_file in left:
-        name = form.image_name(label_file) or label_file.stem
-        image_file = finder.find(name) or finder.find(name.replace("\\", "/").rpartition("/")[2])
-        if image_file is None:
-            skipped.add("unsafeName", repr(name)[:80])
-        elif label_files.get(image_file):
-            skipped.add("strayLabel", label_file.name)
-        else:
-            label_files[image_file] = label_file
-    for image, found in label_files.items():
-        if found is None:
-            skipped.add("noLabelFile", image.name)
-    return [_sample(image, found, form) for image, found in label_files.items()]
-
-
-def _sample(image: Path, label_file: Path | None, form: FileFormat) -> Sample:
+def _sample(image: Path, label_file: Path | None, read: Callable[[Path], Labels]) -> Sample:
     return Sample(
         stem=image.stem,
         folder=image.parent,
         endings=(image.suffix,),
         label_file=label_file,
-        read_labels=form.read,
+        read_labels=read,
     )
-
-
-def _label_folder(path: Path, images: Path, form: FileFormat) -> Path:
-    """Where the label files of a folder of images lie: beside them unless a folder for them has some."""
-    within = [
-        images.relative_to(path / name) for name in _IMAGE_FOLDERS if images.is_relative_to(path / name)
-    ]
-    candidates = [
-        *(path / name / inner for inner in within for name in _LABEL_FOLDERS),
-        *(images.parent / name for name in _LABEL_FOLDERS if images != path),
-        *(images / name for name in _LABEL_FOLDERS),
-    ]
-    return next((c for c in candidates if next(files_below(c, form.suffix), None)), images)
-
-
-def _by_image_sets(path: Path, samples: list[Sample]) -> tuple[list[Sample], list[Sample] | None]:
-    """Pascal VOC lists the names of training and validation images in text files."""
-    lists = [path / "ImageSets" / "Main" / f"{split}.txt" for split in ("train", "val")]
-    if not all(file.is_file() for file in lists):
-        return samples, None
-    train, val = ({line.split()[0] for line in read_lines(file) if line.strip()} for file in lists)
-    return [s for s in samples if s.stem in train], [s for s in samples if s.stem in val]

@@ -1,130 +1,153 @@
-"""Read the label files of Pascal VOC: one XML an image."""
+"""Read the label files of Pascal VOC and of the tools that added to it: one XML an image.
+
+Besides `<bndbox>`: CVAT's turned boxes (an attribute `rotation`), roLabelImg's `<robndbox>`, and outlines.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
-from ...errors import InvalidDataError, volume_errors
-from ..geometry import Point
-from ..source import Labels, Shape
+from ...errors import InvalidDataError
+from ..geometry import Point, turned_rectangle
+from ..source import Labels, Note, Shape
+from .voc_outline import read_outline
+from .xml_tree import Element, as_number, read_xml
 
-MAX_BYTES = 16 << 20
-_MAX_DEPTH = 32
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_NAMED_CORNERS = ("left_top", "right_top", "right_bottom", "left_bottom")
+_YES = frozenset({"1", "true", "yes"})
 
 
-@dataclass
-class _Element:
-    tag: str
-    line: int
-    text: str = ""
-    children: list[_Element] = field(default_factory=list)
+def read_voc(path: Path, *, outlines: bool = False) -> Labels:
+    """The objects of one XML file, pixels as written (from 0; the challenge's own files count from 1).
 
-    def find(self, tag: str) -> _Element | None:
-        return next((child for child in self.children if child.tag == tag), None)
-
-    def words(self, tag: str) -> str:
-        """The text of a child; empty when there is none."""
-        child = self.find(tag)
-        return child.text.strip() if child else ""
-
-
-def is_voc(path: Path) -> bool:
-    """Whether an XML file is an annotation of Pascal VOC; InvalidDataError when it is broken."""
-    return _read(path).tag == "annotation"
-
-
-def read_voc(path: Path) -> Labels:
-    """The boxes of one XML file, pixels as written (from 0; the challenge's own files count from 1).
-
-    Objects that are marked `difficult` are left out, as Ultralytics does. Raises InvalidDataError with file
-    and line.
+    An object's outline goes before its box where `outlines` are asked for, and where it has no box. Objects
+    that are marked `difficult` are left out, as Ultralytics does. Raises InvalidDataError with file and line.
     """
-    root = _annotation(path)
-    shapes = [_shape(element, path) for element in root.children if element.tag == "object"]
-    return Labels(tuple(shapes), _size(root))
+    root = read_annotation(path)
+    if kind_of_annotation(root) == "labelme-xml":
+        raise InvalidDataError(
+            f"{path} is a file of LabelMe 3.0 among files of Pascal VOC",
+            "give each kind a folder of its own",
+        )
+    notes: list[Note] = []
+    shapes = [_shape(element, path, notes, outlines=outlines) for element in root.all("object")]
+    return Labels(tuple(shapes), size_of(root, "size", "width", "height"), tuple(notes))
 
 
 def image_of_voc(path: Path) -> str | None:
     """File name of the image that an XML file says it is for."""
-    return _annotation(path).words("filename") or None
+    return read_annotation(path).words("filename") or None
 
 
-def _annotation(path: Path) -> _Element:
-    root = _read(path)
+def read_annotation(path: Path) -> Element:
+    """The root of a file of Pascal VOC or LabelMe 3.0; raises InvalidDataError when it is another's."""
+    root = read_xml(path)
     if root.tag != "annotation":
         raise InvalidDataError(f"{path}, line {root.line}: <{root.tag}> is no <annotation> of Pascal VOC")
     return root
 
 
-def _shape(element: _Element, path: Path) -> Shape:
+def kind_of_annotation(root: Element) -> str | None:
+    """Whose the root `<annotation>` is: `voc`, or `labelme-xml` of the MIT's LabelMe, which CVAT exports as
+    LabelMe 3.0; `annotation` when nothing in it tells; None for another file."""
+    if root.tag != "annotation":
+        return None
+    if root.find("imagesize"):
+        return "labelme-xml"
+    if root.find("size"):
+        return "voc"
+    for element in root.all("object"):
+        if element.find("bndbox") or element.find("robndbox"):
+            return "voc"
+        if any(element.find(tag) for tag in ("deleted", "parts", "segm")):
+            return "labelme-xml"
+    return "voc" if root.find("object") else "annotation"
+
+
+def size_of(root: Element, tag: str, *names: str) -> tuple[float, float] | None:
+    """Width and height that an XML file gives; None where it does not, or not in numbers above 0."""
+    size = root.find(tag)
+    width, height = ((as_number(size.words(name)) if size else None) or 0.0 for name in names)
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def turn_box(
+    box: tuple[float, float, float, float], rotation: str, place: str, notes: list[Note]
+) -> tuple[Point, ...] | None:
+    """The corners of a box that is turned; None when it is upright.
+
+    CVAT writes the box as it was before, and `rotation`: degrees, clockwise on the screen, about the centre.
+    """
+    if not rotation:
+        return None
+    degrees = as_number(rotation)
+    if degrees is None:
+        notes.append(("unreadRotation", f"{place}: {rotation[:40]!r}"))
+        return None
+    if degrees % 180 == 0:
+        return None
+    notes.append(("turnedBox", f"{place} by {rotation} degrees"))
+    x1, y1, x2, y2 = box
+    return tuple(turned_rectangle((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, math.radians(degrees)))
+
+
+def _shape(element: Element, path: Path, notes: list[Note], *, outlines: bool) -> Shape:
     place = f"{path}, line {element.line}"
     label = element.words("name")
     if not label:
         raise InvalidDataError(f"{place}: an <object> without <name>")
-    if element.words("difficult") == "1":
+    shown = f"{path.name}, line {element.line}"
+    notes += [("objectPart", f"{shown}: {part.words('name') or '?'}") for part in element.all("part")]
+    if element.words("difficult").lower() in _YES:
         return Shape("difficult", label, ())
+    if turned := element.find("robndbox"):
+        return Shape("polygon", label, _turned_box(turned, path))
     box = element.find("bndbox")
+    has_corners = box is not None and box.find("xmin") is not None
+    if (outlines or not has_corners) and (points := read_outline(element, path)):
+        return Shape("polygon", label, points)
     if box is None:
         return Shape("object without bndbox", label, ())
-    try:
-        x1, y1, x2, y2 = (float(box.words(corner)) for corner in _CORNERS)
-    except ValueError as error:
-        raise InvalidDataError(
-            f"{path}, line {box.line}: <bndbox> of {label!r}: {error}; want numbers in {', '.join(_CORNERS)}"
-        ) from error
-    if not all(math.isfinite(v) for v in (x1, y1, x2, y2)):
-        raise InvalidDataError(f"{path}, line {box.line}: <bndbox> of {label!r} is not finite")
-    points: tuple[Point, ...] = ((x1, y1), (x2, y2))
-    return Shape("rectangle", label, points)
+    return _box_shape(box, label, path, _rotation(element), shown, notes)
 
 
-def _size(root: _Element) -> tuple[float, float] | None:
-    size = root.find("size")
-    try:
-        width, height = (float(size.words(name)) for name in ("width", "height")) if size else (0.0, 0.0)
-    except ValueError:
-        return None
-    return (width, height) if width > 0 and height > 0 else None
+def _box_shape(box: Element, label: str, path: Path, rotation: str, shown: str, notes: list[Note]) -> Shape:
+    numbers = [as_number(box.words(corner)) for corner in _CORNERS]
+    match numbers:
+        case [float() as x1, float() as y1, float() as x2, float() as y2]:
+            turned = turn_box((x1, y1, x2, y2), rotation, shown, notes)
+            return (
+                Shape("polygon", label, turned) if turned else Shape("rectangle", label, ((x1, y1), (x2, y2)))
+            )
+    found = ", ".join(f"{corner} {box.words(corner)[:20]!r}" for corner in _CORNERS)
+    raise InvalidDataError(
+        f"{path}, line {box.line}: <bndbox> of {label!r} has {found}; want finite numbers in "
+        f"{', '.join(_CORNERS)}"
+    )
 
 
-def _read(path: Path) -> _Element:
-    """The tree of an XML file; a document type is refused, and with it every entity that could expand."""
-    with volume_errors(path, "read"), path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise InvalidDataError(f"{path} is larger than {MAX_BYTES} bytes")
-    parser = expat.ParserCreate()
-    top = _Element("", 0)
-    stack = [top]
+def _rotation(element: Element) -> str:
+    """CVAT: `<attributes><attribute><name>rotation</name><value>30.0</value></attribute></attributes>`."""
+    for holder in (element, *element.all("attributes")):
+        for attribute in holder.all("attribute"):
+            if attribute.words("name") == "rotation":
+                return attribute.words("value")
+    return ""
 
-    def start(tag: str, _attributes: object) -> None:
-        if len(stack) > _MAX_DEPTH:
-            raise InvalidDataError(f"{path}, line {parser.CurrentLineNumber}: nested too deep")
-        element = _Element(tag, parser.CurrentLineNumber)
-        stack[-1].children.append(element)
-        stack.append(element)
 
-    def end(_tag: str) -> None:
-        stack.pop()
-
-    def text(data: str) -> None:
-        stack[-1].text += data
-
-    def refuse(*_: object) -> None:
-        raise InvalidDataError(
-            f"{path}, line {parser.CurrentLineNumber}: a document type (<!DOCTYPE …>) is refused, since its "
-            "entities can expand without end; take the line out"
+def _turned_box(box: Element, path: Path) -> tuple[Point, ...]:
+    """Corners of a `<robndbox>`: centre, width, height and an angle from roLabelImg, in radians clockwise on
+    the screen; or four named corners (DIOR-R)."""
+    if box.find(f"x_{_NAMED_CORNERS[0]}"):
+        return tuple(
+            (box.number(f"x_{name}", path), box.number(f"y_{name}", path)) for name in _NAMED_CORNERS
         )
-
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(raw, True)
-    except expat.ExpatError as error:
-        raise InvalidDataError(f"{path} is not XML: {error}") from error
-    return top.children[0]
+    cx, cy, width, height, angle = (box.number(tag, path) for tag in ("cx", "cy", "w", "h", "angle"))
+    if abs(angle) > 2 * math.pi + 0.01:
+        raise InvalidDataError(
+            f"{path}, line {box.line}: <angle> {angle:g} of a <robndbox> is no angle in radians",
+            "roLabelImg writes radians, clockwise, 0 to 3.1416; divide degrees by 57.29578",
+        )
+    return tuple(turned_rectangle(cx, cy, width, height, angle))
