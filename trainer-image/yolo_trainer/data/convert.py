@@ -115,6 +115,8 @@ def row_lines(
             skipped.add("duplicateBox", file.where)
         elif line:
             lines[line] = None
+            if target.task in POLYGON_TASKS and _is_box(values, target):
+                skipped.add("boxAsPolygon", place)
     return Lines(list(lines), labelled)
 
 
@@ -203,16 +205,13 @@ def _row_line(
 ) -> str | None:
     """A detection, segmentation or oriented row, in whichever of the forms it came."""
     task = target.task
-    if target.kpt_shape and len(values) == 4 + target.kpt_shape[0] * target.kpt_shape[1]:
-        values = values[:4]  # a pose row for a task without keypoints: its box
-    if len(values) == 4:
+    if _is_box(values, target):
+        values = values[:4]  # of a pose row for a task without keypoints too
         if min(values[2:]) <= 0:
             skipped.add("noSize", place)
             return None
         box = geometry.corner_form(*values)
-        if task in POLYGON_TASKS:
-            skipped.add("boxAsPolygon", place)
-        elif geometry.is_box_inside(box):
+        if task not in POLYGON_TASKS and geometry.is_box_inside(box):
             return geometry.to_line(index, values)  # as written: no rounding there and back
         return _outline_line(index, geometry.corners(box), task, size, place, skipped)
     if len(values) < 6 or len(values) % 2:
@@ -223,6 +222,12 @@ def _row_line(
         skipped.add("polygonAsBox", place)
         points = _turned_box(points, size)
     return _outline_line(index, points, task, size, place, skipped)
+
+
+def _is_box(values: Sequence[float], target: Target) -> bool:
+    """Whether a row is a box, alone or with keypoints behind it."""
+    keypoints = target.kpt_shape[0] * target.kpt_shape[1] if target.kpt_shape else 0
+    return len(values) in (4, 4 + keypoints)
 
 
 def _turned_box(points: Sequence[Point], size: tuple[float, float]) -> list[Point]:

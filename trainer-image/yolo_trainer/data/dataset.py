@@ -36,7 +36,7 @@ from .skipped import Skipped
 from .source import Source
 from .splits import Part, split_parts
 from .summary import summarize
-from .task_fit import check_label_files, count_unlabelled
+from .task_fit import check_label_files, check_outlines, count_unlabelled
 from .tree import UNTOLD, Tree, open_image
 from .usage import make_to_use, mark_used
 
@@ -130,6 +130,7 @@ def prepare_dataset(
         return conclude(details)
     known = _known_facts(job, index.last_hash(source_key))
     inspected = _inspect_all(job, located, known, sources, target, parts)
+    check_outlines(sources["train"], task, inspected)
     items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(

@@ -16,20 +16,21 @@ from yolo_crds.training import Task
 
 from ..errors import InvalidDataError
 from .archive import is_archive, unpack
+from .foreign import refuse_foreign, refuse_foreign_file
 from .json_file import read_outline
 from .links import links_below, refuse_links_out
 from .parallel import Report
 from .readers.annotated_folder import LABELME, LABELME_XML, VOC, AnnotatedFolder, FileFormat, files_below
 from .readers.coco import is_coco, open_coco
 from .readers.darknet import SUFFIX, find_data, open_darknet
-from .readers.dota import find_dota, open_dota
+from .readers.dota import find_dota, may_be_labels, open_dota
 from .readers.image_sets import set_of_list
 from .readers.labelme import is_labelme
 from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
 from .readers.voc import kind_of_annotation
 from .readers.voc_masks import refuse_masks
 from .readers.xml_tree import read_xml
-from .readers.yolo_folder import YAML_NAMES, open_class_folders, open_yolo
+from .readers.yolo_folder import YAML_NAMES, class_folders, open_class_folders, open_yolo
 from .skipped import Skipped
 from .source import Source
 from .task_fit import check_class_folders, check_keypoints, check_kind, kind_name, refuse_depth
@@ -91,6 +92,8 @@ def _open(path: Path, volume: DataVolume, opening: _Opening, report: Report) -> 
         opening = replace(opening, tree=Tree(volume))
         found = _open_folder(folder, opening)
         return replace(found, tree=opening.tree, why=f"{found.why}, in the archive {path.name}")
+    if path.is_file():
+        refuse_foreign_file(path, opening.field)
     found = _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)
     return replace(found, tree=opening.tree)
 
@@ -123,6 +126,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
     if ending == ".json":
         return _open_json(path, opening)
     if opening.task == "classify":
+        check_class_folders(path.parent, class_folders(path.parent), opening.field)
         raise InvalidDataError(
             f"{opening.field}: {path.name} is a file; classification takes a folder with one folder a class"
         )
@@ -196,12 +200,15 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
     if sign := find_dota(path):
         _check_task("dota", sign, opening)
         return open_dota(path, sign, opening.skipped)
-    texts = files_below(path, ".txt", _DEPTH + 1)
-    if broken and all(file.name.lower().startswith("readme") for file in texts):
-        raise broken  # without it the folder would pass as one of background images
+    if not any(may_be_labels(file) for file in files_below(path, ".txt", _DEPTH + 1)):
+        refuse_foreign(path, opening.field)
+        if broken:
+            raise broken  # without it the folder would pass as one of background images
     refuse_inner(path, opening.field)
     refuse_masks(path, opening.task)
     found = _checked(open_yolo(path, opening.volume, opening.task), opening)
+    if not found.samples:
+        refuse_foreign(path, opening.field)
     return replace(found, warnings=[*found.warnings, *unread_descriptions(path)])
 
 
@@ -211,9 +218,8 @@ def _open_class_folders(path: Path, opening: _Opening) -> Source:
         _check_task(kind, files[0], opening)
     if sign := find_dota(path):
         _check_task("dota", sign, opening)
-    source = open_class_folders(path)
-    check_class_folders(source, opening.field)
-    return source
+    check_class_folders(path, class_folders(path), opening.field)
+    return open_class_folders(path)
 
 
 def _open_annotated(

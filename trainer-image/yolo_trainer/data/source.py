@@ -167,7 +167,7 @@ def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
     otherwise = (
         "name a path that the image holds" if tree.image else "put the data set there, or name one that is"
     )
-    looked = ", ".join(str(root / candidate) for candidate in tried)
+    looked = ", ".join(candidate.removeprefix(f"{root}/") for candidate in tried)
     raise NotFoundError(
         f"template.data.{data_field}: {reference!r} was not found in {tree}; looked for {looked}",
         f"did you mean {' or '.join(map(repr, alike))}?" if alike else otherwise,

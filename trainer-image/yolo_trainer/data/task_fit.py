@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from yolo_crds.training import Task
 
 from ..errors import InvalidDataError
+from .foreign import refuse_foreign
+from .inspection import Inspected
 from .locate import Located
 from .readers.data_yaml import MASKS
+from .readers.dota import find_rows
+from .readers.yolo_folder import YAML_NAMES
 from .skipped import Skipped
 from .source import Source
 
@@ -51,14 +55,33 @@ def check_kind(kind: str, file: Path, task: Task, field: str) -> None:
         )
 
 
-def check_class_folders(source: Source, field: str) -> None:
-    """Raises InvalidDataError when what would be classes are the folders of another layout."""
-    if all(name.lower() in _LAYOUT for name in source.names or ()):
-        raise InvalidDataError(
-            f"{field}: {source.path} has no folder for each class, but {' and '.join(source.names or ())}; "
-            f"it fits {', '.join(_BOX_TASKS)} or pose, by its labels",
-            "classification takes train/<class>/… and val/<class>/…, or <class>/… alone",
-        )
+def check_class_folders(path: Path, names: Sequence[str], field: str) -> None:
+    """Raises InvalidDataError when the folders `names`, which would be classes, are of another layout."""
+    rows = find_rows(path)
+    is_described = any((path / name).is_file() for name in YAML_NAMES)
+    if not (all(name.lower() in _LAYOUT for name in names) or (rows and is_described)):
+        return
+    if not rows:
+        refuse_foreign(path, field)
+    found = " and ".join(names) or "no folder at all"
+    tasks = f"{', '.join(_BOX_TASKS)} or pose, by its labels"
+    if rows:
+        found += f", and rows of YOLO ({rows.file.relative_to(path)}, {rows.columns} columns)"
+        tasks = _tasks_of(rows.columns)
+    raise InvalidDataError(
+        f"{field}: {path} has no folder for each class, but {found}; it fits {tasks}",
+        "set template.task to that, with a model for it; classification takes train/<class>/… and "
+        "val/<class>/…, or <class>/… alone",
+    )
+
+
+def _tasks_of(columns: int) -> str:
+    """What rows of YOLO of so many columns fit, the likeliest first."""
+    if columns == 5:
+        return "detect"
+    if columns == 9:
+        return "obb or segment"
+    return "segment, or pose with `kpt_shape:`" if columns % 2 else "pose with `kpt_shape:`, or detect"
 
 
 def check_keypoints(source: Source, task: Task) -> None:
@@ -76,13 +99,38 @@ def check_label_files(source: Source, located: Sequence[Located]) -> None:
     found = [one for one in located if one.split == "train" and one.facts is not None]
     if source.kind != "yolo" or not found or any(one.label_stat or one.mask_file for one in found):
         return
-    sample = found[0].sample
+    refuse_foreign(source.path if source.path.is_dir() else source.path.parent, "template.data.train")
+    sample, shown = found[0].sample, source.tree.relative(str(source.path))
     want = sample.label_file or sample.folder / f"{sample.stem}.txt"
     raise InvalidDataError(
-        f"template.data.train: none of the {len(found)} images of {source.path} has a label file; "
-        f"looked for {want} first",
+        f"template.data.train: none of the {len(found)} images of {shown} has a label file; "
+        f"looked for {source.tree.relative(str(want))} first",
         _why_no_labels(source.path, found, want),
     )
+
+
+def check_outlines(source: Source, task: Task, inspected: Iterable[Inspected]) -> None:
+    """Raises InvalidDataError for segment when of a YOLO data set no training image has an outline: rows of 5
+    columns alone are boxes, whose corners a model would learn in place of outlines."""
+    if task != "segment" or source.kind != "yolo":
+        return
+    boxes, first = 0, None
+    for one in inspected:
+        text, skipped = one.reading.text, one.reading.skipped or Skipped()
+        if one.split == "train" and text:
+            as_polygon = skipped.counts["boxAsPolygon"]
+            if as_polygon < text.count("\n"):
+                return
+            boxes += as_polygon
+            first = first or skipped.names["boxAsPolygon"][0]
+    if boxes:
+        shown = source.tree.relative(str(source.path))
+        raise InvalidDataError(
+            f"template.data.train: all {boxes} labels of {shown} are boxes, and none is an outline (the "
+            f"first: {first}); they fit detect",
+            "set template.task to detect and take a model without -seg; or export the outlines, rows of the "
+            "class and at least three points",
+        )
 
 
 def count_unlabelled(sources: Mapping[str, Source], located: Sequence[Located], skipped: Skipped) -> None:

@@ -39,9 +39,9 @@ def rows(world: Any, row: str, yaml: str = "") -> None:
         ("detect", POLYGON, "", {}),
         ("detect", ORIENTED, "", {}),
         ("detect", POSE, KEYPOINTS, {}),
-        ("segment", BOX, "", {"boxAsPolygon": 2}),
         ("segment", ORIENTED, "", {}),
-        ("segment", POSE, KEYPOINTS, {"boxAsPolygon": 2}),
+        ("segment", f"{BOX}\n{POLYGON}", "", {"boxAsPolygon": 2}),
+        ("segment", f"{BOX}\n{BOX}\n{POLYGON}", "", {"boxAsPolygon": 2, "duplicateBox": 2}),
         ("semantic", BOX, "", {"boxAsPolygon": 2}),
         ("obb", BOX, "", {"boxAsPolygon": 2}),
         ("obb", POLYGON, "", {"polygonAsBox": 2}),
@@ -52,7 +52,7 @@ def test_labels_of_another_task_are_taken_where_they_mean_something(
 ) -> None:
     rows(world, row, yaml)
     dataset = prepare(world, task).details.dataset
-    assert (dataset.boxes, dataset.skipped) == (2, skipped)
+    assert (dataset.boxes, dataset.skipped) == (2 * len(set(row.splitlines())), skipped)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,8 @@ def test_labels_of_another_task_are_taken_where_they_mean_something(
         ("detect", f"{BOX} 0.4 0.4 2", "", "8 columns; detect takes 5", "fit pose and need `kpt_shape:`"),
         ("segment", f"{POLYGON} 0.5", "", "8 columns; segment takes an odd number", "a confidence"),
         ("obb", f"{ORIENTED} 0.5", "", "10 columns; obb takes 9", "a confidence"),
+        ("segment", BOX, "", r"all 1 labels .* are boxes, .*a\.txt, line 1\); they fit detect", "-seg"),
+        ("segment", POSE, KEYPOINTS, "all 1 labels .* are boxes, and none is an outline", "task to detect"),
         ("depth", BOX, "", "data sets for depth are not prepared here", "here: detect, segment"),
     ],
 )  # fmt: skip
@@ -99,6 +101,26 @@ def masks(world: Any, folder: Path) -> None:
     Image.new("L", (20, 10)).save(folder / "masks/train/a.png")
 
 
+def flat(world: Any, folder: Path) -> None:
+    """Images and rows side by side, as Darknet has them."""
+    for i, split in enumerate(("train", "valid")):
+        world.image(f"datasets/demo/{split}/a.jpg", shade=i * 40)
+        world.text(f"datasets/demo/{split}/a.txt", ORIENTED)
+
+
+def described(world: Any, folder: Path) -> None:
+    """A data.yaml over folders of other names."""
+    world.image("datasets/demo/pictures/a.jpg")
+    world.image("datasets/demo/more/b.jpg", shade=40)
+    world.text("datasets/demo/pictures/a.txt", POLYGON)
+    world.text("datasets/demo/data.yaml", "train: [pictures, more]\nnames: [a]\n")
+
+
+def described_classes(world: Any, folder: Path) -> None:
+    class_folders(world, folder)
+    world.text("datasets/demo/data.yaml", "train: train\nval: val\nnames: [cat, dog]\n")
+
+
 def other_names(world: Any, folder: Path) -> None:
     """As Label Studio names labels whose images it does not export."""
     world.image("datasets/demo/images/a.jpg")
@@ -109,7 +131,10 @@ def other_names(world: Any, folder: Path) -> None:
     ("task", "write", "want", "hint"),
     [
         ("classify", of_kind("yolo"), "no folder for each class, .*; it fits detect", "train/<class>"),
-        ("classify", of_kind("roboflow-yolo"), "but images and labels; it fits detect", "train/<class>"),
+        ("classify", of_kind("roboflow-yolo"), "images and labels, and rows .* fits detect", "train/<class>"),
+        ("classify", flat, r"no folder at all, .*\(train/a.txt, 9 col.* fits obb or segment", "task"),
+        ("classify", described, r"more and pictures, .*7 columns\); it fits segment", "template.task"),
+        ("detect", described_classes, "none of the 2 images", "cat and dog .* fit classify"),
         ("classify", of_kind("coco"), "a COCO data set, .* no labels for classify; it fits detect", ""),
         ("classify", of_kind("voc"), "a Pascal VOC data set, .* classify; it fits detect", ""),
         ("classify", of_kind("labelme"), "a LabelMe data set, .* classify; it fits detect", ""),
@@ -133,3 +158,14 @@ def test_data_sets_that_do_not_fit_say_what_they_would_fit(
     with pytest.raises(InvalidDataError, match=want) as error:
         prepare(world, task, labels=["helmet", "person"])
     assert re.search(hint, error.value.hint or "")
+
+
+def test_data_yaml_given_to_classification_names_the_task(world: Any) -> None:
+    rows(world, BOX)
+    with pytest.raises(InvalidDataError, match=r"images and labels, and rows of YOLO .* it fits detect"):
+        prepare(world, "classify", train="datasets/demo/data.yaml")
+
+
+def test_class_folders_with_a_data_yaml_are_classes(world: Any) -> None:
+    described_classes(world, world.data)
+    assert prepare(world, "classify").details.dataset.classes == {"cat": 2, "dog": 1}

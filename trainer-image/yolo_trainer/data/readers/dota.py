@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import InvalidDataError
 from ..row_numbers import is_dota_row, to_numbers
@@ -34,11 +35,27 @@ def find_dota(path: Path) -> Path | None:
     """A label file of DOTA in a folder; None where there is none, or rows of YOLO too, which go first."""
     found = None
     for file in islice(_first_of_each_folder(path), _PEEKED * _FOLDERS):
-        kind = _kind_of(file)
-        if kind == "yolo":
+        words = _first_row(file)
+        if words and to_numbers(words) is not None:
             return None
-        found = found or (file if kind == "dota" else None)
+        found = found or (file if words else None)
     return found
+
+
+class Rows(NamedTuple):
+    """Label rows of YOLO that were found."""
+
+    file: Path
+    columns: int
+
+
+def find_rows(path: Path) -> Rows | None:
+    """The first label file of YOLO in a folder, by the same look at a few files of each of its folders."""
+    for file in islice(_first_of_each_folder(path), _PEEKED * _FOLDERS):
+        words = _first_row(file)
+        if words and to_numbers(words) is not None:
+            return Rows(file, len(words))
+    return None
 
 
 def open_dota(path: Path, sign: Path, skipped: Skipped) -> Source:
@@ -129,28 +146,27 @@ def _first_of_each_folder(path: Path) -> Iterator[Path]:
         depth = len(Path(parent).relative_to(path).parts)
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < _DEPTH else []
         texts = sorted(n for n in names if n.lower().endswith(".txt"))
-        labels = (file for name in texts if _may_be_labels(file := Path(parent, name)) and file.is_file())
+        labels = (file for name in texts if may_be_labels(file := Path(parent, name)) and file.is_file())
         yield from islice(labels, _PEEKED)
 
 
 def _label_files(folder: Path) -> Iterator[Path]:
-    return filter(_may_be_labels, files_below(folder, ".txt", _DEPTH))
+    return filter(may_be_labels, files_below(folder, ".txt", _DEPTH))
 
 
-def _may_be_labels(file: Path) -> bool:
+def may_be_labels(file: Path) -> bool:
     """Whether a text file is no list of images or classes, and no readme."""
     name = file.name.lower()
     return name not in _NO_LABELS and not name.startswith(("readme", ".")) and "ImageSets" not in file.parts
 
 
-def _kind_of(file: Path) -> str | None:
-    """`dota` or `yolo` by a file's first row; None where nothing tells."""
+def _first_row(file: Path) -> list[str]:
+    """The first row of a label file of DOTA or YOLO; empty where the file begins otherwise."""
     with file.open("rb") as stream:
         head = stream.read(4096).decode("utf-8", "replace")
     for line in head.splitlines()[:4]:
         words = line.split()
-        if line.startswith(("imagesource:", "gsd:")) or is_dota_row(words):
-            return "dota"
-        if len(words) >= 5 and to_numbers(words) is not None:
-            return "yolo"
-    return None
+        is_row = len(words) >= 5 and to_numbers(words) is not None
+        if is_row or line.startswith(("imagesource:", "gsd:")) or is_dota_row(words):
+            return words
+    return []

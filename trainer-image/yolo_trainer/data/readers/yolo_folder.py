@@ -90,8 +90,7 @@ def _with_masks(source: Source, folder: str) -> Source:
 def open_class_folders(path: Path) -> Source:
     """A classification data set: `train/<class>/…` and `val/<class>/…`, or `<class>/…` alone."""
     train, val = (_named_folder(path, _SPLITS[split]) for split in ("train", "val"))
-    root = train or path
-    names = _folders(root)
+    root, names = train or path, class_folders(path)
     if not names:
         raise InvalidDataError(f"{root} has no folders; classification takes one folder a class")
     samples = [s for name in names for s in _samples(root / name, name)]
@@ -100,6 +99,11 @@ def open_class_folders(path: Path) -> Source:
     warnings = [f"{other} is no class of {root.name}; its images are left out" for other in others]
     why = "for classification a folder stands for a class"
     return Source("folders", path, samples, own_val, names, warnings=warnings, why=why)
+
+
+def class_folders(path: Path) -> list[str]:
+    """The folders that stand for classes if a folder is a classification data set."""
+    return _folders(_named_folder(path, _SPLITS["train"]) or path)
 
 
 def _folders(path: Path) -> list[str]:
