@@ -83,6 +83,7 @@ _WORDS = {
     "otherShape": "shapes left out, of a kind that the task does not take",
     "turnedBox": "boxes taken turned, as `attributes.rotation` says (degrees, clockwise about the centre)",
     "unreadRotation": "boxes taken upright, their `attributes.rotation` is no number",
+    "unknownAngle": "boxes taken upright, it is not known how their angle is meant",
     "joinedShape": "shapes of one label and group, taken as parts of one object",
     "scaledMask": "run-length masks of another size than their image, scaled to it",
     "shortOutline": "parts of outlines left out, fewer than three points",

@@ -36,7 +36,8 @@ def counted(found: PreparedSet) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "form", ["{}", "{}  1", "{} -1", '"{}"', "{}.png", "./{}", "{}\t0", "JPEGImages/{}.png"]
+    "form",
+    ["{}", "{}  1", "{} -1", '"{}"', "{}.png", "./{}", "{}\t0", "/home/me/VOC/{}.png", "JPEGImages/{}.png"],
 )
 def test_whole_names_are_taken_in_each_form(world: Any, form: str) -> None:
     write(world)

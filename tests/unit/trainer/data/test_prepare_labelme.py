@@ -109,6 +109,18 @@ def test_mask_at_the_images_edge_may_be_a_pixel_short(world: Any) -> None:
     assert [box(line) for line in lines_of(prepare(world))["one"]] == [(44, 32, 64, 48)]
 
 
+@pytest.mark.parametrize("size", [(320, 320), (2048, 2048)])
+def test_mask_that_is_a_pattern_ends_soon(world: Any, size: tuple[int, int]) -> None:
+    """A checkerboard packs into a few hundred bytes and has a part in every other pixel."""
+    rows = bytes([0xAA]) * (size[0] // 8) + bytes([0x55]) * (size[0] // 8)
+    buffer = io.BytesIO()
+    Image.frombytes("1", size, rows * (size[1] // 2)).save(buffer, "PNG")
+    corner = [[0, 0], [size[0] - 1, size[1] - 1]]
+    write(world, shape("mask", corner, mask=base64.b64encode(buffer.getvalue()).decode()))
+    with pytest.raises(InvalidDataError, match=r"shapes\[0\]: the mask is no object but a pattern"):
+        prepare(world)
+
+
 def test_mask_without_a_pixel_is_counted(world: Any) -> None:
     empty = io.BytesIO()
     Image.new("L", (20, 16)).save(empty, "PNG")

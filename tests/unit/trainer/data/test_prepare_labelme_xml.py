@@ -58,7 +58,7 @@ def mask(world: Any, name: str, size: tuple[int, int] = (64, 48), folder: str = 
     picture = Image.new("RGB", size)
     picture.paste((128, 0, 0), (10, 8, 30, 28))
     file: Path = world.data / folder / "Masks" / name
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     picture.save(file)
     return file
 
@@ -106,6 +106,18 @@ def test_mask_of_a_file_is_its_outline(world: Any) -> None:
     picture.paste((0, 7, 0), (2, 2, 12, 12))
     picture.save(file)
     assert pixels(lines_of(prepare(world, "segment"))["one"][0])[0] == (2, 2)
+
+
+def test_folders_of_the_mits_own_layout(world: Any) -> None:
+    for i, name in enumerate(("one", "two")):
+        world.image(f"datasets/demo/Images/yard/{name}.png", shade=i * 40)
+        text = annotation(f"\n{name}.png\n", drawn(0, segm("m.png")), size="")
+        world.text(f"datasets/demo/Annotations/yard/{name}.xml", text)
+    (world.data / "datasets/demo/Masks/yard").mkdir(parents=True)
+    mask(world, "m.png").rename(world.data / "datasets/demo/Masks/yard/m.png")
+    found = prepare(world, "segment")
+    assert [pixels(line) for (line,) in lines_of(found).values()] == [BOX, BOX]
+    assert (found.details.dataset.images, found.details.dataset.skipped) == (2, {})
 
 
 def test_mask_that_is_missing_is_counted(world: Any) -> None:

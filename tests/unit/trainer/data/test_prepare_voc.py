@@ -141,6 +141,29 @@ def test_outline_in_parts_is_one_object(world: Any) -> None:
     assert {(10, 10), (25, 40), (60, 20)} <= set(pixels(line))
 
 
+@pytest.mark.parametrize(("task", "want"), [("obb", UPRIGHT), ("segment", TRIANGLE), ("detect", None)])
+def test_turned_box_beside_an_outline_is_for_obb(world: Any, task: Task, want: Any) -> None:
+    """As SSDD has them, beside an upright box."""
+    turned = "".join(f"<x{i}>{x}</x{i}><y{i}>{y}</y{i}>" for i, (x, y) in enumerate(UPRIGHT, start=1))
+    segm = "".join(f"<point>{x},{y}</point>" for x, y in TRIANGLE)
+    inner = (
+        f"<rotated_bndbox><rotated_bbox_cx>3</rotated_bbox_cx>{turned}</rotated_bndbox><segm>{segm}</segm>"
+    )
+    write(world, drawn("<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>" + inner))
+    (line,) = lines_of(prepare(world, task))["one"]
+    assert pixels(line) == near(want) if want else box(line) == (1, 2, 9, 8)
+
+
+@pytest.mark.parametrize(
+    "inner", [BOX.replace("</bnd", "<angle>0.5</angle></bnd"), BOX + "<rotation>30</rotation>"]
+)
+def test_angle_of_unknown_meaning_is_told(world: Any, inner: str) -> None:
+    write(world, drawn(inner), drawn(BOX.replace("</bnd", "<angle>0</angle></bnd")))
+    found = prepare(world)
+    assert found.details.dataset.skipped == {"duplicateBox": 1, "unknownAngle": 1}
+    assert "one.xml, line 3: <" in told(found)
+
+
 def test_four_named_corners_are_taken(world: Any) -> None:
     """As DIOR-R writes them."""
     names = ("left_top", "right_top", "right_bottom", "left_bottom")

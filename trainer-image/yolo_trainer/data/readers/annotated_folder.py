@@ -10,7 +10,6 @@ from pathlib import Path
 
 from yolo_crds.training import Task
 
-from ..convert import POLYGON_TASKS
 from ..image_finder import ImageFinder
 from ..skipped import Skipped
 from ..source import Labels, Sample, Source
@@ -42,11 +41,7 @@ class FileFormat:
     """Folders whose pictures are none of the data set."""
 
 
-def _voc_reader(task: Task) -> Callable[[Path], Labels]:
-    return partial(read_voc, outlines=task in POLYGON_TASKS)
-
-
-VOC = FileFormat("voc", ".xml", _voc_reader, image_of_voc, MASK_FOLDERS)
+VOC = FileFormat("voc", ".xml", lambda task: partial(read_voc, task=task), image_of_voc, MASK_FOLDERS)
 LABELME = FileFormat("labelme", ".json", lambda _: read_labelme, image_of_labelme)
 LABELME_XML = FileFormat(
     "labelme-xml", ".xml", lambda _: read_labelme_xml, image_of_voc, labelme_xml.NO_IMAGES
@@ -102,7 +97,7 @@ class AnnotatedFolder:
         """Pictures that are read with the label files: a change of them is one of the labels."""
         if self.form.kind != LABELME_XML.kind:
             return []
-        return [file for file in files_below(self.path, ".png") if file.parent.name == labelme_xml.MASKS]
+        return [file for file in files_below(self.path, ".png") if labelme_xml.MASKS in file.parts]
 
     def _read_part(self, images: Path) -> list[Sample]:
         """Every image with the label file of its name; the other label files with the image that they

@@ -105,7 +105,10 @@ class _Names:
         if found := self._found.get(plain):
             return found
         name, _, flag = plain.rpartition(" ")
-        return self._found.get(name.rstrip(), []) if flag in _FLAGS else []
+        if flag in _FLAGS and (found := self._found.get(name.rstrip())):
+            return found
+        by_file = self._found.get(plain.rpartition("/")[2], [])  # a path of another machine
+        return by_file if len(by_file) == 1 else []
 
     def is_name(self, line: str) -> bool:
         """Whether the whole line is an image's name."""

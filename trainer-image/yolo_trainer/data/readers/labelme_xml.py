@@ -7,6 +7,7 @@ Its root is `<annotation>`, as Pascal VOC's is, and nothing else is the same. Th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import InvalidDataError, volume_errors
@@ -22,6 +23,7 @@ from .xml_tree import Element
 MASKS = "Masks"
 NO_IMAGES = frozenset({MASKS, "Scribbles"})
 """Folders beside the label files whose pictures are no images of the data set."""
+_LABELS = "Annotations"
 _ROTATION = re.compile(r"(?:^|,)\s*rotation\s*=\s*([^,]*)")
 
 
@@ -101,13 +103,21 @@ def _rotation(element: Element) -> str:
     return match[1].strip() if match else ""
 
 
+def _mask_folders(path: Path) -> Iterator[Path]:
+    """Beside the label file (CVAT), or as the MIT lays it out: `Masks` in place of `Annotations`."""
+    yield path.parent / MASKS
+    if _LABELS in path.parent.parts:
+        before, _, after = str(path.parent).rpartition(f"/{_LABELS}")
+        yield Path(f"{before}/{MASKS}{after}")
+
+
 def _mask_shape(segm: Element, label: str, path: Path, size: tuple[float, float] | None) -> Shape:
     """The outline of the pixels that a picture in the folder `Masks` shows, as large as the image."""
     place, name = f"{path}, line {segm.line}", segm.words("mask")
     if not name or Path(name).name != name:
         raise InvalidDataError(f"{place}: <segm> needs in <mask> the name of a file in {MASKS}, not {name!r}")
-    file = path.parent / MASKS / name
-    if not file.is_file():
+    file = next((found for place in _mask_folders(path) if (found := place / name).is_file()), None)
+    if file is None:
         return Shape(f"mask, {MASKS}/{name} is missing", label, ())
     with volume_errors(file, "read"), file.open("rb") as opened:
         data = opened.read(MAX_BYTES)

@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from yolo_crds.training import Task
+
 from ...errors import InvalidDataError
+from ..convert import POLYGON_TASKS
 from ..geometry import Point, turned_rectangle
 from ..source import Labels, Note, Shape
 from .voc_outline import read_outline
@@ -16,13 +19,14 @@ from .xml_tree import Element, as_number, read_xml
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _NAMED_CORNERS = ("left_top", "right_top", "right_bottom", "left_bottom")
+_ANGLES = frozenset({"angle", "rotation", "theta"})
 _YES = frozenset({"1", "true", "yes"})
 
 
-def read_voc(path: Path, *, outlines: bool = False) -> Labels:
+def read_voc(path: Path, task: Task) -> Labels:
     """The objects of one XML file, pixels as written (from 0; the challenge's own files count from 1).
 
-    An object's outline goes before its box where `outlines` are asked for, and where it has no box. Objects
+    An object's outline goes before its box where the task takes it, and where it has no box. Objects
     that are marked `difficult` are left out, as Ultralytics does. Raises InvalidDataError with file and line.
     """
     root = read_annotation(path)
@@ -32,7 +36,7 @@ def read_voc(path: Path, *, outlines: bool = False) -> Labels:
             "give each kind a folder of its own",
         )
     notes: list[Note] = []
-    shapes = [_shape(element, path, notes, outlines=outlines) for element in root.all("object")]
+    shapes = [_shape(element, path, task, notes) for element in root.all("object")]
     return Labels(tuple(shapes), size_of(root, "size", "width", "height"), tuple(notes))
 
 
@@ -93,7 +97,7 @@ def turn_box(
     return tuple(turned_rectangle((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, math.radians(degrees)))
 
 
-def _shape(element: Element, path: Path, notes: list[Note], *, outlines: bool) -> Shape:
+def _shape(element: Element, path: Path, task: Task, notes: list[Note]) -> Shape:
     place = f"{path}, line {element.line}"
     label = element.words("name")
     if not label:
@@ -106,10 +110,17 @@ def _shape(element: Element, path: Path, notes: list[Note], *, outlines: bool) -
         return Shape("polygon", label, _turned_box(turned, path))
     box = element.find("bndbox")
     has_corners = box is not None and box.find("xmin") is not None
-    if (outlines or not has_corners) and (points := read_outline(element, path)):
+    if (task in POLYGON_TASKS or not has_corners) and (
+        points := read_outline(element, path, turned_first=task == "obb")
+    ):
         return Shape("polygon", label, points)
     if box is None:
         return Shape("object without bndbox", label, ())
+    notes += [
+        ("unknownAngle", f"{shown}: <{child.tag}> {child.text.strip()[:20]}")
+        for child in (*element.children, *box.children)
+        if child.tag in _ANGLES and as_number(child.text) not in (0, None)
+    ]
     return _box_shape(box, label, path, _rotation(element), shown, notes)
 
 
@@ -118,9 +129,7 @@ def _box_shape(box: Element, label: str, path: Path, rotation: str, shown: str, 
     match numbers:
         case [float() as x1, float() as y1, float() as x2, float() as y2]:
             turned = turn_box((x1, y1, x2, y2), rotation, shown, notes)
-            return (
-                Shape("polygon", label, turned) if turned else Shape("rectangle", label, ((x1, y1), (x2, y2)))
-            )
+            return Shape("polygon" if turned else "rectangle", label, turned or ((x1, y1), (x2, y2)))
     found = ", ".join(f"{corner} {box.words(corner)[:20]!r}" for corner in _CORNERS)
     raise InvalidDataError(
         f"{path}, line {box.line}: <bndbox> of {label!r} has {found}; want finite numbers in "

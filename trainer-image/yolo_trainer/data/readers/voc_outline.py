@@ -12,26 +12,31 @@ from .xml_tree import Element, as_number
 
 _NUMBERED = re.compile(r"([xy])_?(\d+)")
 _NUMBER = re.compile(r"[^\s,;()\[\]]+")
+_TAGS = ("polygon", "segm", "rotated_bndbox")
+_TURNED_FIRST = ("rotated_bndbox", "polygon", "segm")
 _POINT_TAGS = frozenset({"pt", "point", "vertex"})
 
 
-def read_outline(element: Element, path: Path) -> tuple[Point, ...]:
+def read_outline(element: Element, path: Path, *, turned_first: bool = False) -> tuple[Point, ...]:
     """The outline of an object, all its parts joined; empty when it has none.
 
-    A part is a `<polygon>` with `<x1>`, `<y1>`, … (Roboflow, DroneVehicle), with `<pt>` or `<point>` of
-    `<x>` and `<y>`, or with numbers in text; or a `<bndbox>` with `<x1>`, `<y1>`, … in place of its corners.
-    Raises InvalidDataError with file and line for a part that is none of these.
+    A part is a `<polygon>` (Roboflow, DroneVehicle), or a `<segm>` or `<rotated_bndbox>` (SSDD has both, and
+    with `turned_first` the latter is taken), or a `<bndbox>` with `<x1>`, `<y1>`, … in place of its corners.
+    Raises InvalidDataError with file and line for one that holds no points.
     """
-    parts = [points_of(polygon, path) for polygon in element.all("polygon")]
+    tags = _TURNED_FIRST if turned_first else _TAGS
+    for tag in tags:
+        parts = [points for part in element.all(tag) if (points := points_of(part, path))]
+        if parts:
+            return tuple(join_parts(parts))
     box = element.find("bndbox")
-    if not parts and box is not None and box.find("xmin") is None and box.find("y1"):
-        parts = [points_of(box, path)]
-    parts = [part for part in parts if part]
-    return tuple(join_parts(parts)) if parts else ()
+    if box is not None and box.find("xmin") is None and box.find("y1"):
+        return tuple(points_of(box, path))
+    return ()
 
 
 def points_of(polygon: Element, path: Path) -> list[Point]:
-    """The points of one `<polygon>`, in whichever of the forms they are written."""
+    """The points of one part: in `<x1>`, `<y1>`, …, in a `<pt>` of `<x>` and `<y>` for each, or in text."""
     if nested := [child for child in polygon.children if child.tag in _POINT_TAGS and child.find("x")]:
         return [(point.number("x", path), point.number("y", path)) for point in nested]
     numbered: dict[int, dict[str, str]] = {}
