@@ -17,6 +17,7 @@ from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
 from ..errors import SPEC_HINT, InvalidDataError, volume_errors
+from .border import count_elsewhere
 from .convert import Target
 from .formats import labels_of, open_source
 from .frame_choice import settle_frames
@@ -110,6 +111,7 @@ def prepare_dataset(
     located = _locate_all(job, sources, parts)
     check_label_files(sources["train"], located)
     count_unlabelled(sources, located, job.skipped)
+    count_elsewhere(sources, located, job.skipped)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}

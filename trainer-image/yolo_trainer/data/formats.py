@@ -140,7 +140,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
     if ending == SUFFIX:
         refuse_links_out(links_below(path.parent), opening.tree)
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)
-    return _checked(open_yolo(path, opening.volume, opening.task), opening)
+    return _checked(open_yolo(path, opening.volume, opening.task, opening.skipped), opening)
 
 
 def _open_json(path: Path, opening: _Opening) -> Source:
@@ -168,7 +168,7 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
     if opening.task == "classify":
         return _open_class_folders(path, opening)
     if any((path / name).is_file() for name in YAML_NAMES):
-        return _checked(open_yolo(path, opening.volume, opening.task), opening)
+        return _checked(open_yolo(path, opening.volume, opening.task, opening.skipped), opening)
     if darknet := find_data(path):
         return _open_file(darknet, opening)
     kinds, broken = _kinds_in(path, opening)
@@ -206,7 +206,7 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
             raise broken  # without it the folder would pass as one of background images
     refuse_inner(path, opening.field)
     refuse_masks(path, opening.task)
-    found = _checked(open_yolo(path, opening.volume, opening.task), opening)
+    found = _checked(open_yolo(path, opening.volume, opening.task, opening.skipped), opening)
     if not found.samples:
         refuse_foreign(path, opening.field)
     return replace(found, warnings=[*found.warnings, *unread_descriptions(path)])

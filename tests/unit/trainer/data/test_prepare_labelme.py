@@ -125,7 +125,7 @@ def test_mask_without_a_pixel_is_counted(world: Any) -> None:
     empty = io.BytesIO()
     Image.new("L", (20, 16)).save(empty, "PNG")
     mask = shape("mask", [[10, 8], [29, 23]], mask=base64.b64encode(empty.getvalue()).decode())
-    write(world, mask, shape("rectangle", [[2, 2], [9, 9]]))
+    write(world, mask, shape("rectangle", [[2.0, 2.0], [9.0, 9.0]]))
     found = prepare(world)
     assert found.details.dataset.skipped == {"otherShape": 1}
     assert "one (mask without a pixel)" in " ".join(found.details.warnings)
@@ -160,7 +160,7 @@ def test_turned_rectangle_is_its_four_corners(world: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["line", "linestrip", "points", "point", "cuboid"])
 def test_shapes_without_an_area_are_left_out_and_counted(world: Any, kind: str) -> None:
-    write(world, shape(kind, [[1, 1], [30, 30]]), shape("rectangle", [[2, 2], [9, 9]]))
+    write(world, shape(kind, [[1, 1], [30, 30]]), shape("rectangle", [[2.0, 2.0], [9.0, 9.0]]))
     found = prepare(world)
     assert found.details.dataset.skipped == {"otherShape": 1}
     assert f"one ({kind})" in " ".join(found.details.warnings)

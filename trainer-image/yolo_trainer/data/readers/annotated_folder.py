@@ -112,12 +112,12 @@ class AnnotatedFolder:
             label_file = (labels / image.relative_to(images)).with_suffix(form.suffix)
             label_files[image] = label_file if label_file in left else None
             left.pop(label_file, None)
-        finder = ImageFinder(self.root, [labels, images, self.path])
+        finder = ImageFinder(self.root, [labels, images, self.path], self.skipped)
         for label_file in left:
             name = form.image_name(label_file) or label_file.stem
             image_file = finder.find(name) or finder.find(name.replace("\\", "/").rpartition("/")[2])
             if image_file is None:
-                self.skipped.add("unsafeName", repr(name)[:80])
+                self.skipped.add(finder.refusal(name), repr(name)[:80])
             elif label_files.get(image_file):
                 self.skipped.add("strayLabel", label_file.name)
             else:

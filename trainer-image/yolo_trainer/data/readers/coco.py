@@ -41,7 +41,7 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
     reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped)
     for _, i, raw in stream_json(path, ["annotations"]):
         reader.add(raw, f"annotations[{i}]")
-    samples = _samples(reader, ImageFinder(root, _image_folders(path)))
+    samples = _samples(reader, ImageFinder(root, _image_folders(path), skipped))
     names = [name for i, name in head.names.items() if i in reader.used or not head.is_group(i)]
     check_unique(names, path)
     return Source(
@@ -115,7 +115,7 @@ def _samples(reader: _Reader, finder: ImageFinder) -> list[Sample]:
     for number, image in sorted(reader.head.images.items(), key=lambda entry: entry[1].name):
         place = finder.find(image.name)
         if place is None:
-            reader.skipped.add("unsafeName", repr(image.name)[:80])
+            reader.skipped.add(finder.refusal(image.name), repr(image.name)[:80])
             continue
         shapes = reader.shapes.get(number) or PackedShapes()
         if (first := found.setdefault((place, image.size), shapes)) is not shapes:

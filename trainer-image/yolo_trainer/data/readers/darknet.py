@@ -53,7 +53,7 @@ def open_darknet(path: Path, root: Path, skipped: Skipped) -> Source:
             "write a line for the list of training images, as `train = data/train.txt`, and one for the file "
             "of class names, as `names = data/obj.names`",
         )
-    finder = ImageFinder(root, [path.parent])
+    finder = ImageFinder(root, [path.parent], skipped)
     train, names = (_named(path, key, entries, finder) for key in ("train", "names"))
     val_key = next((key for key in _VAL if entries.get(key)), None)
     val = _named(path, val_key, entries, finder) if val_key else None
@@ -129,7 +129,7 @@ def _listed(path: Path, finder: ImageFinder, skipped: Skipped) -> list[Sample]:
         if image := _find(name, finder):
             samples.append(yolo_sample(image))
         else:
-            skipped.add("unsafeName", repr(name)[:80])
+            skipped.add(finder.refusal(name), repr(name)[:80])
     return samples
 
 

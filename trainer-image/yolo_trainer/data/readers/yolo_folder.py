@@ -14,7 +14,9 @@ from yolo_crds.training import Task
 
 from ...errors import InvalidDataError
 from ...volume import beneath
+from ..image_finder import ImageFinder
 from ..images import FORMATS
+from ..skipped import Skipped
 from ..source import Sample, Source, check_unique
 from ..text_file import read_lines
 from .class_files import find_classes
@@ -33,7 +35,7 @@ _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation",
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 
 
-def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
+def open_yolo(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> Source:
     """The data set of a data.yaml, a .txt list of images, or a folder.
 
     For semantic segmentation class masks are taken where there are any, else polygons. Raises
@@ -41,13 +43,13 @@ def open_yolo(path: Path, volume: DataVolume, task: Task) -> Source:
     """
     if path.is_file():
         return (
-            _open_yaml(path, volume, task)
+            _open_yaml(path, volume, task, skipped)
             if path.suffix.lower() in YAML_SUFFIXES
-            else _open_list(path, volume)
+            else _open_list(path, volume, skipped)
         )
     for name in YAML_NAMES:
         if (path / name).is_file():
-            return _open_yaml(path / name, volume, task)
+            return _open_yaml(path / name, volume, task, skipped)
     train, val = split_folders(path)
     own_val = list(_samples(val)) if val else None
     classes = find_classes(_class_folders(path, train, val))
@@ -110,7 +112,7 @@ def _folders(path: Path) -> list[str]:
     return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
+def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> Source:
     content = read_yaml(path)
     warnings: list[str] = []
     root = _dataset_root(path, content, volume, warnings)
@@ -120,7 +122,7 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task) -> Source:
     if content.get("download"):
         warnings.append(f"{path.name}: `download:` is never followed")
     samples, own_val = (
-        _entry_samples(content[key], root, f"{path}: `{key}:`", volume) if key else None
+        _entry_samples(content[key], root, f"{path}: `{key}:`", volume, skipped) if key else None
         for key in keys.values()
     )
     names = class_names(content, path)
@@ -171,7 +173,9 @@ def _below(reference: str | Path, place: str, volume: DataVolume) -> Path:
         ) from error
 
 
-def _entry_samples(entry: object, root: Path, place: str, volume: DataVolume) -> list[Sample]:
+def _entry_samples(
+    entry: object, root: Path, place: str, volume: DataVolume, skipped: Skipped
+) -> list[Sample]:
     samples: list[Sample] = []
     for item in entry if isinstance(entry, list) else [entry]:
         if not isinstance(item, str):
@@ -182,7 +186,7 @@ def _entry_samples(entry: object, root: Path, place: str, volume: DataVolume) ->
         if found.is_dir():
             samples += _samples(found)
         elif found.suffix == ".txt":
-            samples += _list_samples(found, root, volume)
+            samples += _list_samples(found, root, volume, skipped)
         else:
             samples.append(yolo_sample(found))
     return samples
@@ -200,23 +204,29 @@ def _entry_path(item: str, root: Path, place: str, volume: DataVolume) -> Path:
     return found
 
 
-def _open_list(path: Path, volume: DataVolume) -> Source:
+def _open_list(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
     if path.suffix.lower() != ".txt":
         raise InvalidDataError(
             f"{path} is none of: UCD or COCO .json, data.yaml, folder, .zip, .tar(.gz), .txt list of images"
         )
-    samples = _list_samples(path, path.parent, volume)
+    samples = _list_samples(path, path.parent, volume, skipped)
     return Source(kind="yolo", path=path, samples=samples, files=[path], why=f"{path.name} lists images")
 
 
-def _list_samples(path: Path, root: Path, volume: DataVolume) -> list[Sample]:
+def _list_samples(path: Path, root: Path, volume: DataVolume, skipped: Skipped) -> list[Sample]:
+    """The images of a list: `./…` counts from its folder, everything else from the data set's first."""
+    tops = (volume.root, volume.datasets)
+    from_set = ImageFinder(volume.root.resolve(), [root, path.parent, *tops], skipped)
+    from_list = ImageFinder(volume.root.resolve(), [path.parent, root, *tops], skipped)
     samples = []
     for line in read_lines(path):
         if not (name := line.strip()):
             continue
-        base = path.parent if name.startswith("./") else root
-        _below(base / name, f"{path}:", volume)
-        samples.append(yolo_sample(base / name))
+        finder = from_list if name.startswith("./") else from_set
+        if image := finder.find(name):
+            samples.append(yolo_sample(image))
+        else:
+            skipped.add(finder.refusal(name), repr(name)[:80])
     return samples
 
 

@@ -1,0 +1,143 @@
+"""Where the files of a data set may lie: one border for all formats, and what beyond the set is told."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dataset_writers import coco_content, labelme_content, voc_text
+from yolo_crds.training import Data
+from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.errors import InvalidDataError
+
+ROW = "0 0.500000 0.500000 0.250000 0.250000\n"
+BOX = [("helmet", 1, 1, 20, 20)]
+Write = Callable[[Any, str], None]
+"""Lays a data set `datasets/demo` of one image of its own, `a.png`, and one more that is named so."""
+
+
+def prepare(world: Any, **data: object) -> PreparedSet:
+    given = {"train": "demo", "labels": ["helmet"], **data}
+    return prepare_dataset(world.volume, Data.model_validate(given), "detect", world.report)
+
+
+def image(world: Any, path: str) -> None:
+    """An image, its content told by its path, and rows of YOLO beside it."""
+    world.image(path, shade=sum(map(ord, path)))
+    world.text(path.rpartition(".")[0] + ".txt", ROW)
+
+
+def listed(world: Any, name: str) -> None:
+    world.text("datasets/demo/data.yaml", "train: train.txt\nnames: [helmet]\n")
+    world.text("datasets/demo/train.txt", f"a.png\n{name}\n")
+
+
+def darknet(world: Any, name: str) -> None:
+    world.text("datasets/demo/obj.data", "classes = 1\ntrain = data/train.txt\nnames = data/obj.names\n")
+    world.text("datasets/demo/obj.names", "helmet\n")
+    world.text("datasets/demo/train.txt", f"data/a.png\n{name}\n")
+
+
+def coco(world: Any, name: str) -> None:
+    world.text("datasets/demo/all.json", json.dumps(coco_content({"a.png": BOX, name: BOX})))
+
+
+def labelme(world: Any, name: str) -> None:
+    for stem, path in (("a", "a.png"), ("stray", name)):
+        world.text(f"datasets/demo/{stem}.json", json.dumps(labelme_content(path, BOX)))
+
+
+def voc(world: Any, name: str) -> None:
+    for stem, path in (("a", "a.png"), ("stray", name)):
+        world.text(f"datasets/demo/{stem}.xml", voc_text(path, BOX))
+
+
+FORMATS = [listed, darknet, coco, labelme, voc]
+
+
+@pytest.mark.parametrize("write", FORMATS)
+@pytest.mark.parametrize("name", ["../other/b.png", "..\\other\\b.png", "{volume}/datasets/other/b.png"])
+def test_image_of_the_volume_beyond_the_set_is_taken_and_told(world: Any, write: Write, name: str) -> None:
+    image(world, "datasets/demo/a.png")
+    image(world, "datasets/other/b.png")
+    write(world, name.format(volume=world.data))
+    found = prepare(world).details
+    assert (found.dataset.images, found.dataset.skipped) == (2, {"elsewhere": 1})
+    assert "own folder, taken: 1 (datasets/other/b.png)" in found.warnings[-1]
+
+
+@pytest.mark.parametrize("write", FORMATS)
+@pytest.mark.parametrize(
+    "name", ["/home/me/old/sub/b.png", "C:\\me\\old\\sub\\b.png", "https://example.org/old/sub/b.png"]
+)
+def test_path_of_another_machine_is_matched_by_its_end(world: Any, write: Write, name: str) -> None:
+    image(world, "datasets/demo/a.png")
+    image(world, "datasets/demo/new/sub/b.png")
+    image(world, "datasets/demo/new/b.png")
+    write(world, name)
+    found = prepare(world).details
+    assert found.dataset.skipped["matchedPath"] == 1
+    assert found.skipped_names["matchedPath"][0].endswith("sub/b.png is datasets/demo/new/sub/b.png")
+    assert "elsewhere" not in found.dataset.skipped
+
+
+@pytest.mark.parametrize("write", FORMATS)
+def test_path_of_another_machine_that_ends_as_two_files_is_refused(world: Any, write: Write) -> None:
+    for path in ("a.png", "one/b.png", "two/b.png"):
+        image(world, f"datasets/demo/{path}")
+    write(world, "/home/me/old/b.png")
+    want = r"template.data.train: '/home/me/old/b.png' .* ends as datasets/demo/\w+/b.png and datasets/demo/"
+    with pytest.raises(InvalidDataError, match=want):
+        prepare(world)
+
+
+@pytest.mark.parametrize("write", [listed, darknet, coco])
+def test_two_paths_of_another_machine_are_not_one_file(world: Any, write: Write) -> None:
+    image(world, "datasets/demo/a.png")
+    image(world, "datasets/demo/b.png")
+    name = "/home/me/two/b.png"
+    write(world, name)
+    text = "train.txt" if write is not coco else "all.json"
+    file = world.data / "datasets/demo" / text
+    if write is coco:
+        file.write_text(json.dumps(coco_content({"/home/me/one/b.png": BOX, name: BOX})))
+    else:
+        file.write_text(f"/home/me/one/b.png\n{name}\n")
+    with pytest.raises(InvalidDataError, match=r"'/home/me/one/b.png' and '/home/me/two/b.png' .* end as"):
+        prepare(world)
+
+
+@pytest.mark.parametrize("write", [listed, darknet, coco])
+def test_path_of_another_machine_without_a_match_is_named(world: Any, write: Write) -> None:
+    image(world, "datasets/demo/a.png")
+    write(world, "/home/me/old/b.png")
+    found = prepare(world).details
+    assert found.dataset.skipped == {"foreignPath": 1}
+    assert found.skipped_names["foreignPath"] == ["'/home/me/old/b.png'"]
+
+
+def test_absolute_path_below_a_link_to_the_volume_is_on_it(world: Any, tmp_path: Any) -> None:
+    image(world, "datasets/demo/a.png")
+    image(world, "datasets/demo/b.png")
+    (tmp_path / "mount").symlink_to(world.data)
+    listed(world, str(tmp_path / "mount/datasets/demo/b.png"))
+    assert (prepare(world).details.dataset.images, prepare(world).details.dataset.skipped) == (2, {})
+
+
+def test_link_counts_by_what_it_leads_to(world: Any) -> None:
+    image(world, "datasets/demo/a.png")
+    image(world, "store/b.png")
+    (world.data / "datasets/demo/b.png").symlink_to("../../store/b.png")
+    world.text("datasets/demo/b.txt", ROW)
+    found = prepare(world).details
+    assert (found.dataset.images, found.dataset.skipped) == (2, {"elsewhere": 1})
+    assert found.skipped_names["elsewhere"] == ["store/b.png"]
+
+
+def test_parts_of_a_set_are_not_elsewhere(world: Any) -> None:
+    """An annotation file in a folder of its own names images beside that folder."""
+    image(world, "datasets/demo/images/a.png")
+    world.text("datasets/demo/annotations/train.json", json.dumps(coco_content({"a.png": BOX})))
+    found = prepare(world, train="datasets/demo/annotations/train.json").details
+    assert found.dataset.skipped == {}
