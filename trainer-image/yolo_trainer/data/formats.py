@@ -134,9 +134,11 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         raise InvalidDataError(
             f"{opening.field}: {path.name} is the label file of one image; name its folder"
         )
-    if (folder := set_of_list(path)) and "voc" in _kinds_in(folder, opening)[0]:
+    if folder := set_of_list(path):
         refuse_links_out(links_below(folder), opening.tree)
-        return _open_annotated(folder, VOC, opening, f"{path.name} is a list of Pascal VOC", path)
+        if "voc" in _kinds_in(folder, opening)[0]:
+            return _open_annotated(folder, VOC, opening, f"{path.name} is a list of Pascal VOC", path)
+        refuse_masks(folder, opening.task)
     if ending == SUFFIX:
         refuse_links_out(links_below(path.parent), opening.tree)
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)

@@ -115,7 +115,7 @@ def test_mask_that_is_a_pattern_ends_soon(world: Any, size: tuple[int, int]) -> 
     rows = bytes([0xAA]) * (size[0] // 8) + bytes([0x55]) * (size[0] // 8)
     buffer = io.BytesIO()
     Image.frombytes("1", size, rows * (size[1] // 2)).save(buffer, "PNG")
-    corner = [[0, 0], [size[0] - 1, size[1] - 1]]
+    corner: list[list[float]] = [[0, 0], [size[0] - 1, size[1] - 1]]
     write(world, shape("mask", corner, mask=base64.b64encode(buffer.getvalue()).decode()))
     with pytest.raises(InvalidDataError, match=r"shapes\[0\]: the mask is no object but a pattern"):
         prepare(world)

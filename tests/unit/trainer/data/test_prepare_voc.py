@@ -209,8 +209,10 @@ def test_masks_without_label_files_are_told_for_any_such_task(world: Any) -> Non
     """As CVAT's "Segmentation mask" is packed."""
     world.image("datasets/demo/JPEGImages/one.jpg")
     world.image("datasets/demo/SegmentationClass/one.png")
-    with pytest.raises(InvalidDataError, match=r"masks of Pascal VOC \(SegmentationClass/\)"):
-        prepare(world, "segment")
+    world.text("datasets/demo/ImageSets/Segmentation/train.txt", "one\n")
+    for train in ("datasets/demo", "datasets/demo/ImageSets/Segmentation/train.txt"):
+        with pytest.raises(InvalidDataError, match=r"masks of Pascal VOC \(SegmentationClass/\)"):
+            prepare(world, "segment", train=train)
 
 
 def test_turned_boxes_of_an_archive(world: Any) -> None:

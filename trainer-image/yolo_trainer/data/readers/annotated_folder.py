@@ -10,10 +10,12 @@ from pathlib import Path
 
 from yolo_crds.training import Task
 
+from ...errors import InvalidDataError
 from ..image_finder import ImageFinder
 from ..skipped import Skipped
 from ..source import Labels, Sample, Source
 from . import labelme_xml
+from .image_names import ImageNames, base_name
 from .image_sets import ListedSplit, follow_image_sets, follow_list
 from .labelme import image_of_labelme, read_labelme
 from .labelme_xml import read_labelme_xml
@@ -23,6 +25,7 @@ from .yolo_folder import images_below, split_folders
 
 _LABEL_FOLDERS = ("Annotations", "annotations", "labels")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
+_VOC_FOLDERS = ("Annotations", "JPEGImages")
 _FIFTYONE_IMAGES = "data"
 """Beside `labels`."""
 
@@ -68,14 +71,15 @@ class AnnotatedFolder:
         if self.form.kind == VOC.kind:
             refuse_masks(self.path, self.task)
         train, val = split_folders(self.path)
+        if train is None and self.form.kind == VOC.kind:
+            _refuse_inner(self.path)
         if train is not None and only is None:
-            own_val = self._read_part(val) if val else None
-            split = ListedSplit(self._read_part(train), own_val)
+            own_val = self._read_part(_image_folder(val)) if val else None
+            split = ListedSplit(self._read_part(_image_folder(train)), own_val)
         else:
-            images = self._image_folder()
-            samples = self._read_part(images)
+            images = _image_folder(self.path)
             follow = partial(follow_list, only) if only else partial(follow_image_sets, self.path)
-            split = follow(samples, images, self.skipped)
+            split = follow(self._read_part(images), images, self.skipped)
         return Source(
             kind=self.form.kind,
             path=only or self.path,
@@ -86,12 +90,6 @@ class AnnotatedFolder:
             in_pixels=True,
             why=why,
         )
-
-    def _image_folder(self) -> Path:
-        names = list(_IMAGE_FOLDERS)
-        if (self.path / "labels").is_dir():
-            names.append(_FIFTYONE_IMAGES)
-        return next((self.path / n for n in names if (self.path / n).is_dir()), self.path)
 
     def _mask_files(self) -> list[Path]:
         """Pictures that are read with the label files: a change of them is one of the labels."""
@@ -105,17 +103,22 @@ class AnnotatedFolder:
         form = self.form
         labels = self._label_folder(images)
         left = dict.fromkeys(files_below(labels, form.suffix))
-        label_files: dict[Path, Path | None] = {}
+        by_label: dict[Path, list[Path]] = {}
         for image in images_below(images):
-            if form.no_images.intersection(image.relative_to(images).parts[:-1]):
-                continue
-            label_file = (labels / image.relative_to(images)).with_suffix(form.suffix)
-            label_files[image] = label_file if label_file in left else None
-            left.pop(label_file, None)
+            if form.no_images.isdisjoint(image.relative_to(images).parts[:-1]):
+                label_file = (labels / image.relative_to(images)).with_suffix(form.suffix)
+                by_label.setdefault(label_file, []).append(image)
+        label_files: dict[Path, Path | None] = {}
+        for label_file, same_name in by_label.items():
+            label_files |= dict.fromkeys(same_name)
+            if label_file in left:
+                del left[label_file]
+                label_files[self._meant(label_file, same_name)] = label_file
         finder = ImageFinder(self.root, [labels, images, self.path], self.skipped)
+        named = ImageNames(finder, label_files)
         for label_file in left:
             name = form.image_name(label_file) or label_file.stem
-            image_file = finder.find(name) or finder.find(name.replace("\\", "/").rpartition("/")[2])
+            image_file = named.find(name, label_file)
             if image_file is None:
                 self.skipped.add(finder.refusal(name), repr(name)[:80])
             elif label_files.get(image_file):
@@ -127,6 +130,11 @@ class AnnotatedFolder:
                 self.skipped.add("noLabelFile", image.name)
         read = form.reader(self.task)
         return [_sample(image, found, read) for image, found in label_files.items()]
+
+    def _meant(self, label_file: Path, images: list[Path]) -> Path:
+        """Of images that differ in their endings alone the one that their label file names."""
+        name = base_name(self.form.image_name(label_file) or "") if len(images) > 1 else ""
+        return next((image for image in images if image.name == name), images[0])
 
     def _label_folder(self, images: Path) -> Path:
         """Where the label files of a folder of images lie: beside them unless a folder for them has some."""
@@ -140,6 +148,27 @@ class AnnotatedFolder:
             *(images / name for name in _LABEL_FOLDERS),
         ]
         return next((c for c in candidates if next(files_below(c, self.form.suffix), None)), images)
+
+
+def _image_folder(folder: Path) -> Path:
+    """Where the images lie that the label files beside that folder are for."""
+    names = list(_IMAGE_FOLDERS)
+    if (folder / "labels").is_dir():
+        names.append(_FIFTYONE_IMAGES)
+    return next((folder / name for name in names if (folder / name).is_dir()), folder)
+
+
+def _refuse_inner(folder: Path) -> None:
+    """Raises InvalidDataError for a folder with data sets of Pascal VOC in it, as VOCdevkit is: their lists
+    would not be followed."""
+    if (folder / "Annotations").is_dir():
+        return
+    inner = sorted(p.name for p in folder.iterdir() if all((p / n).is_dir() for n in _VOC_FOLDERS))
+    if inner:
+        raise InvalidDataError(
+            f"{folder} is no data set of Pascal VOC itself, but there is {', '.join(inner[:3])} in it",
+            f"name one of them, such as {folder.name}/{inner[0]}",
+        )
 
 
 def files_below(folder: Path, suffix: str, depth: int = 64) -> Iterator[Path]:

@@ -68,6 +68,11 @@ def follow_image_sets(path: Path, samples: Sequence[Sample], images: Path, skipp
     if train is None:
         found = ", ".join(f"{name}.txt" for name in lists)
         told = [f"{FOLDER}/{_MAIN} has {found} and no train.txt: all images are taken"] if lists else []
+        told += [
+            f"{name}.txt lies outside of {FOLDER}/{_MAIN} and is not followed: all images are taken"
+            for name in (*_TRAIN, *_VAL)
+            if (path / f"{name}.txt").is_file()
+        ]
         return ListedSplit(list(samples), warnings=told)
     chosen = names.pick(folder / f"{train}.txt", lists[train], skipped)
     own_val = names.pick(folder / f"{val}.txt", lists[val], skipped) if val else None
