@@ -27,6 +27,7 @@ from ..fetch.fetcher import Fetcher
 from ..runfolder.attempt import CLAIM_ENV, Attempt, join
 from .arguments import check_template
 from .checkpoints import check_checkpoint
+from .fraction import fraction_warnings
 from .label_cache import write_label_cache
 from .models import resolve_model
 
@@ -54,9 +55,10 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
     with volume_errors(volume.root, "prepare data on"):
         artifact = Path(config.artifact_dir)
         prepared_set = prepare_dataset(volume, config.template.data, task, report, artifact, fetcher)
+        cut = fraction_warnings(config.template, prepared_set.folder, prepared_set.details)
     for line in report_lines(prepared_set.details):
         logger.info("%s", line)
-    data_warnings = [*fetcher.warnings, *prepared_set.details.warnings]
+    data_warnings = [*fetcher.warnings, *prepared_set.details.warnings, *cut]
     for sentence in data_warnings:
         logger.warning("%s", sentence)
     single_cls = parse_value(config.template.extra_args.get("single_cls", "false")) is True

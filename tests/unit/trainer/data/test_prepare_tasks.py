@@ -131,7 +131,7 @@ def other_names(world: Any, folder: Path) -> None:
     ("task", "write", "want", "hint"),
     [
         ("classify", of_kind("yolo"), "no folder for each class, .*; it fits detect", "train/<class>"),
-        ("classify", of_kind("roboflow-yolo"), "images and labels, and rows .* fits detect", "train/<class>"),
+        ("classify", of_kind("roboflow-yolo"), "but images and labels, .* it fits detect", "train/<class>"),
         ("classify", flat, r"no folder at all, .*\(train/a.txt, 9 col.* fits obb or segment", "task"),
         ("classify", described, r"more and pictures, .*7 columns\); it fits segment", "template.task"),
         ("detect", described_classes, "none of the 2 images", "cat and dog .* fit classify"),

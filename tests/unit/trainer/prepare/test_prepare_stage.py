@@ -96,7 +96,7 @@ def test_missing_data_set_tells_where_it_was_looked_for(world: Any) -> None:
         InvalidDataError, match=r"template\.data\.train: 'helmet_demo' was not found"
     ) as error:
         run(world)
-    assert str(world.data / "ucd/helmet_demo.json") in error.value.message
+    assert "looked for helmet_demo, ucd/helmet_demo.json, ucd/" in error.value.message
     assert error.value.reason is Reason.INVALID_DATA
     assert error.value.exit_code is ExitCode.DATA
 
