@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 from yolo_crds.base import readable
 from yolo_crds.conditions import HINTS, Reason
@@ -76,6 +78,13 @@ class TrainerError(Exception):
         self.hint = hint or HINTS.get(reason)
         self.exit_code = exit_code
         self.secondhand = secondhand
+
+    def reworded(self, change: Callable[[str], str]) -> Self:
+        """The same error with a changed message."""
+        other = copy(self)
+        other.message = change(self.message)
+        other.args = (other.message,)
+        return other
 
 
 class InvalidArgumentsError(TrainerError):

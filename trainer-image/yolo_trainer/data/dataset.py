@@ -16,7 +16,7 @@ from yolo_crds.references import shown
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
-from ..errors import SPEC_HINT, InvalidDataError, volume_errors
+from ..errors import SPEC_HINT, InvalidDataError, TrainerError, volume_errors
 from .border import count_elsewhere
 from .convert import Target
 from .formats import labels_of, open_source
@@ -80,6 +80,12 @@ class _Job:
         volume = Tree(self.volume)
         return (volume, self.tree) if self.tree.image else (volume,)
 
+    def told(self, text: str) -> str:
+        """A sentence with paths as seen from their volume."""
+        for tree in self.trees:
+            text = tree.told(text)
+        return text
+
     @property
     def train(self) -> str:
         """How the user named the training data, for messages."""
@@ -102,7 +108,15 @@ def prepare_dataset(
     """
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
     job = _Job(volume, data, task, report, tree, remote)
-    paths = {name: find(tree, reference, name, remote) for name, reference in _references(data).items()}
+    try:
+        return _prepare(job)
+    except TrainerError as error:
+        raise error.reworded(job.told) from error
+
+
+def _prepare(job: _Job) -> PreparedSet:
+    volume, data, task, report, tree = job.volume, job.data, job.task, job.report, job.tree
+    paths = {name: find(tree, reference, name, job.remote) for name, reference in _references(data).items()}
     index, about = Index(volume.index), recall_key(_options(job), paths, tree.image)
     if (outcome := index.outcome(about)) and (recalled := _recall_set(job, index, outcome)):
         return recalled
@@ -163,7 +177,7 @@ def _open_sources(job: _Job, paths: Mapping[str, Path]) -> dict[str, Source]:
         named = f"template.data.{name}"
         with volume_errors(path, "read"):
             source = open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)
-        job.warnings += source.warnings
+        job.warnings += map(job.told, source.warnings)
         sources[name] = source
     return sources
 

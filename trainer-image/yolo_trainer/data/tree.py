@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,15 @@ class Tree:
     def relative(self, path: str) -> str:
         """A path beneath the root, as seen from there."""
         return path.removeprefix(self._inside)
+
+    def told(self, text: str) -> str:
+        """A sentence with paths as seen from the root, which nobody outside of the pod knows."""
+        for root in dict.fromkeys(map(str, (self.root, self.layout.root))):
+            # Not the same letters within another path, as in /home/me/data/…
+            mounted = rf"(?<![\w./\\-]){re.escape(root.rstrip('/'))}"
+            text = re.sub(rf"{mounted}/(?=[^\s/])", "", text)
+            text = re.sub(rf"{mounted}/?(?![\w./\\-])", str(self), text)
+        return text
 
     def __str__(self) -> str:
         return f"the image {self.image}" if self.image else "the data volume"

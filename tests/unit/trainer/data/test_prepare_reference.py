@@ -1,11 +1,14 @@
 """What is said of a reference, or of another field of `template.data`, that is wrong itself."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from yolo_crds.layout import DataVolume
 from yolo_crds.training import Data
 from yolo_trainer.data.dataset import prepare_dataset
+from yolo_trainer.data.tree import Tree
 from yolo_trainer.errors import SPEC_HINT, InvalidDataError
 
 
@@ -66,4 +69,18 @@ def test_fault_in_a_file_is_told_with_the_field_that_named_it(
     world.text(path, content)
     for field, data in {"train": {"train": path}, "val": {"train": "many", "val": path}}.items():
         message = refused(world, **data).message
-        assert message.startswith(f"template.data.{field}: {world.data}/{path} {want}")
+        assert message.startswith(f"template.data.{field}: {path} {want}")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("cannot read {root}/a/b.png: gone", "cannot read a/b.png: gone"),
+        ("'x' is not below {root}", "'x' is not below the data volume"),
+        ("{root}: {root}/ and ({root})", "the data volume: the data volume and (the data volume)"),
+        ("/home/me{root}/a.png and {root}base/b.png", "/home/me{root}/a.png and {root}base/b.png"),
+    ],
+)
+def test_paths_are_told_as_seen_from_the_volume(text: str, want: str) -> None:
+    tree = Tree(DataVolume(Path("/data")))
+    assert tree.told(text.format(root="/data")) == want.format(root="/data")

@@ -197,7 +197,7 @@ def test_entry_that_leads_out_is_told_with_its_key(world: Any, key: str, given: 
     other = "" if key == "train" else "train: images/train\n"
     world.text("datasets/demo/data.yaml", f"{other}{key}: {given}\nnames: [a, b]\n")
     with pytest.raises(
-        InvalidDataError, match=rf"data\.yaml: `{key}:` '/.*(is not|give a path) below"
+        InvalidDataError, match=rf"data\.yaml: `{key}:` '.*(is not|give a path) below"
     ) as error:
         prepare(world)
     assert error.value.hint == "write paths relative to the file that they stand in, as images/train"
