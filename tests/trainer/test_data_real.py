@@ -20,7 +20,7 @@ from yolo_crds.layout import DataVolume
 from yolo_crds.training import Data, Task
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.geometry import smallest_rectangle
-from yolo_trainer.data.readers.data_yaml import read_yaml
+from yolo_trainer.data.readers.yaml_file import read_yaml
 from yolo_trainer.prepare.label_cache import write_label_cache
 
 from .training_process import NAME, Volumes, run

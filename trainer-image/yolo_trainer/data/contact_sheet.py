@@ -12,7 +12,8 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from .. import fonts
 from .manifest import Details, read_manifest
-from .readers.data_yaml import MASKS, read_yaml
+from .readers.data_yaml import MASKS
+from .readers.yaml_file import read_yaml
 
 logger = logging.getLogger(__name__)
 

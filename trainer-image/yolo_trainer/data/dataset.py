@@ -37,7 +37,7 @@ from .skipped import Skipped
 from .source import Source
 from .splits import Part, split_parts
 from .summary import summarize
-from .task_fit import check_label_files, check_outlines, count_unlabelled
+from .task_fit import check_channels, check_label_files, check_outlines, count_unlabelled
 from .tree import UNTOLD, Tree, open_image
 from .usage import make_to_use, mark_used
 
@@ -123,10 +123,12 @@ def _prepare(job: _Job) -> PreparedSet:
     sources = _open_sources(job, paths)
     parts = split_parts(job.data, sources)
     located = _locate_all(job, sources, parts)
+    check_channels(sources)
     check_label_files(sources["train"], located)
     count_unlabelled(sources, located, job.skipped)
     count_elsewhere(sources, located, job.skipped)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
+    passed = sources["train"].passed.for_classes(sources["train"].names, target.names)
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}
     parts = {split: replace(part, samples=[]) for split, part in parts.items()}
@@ -150,7 +152,12 @@ def _prepare(job: _Job) -> PreparedSet:
     items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
     flip_idx = sources["train"].flip_idx
     plan = SetPlan(
-        target, items, tuple(flip_idx) if flip_idx is not None else None, job.trees, job.data.copy_images
+        target,
+        items,
+        tuple(flip_idx) if flip_idx is not None else None,
+        job.trees,
+        passed,
+        job.data.copy_images,
     )
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
     named = job.train + (f" in {job.data.image}" if job.data.image else "")
@@ -193,6 +200,11 @@ def _class_names(job: _Job, train: Source) -> list[str]:
             raise InvalidDataError(f"template.data.labels: label {labels.index('')} is blank", SPEC_HINT)
         if train.kind == "folders" and labels != sorted(labels):
             job.warnings.append("classification orders classes by name, not as template.data.labels does")
+        if train.names_note and not set(labels) & set(train.names or ()):
+            raise InvalidDataError(
+                f"template.data.labels: {', '.join(labels[:20])}: {train.names_note}",
+                "write `names:` into the data.yaml, or leave template.data.labels empty",
+            )
         return sorted(labels) if train.kind == "folders" else labels
     if train.names:
         return train.names

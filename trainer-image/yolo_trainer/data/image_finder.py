@@ -40,7 +40,7 @@ class ImageFinder:
         plain = PurePosixPath(name.replace("\\", "/"))
         if not plain.name or "\0" in name:
             return None
-        if _is_absolute(plain):
+        if is_absolute(plain):
             return self._find_absolute(plain)
         first = None
         for i, base in enumerate(self._bases):
@@ -58,7 +58,7 @@ class ImageFinder:
         plain = PurePosixPath(name.replace("\\", "/"))
         if not plain.name or "\0" in name:
             return "unsafeName"
-        return "foreignPath" if _is_absolute(plain) else "outsideVolume"
+        return "foreignPath" if is_absolute(plain) else "outsideVolume"
 
     def _find_absolute(self, plain: PurePosixPath) -> Path | None:
         place = os.path.normpath(str(plain))
@@ -121,9 +121,9 @@ def _searched(bases: Sequence[str], root: Path) -> list[str]:
     return [base for base in bases if base != str(root)] if own == [str(root)] else own
 
 
-def _is_absolute(path: PurePosixPath) -> bool:
+def is_absolute(path: PurePosixPath) -> bool:
     """`/…`, a drive of Windows (`C:/…`) or a URL."""
-    return path.is_absolute() or path.parts[0].endswith(":")
+    return path.is_absolute() or (len(path.parts) > 1 and path.parts[0].endswith(":"))
 
 
 def _common_end(one: str, other: str) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .convert import Target
 from .images import ImageFacts
 from .manifest import Entry
 from .masks import Mask
 from .readers.data_yaml import MASKS
+from .source import COLOURS, Passed
 from .tree import Tree
 
 DATA_YAML = "data.yaml"
@@ -95,6 +96,8 @@ class SetPlan:
     flip_idx: tuple[int, ...] | None = None
     trees: Sequence[Tree] = (Tree(),)
     """Where images lie: the data volume, and the image volume where there is one."""
+    passed: Passed = field(default_factory=Passed)
+    """By the class indices of the target."""
     copy_images: bool = False
     """Copy all images; otherwise only those that a link would not do for."""
 
@@ -151,6 +154,12 @@ class SetPlan:
             content["kpt_shape"] = list(self.target.kpt_shape)
         if self.flip_idx is not None:
             content["flip_idx"] = list(self.flip_idx)
+        if self.passed.channels != COLOURS:
+            content["channels"] = self.passed.channels
+        if self.passed.kpt_names:
+            content["kpt_names"] = {i: list(names) for i, names in self.passed.kpt_names.items()}
+        if self.passed.kpt_oks_sigmas:
+            content["kpt_oks_sigmas"] = list(self.passed.kpt_oks_sigmas)
         return {**content, "nc": len(self.target.names), "names": dict(enumerate(self.target.names))}
 
     def content_hash(self) -> str:

@@ -6,7 +6,7 @@ import difflib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
@@ -82,6 +82,34 @@ class Sample:
         return Sample, attrgetter(*self.__slots__)(self)
 
 
+COLOURS = 3
+"""Channels of an image that nobody says anything of."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a data.yaml says to Ultralytics besides its classes."""
+
+    channels: int = COLOURS
+    """Of the images as they are read, and of the model's first layer."""
+    kpt_names: Mapping[int, Sequence[str]] | None = None
+    """Names of the keypoints by class index."""
+    kpt_oks_sigmas: Sequence[float] | None = None
+    """How exactly each keypoint is labelled, for the metric of pose."""
+
+    def for_classes(self, names: Sequence[str] | None, wanted: Sequence[str]) -> Passed:
+        """With the class indices of the `wanted` names in place of those of `names`."""
+        if self.kpt_names is None or names is None:
+            return self
+        index = {name: i for i, name in enumerate(wanted)}
+        moved = {
+            index[name]: self.kpt_names[i]
+            for i, name in enumerate(names)
+            if name in index and i in self.kpt_names
+        }
+        return replace(self, kpt_names=dict(sorted(moved.items())))
+
+
 @dataclass(frozen=True)
 class Source:
     """A data set as its author wrote it."""
@@ -102,6 +130,9 @@ class Source:
     """Files that it was read from, besides images and label files."""
     kpt_shape: tuple[int, int] | None = None
     flip_idx: list[int] | None = None
+    passed: Passed = field(default_factory=Passed)
+    names_note: str = ""
+    """What is to be said of `names` when none of them was asked for."""
     warnings: list[str] = field(default_factory=list)
     mask_ids: Mapping[int, int] = field(default_factory=dict)
     """Class indices by the ids in masks, where they are not the same; 255 for pixels that do not count."""

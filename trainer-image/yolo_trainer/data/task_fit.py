@@ -93,6 +93,18 @@ def check_keypoints(source: Source, task: Task) -> None:
         )
 
 
+def check_channels(sources: Mapping[str, Source]) -> None:
+    """Raises InvalidDataError when validation images have another number of channels than training images:
+    one model reads both."""
+    train, val = (sources.get(split, sources["train"]).passed.channels for split in ("train", "val"))
+    if train != val:
+        raise InvalidDataError(
+            f"template.data.val: {sources['val'].path} has images of {val} channels, "
+            f"the training data of {train}",
+            "write the same `channels:` into both",
+        )
+
+
 def check_label_files(source: Source, located: Sequence[Located]) -> None:
     """Raises InvalidDataError when of a YOLO data set no training image has its label file: labels of other
     names or elsewhere would pass as a set of backgrounds."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from yolo_crds.training import Task
 
 from ..errors import InvalidDataError
-from .readers.data_yaml import read_yaml
+from .readers.yaml_file import read_yaml
 from .readers.yolo_folder import YAML_NAMES, YAML_SUFFIXES, split_folders
 
 _MEANINGFUL = frozenset({"images", "train", "annotations"})

@@ -15,7 +15,8 @@ from ..data.images import CorruptImageError
 from ..data.manifest import Entry, Manifest
 from ..data.masks import mask_digest
 from ..data.prepared_set import REPORT
-from ..data.readers.data_yaml import MASKS, read_yaml
+from ..data.readers.data_yaml import MASKS
+from ..data.readers.yaml_file import read_yaml
 from ..data.set_plan import DATA_YAML, content_row, hash_content, label_of, mask_of
 from ..errors import InvalidDataError
 

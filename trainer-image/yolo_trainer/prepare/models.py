@@ -15,7 +15,7 @@ from yolo_crds.models import (
 )
 from yolo_crds.schema import load_schema
 
-from ..data.readers.data_yaml import read_yaml
+from ..data.readers.yaml_file import read_yaml
 from ..errors import (
     InvalidArgumentsError,
     InvalidDataError,

@@ -190,14 +190,14 @@ def test_path_of_another_machine_is_left_aside_with_a_warning(world: Any, named:
     assert want in prepare(world).details.warnings
 
 
-@pytest.mark.parametrize("given", ["/home/me/images/train", "[images/train, ../../../etc]"])
+@pytest.mark.parametrize("given", ["/home/me/pictures", "[images/train, ../../../etc]"])
 @pytest.mark.parametrize("key", ["train", "valid"])
 def test_entry_that_leads_out_is_told_with_its_key(world: Any, key: str, given: str) -> None:
     standard(world)
     other = "" if key == "train" else "train: images/train\n"
     world.text("datasets/demo/data.yaml", f"{other}{key}: {given}\nnames: [a, b]\n")
     with pytest.raises(
-        InvalidDataError, match=rf"data\.yaml: `{key}:` '.*(is not|give a path) below"
+        InvalidDataError, match=rf"data\.yaml: `{key}:` '.*(is not below|leads out of) the data volume"
     ) as error:
         prepare(world)
     assert error.value.hint == "write paths relative to the file that they stand in, as images/train"
@@ -236,10 +236,16 @@ def test_names_by_keys_of_text(world: Any) -> None:
     ("names", "want"),
     [
         ("{1: a, 2: b}", "the keys of `names:` are not 0 to 1, but 1, 2"),
-        ('{0: a, "0": b}', "the keys of `names:` are not 0 to 1, but 0, 0"),
+        ('{0: a, "0": b}', "`0:` is there twice in `names:`"),
+        ("{0: a, 00: b}", "`0:` is there twice in `names:`"),
         ("{a: 0, b: 1}", "the keys of `names:` are not 0 to 1, but a, b"),
-        ("[yes, no]", "name 0 of `names:` is true to YAML"),
-        ("[a, off]", "name 1 of `names:` is false to YAML"),
+        ("[a, '']", "name 1 of `names:` is empty"),
+        ("{0: a, 1: }", "name 1 of `names:` is empty"),
+        ("[1_1, 11, 1_1]", "the class name '1_1' is given twice"),
+        ("[a]\nnames: [b]", "`names:` is there twice"),
+        ("[a, b]\nnc: many", "`nc: many` is no number of classes"),
+        ("[a, b]\nnc: 3.0", "`nc: 3` but 2 names"),
+        ("[a, b]\nnc: true", "`nc: True` is no number of classes"),
     ],
 )
 def test_names_that_are_none_are_refused(world: Any, names: str, want: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from ...errors import InvalidDataError
 from ..json_file import read_json_object
 from ..source import check_unique
 from ..text_file import read_lines
-from .data_yaml import MAX_BYTES, MAX_CLASSES
+from .data_yaml import MAX_CLASSES
+from .yaml_file import MAX_BYTES
 
-LISTS = ("classes.txt", "_darknet.labels", "obj.names")
-"""Class names by line: Label Studio and LabelImg; Roboflow's YOLO Darknet; Darknet without its obj.data."""
+LISTS = ("classes.txt", "_darknet.labels", "obj.names", "names.txt")
+"""Class names by line: Label Studio and LabelImg; Roboflow's YOLO Darknet; Darknet without its obj.data; people
+beside a data.yaml without names."""
 NOTES = "notes.json"
 """Label Studio: `categories`, each with `id` and `name`."""
 _SHOWN = 6
@@ -30,6 +32,8 @@ class Classes:
     files: list[Path] = field(default_factory=list)
     """That they were read from."""
     warnings: list[str] = field(default_factory=list)
+    made_up: str = ""
+    """What is to be said where nobody has named them."""
 
 
 def read_names(path: Path) -> list[str]:
@@ -43,7 +47,7 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def find_classes(folders: Sequence[Path]) -> Classes:
+def find_classes(folders: Iterable[Path]) -> Classes:
     """The classes that files in one of the folders name; none where there is no such file.
 
     Label Studio numbers rows by the ids of its notes.json, and lists the names in classes.txt in the order
@@ -51,6 +55,7 @@ def find_classes(folders: Sequence[Path]) -> Classes:
 
     Raises InvalidDataError when two files name different classes, with both.
     """
+    folders = list(dict.fromkeys(folders))
     lists = [file for folder in folders for name in LISTS if (file := folder / name).is_file()]
     notes = next((file for folder in folders if (file := folder / NOTES).is_file()), None)
     names = read_names(lists[0]) if lists else None

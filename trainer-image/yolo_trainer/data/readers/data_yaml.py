@@ -1,90 +1,60 @@
-"""What a data.yaml says about classes, keypoints and masks: read safely, each key checked."""
+"""What a data.yaml says about classes, keypoints and masks, each key checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...errors import InvalidDataError
-from ..text_file import read_lines
 
-MAX_BYTES = 1 << 20
-"""Twenty times the largest file of Ultralytics' own."""
 MAX_CLASSES = 10_000
 MASKS = "masks"
 """Folder of class masks that Ultralytics takes without being told by `masks_dir:`."""
 _IGNORE = "ignore_label"
 _IGNORED_ID = 255
-_MAX_NODES = 1_000_000
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read safely; raises InvalidDataError when it is none."""
-    text = "\n".join(read_lines(path, MAX_BYTES))
-    try:
-        content = _load(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidDataError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
-    if not isinstance(content, dict):
-        raise InvalidDataError(f"{path} is no mapping of names to values")
-    return content
-
-
-def _load(text: str) -> object:
-    """The document, refused before it is built when its aliases would make it endless ("billion laughs")."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
+def class_count(content: Mapping[str, Any], path: Path) -> int | None:
+    """`nc:`, a whole number, which may be written as text or with `.0`."""
+    match content.get("nc"):
+        case None:
             return None
-        if _weight(node, {}) > _MAX_NODES:
-            raise yaml.YAMLError("its anchors and aliases stand for more than it may hold")
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _weight(node: yaml.Node, known: dict[int, int]) -> int:
-    """Nodes below and with this one, each alias counted as what it stands for; a loop counts as too many."""
-    if id(node) not in known:
-        known[id(node)] = _MAX_NODES  # what is met again before it is summed up holds itself
-        children: Iterable[yaml.Node] = ()
-        if isinstance(node, yaml.SequenceNode):
-            children = node.value
-        elif isinstance(node, yaml.MappingNode):
-            children = chain.from_iterable(node.value)
-        known[id(node)] = 1 + sum(_weight(child, known) for child in children)
-    return known[id(node)]
+        case int() | float() | str() as raw if not isinstance(raw, bool):
+            try:
+                count = float(raw)
+            except ValueError:
+                count = math.nan
+            if count.is_integer() and 0 < count <= MAX_CLASSES:
+                return int(count)
+    raise InvalidDataError(
+        f"{path}: `nc: {str(content['nc'])[:40]}` is no number of classes, 1 to {MAX_CLASSES}"
+    )
 
 
 def class_names(content: Mapping[str, Any], path: Path) -> list[str] | None:
-    """`names:` (a list, or a mapping by index), else `nc:` made-up ones; None without both."""
-    names, count = content.get("names"), content.get("nc")
+    """`names:`, a list or a mapping by index, each as it stands in the file (`read_yaml`); None without."""
+    names, count = content.get("names"), class_count(content, path)
     if names is None:
-        if isinstance(count, int) and 0 < count <= MAX_CLASSES:
-            return [f"class_{i}" for i in range(count)]
         return None
     if not isinstance(names, list | dict) or not names:
-        raise InvalidDataError(f"{path}: `names:` is neither a list nor a mapping of names")
+        raise InvalidDataError(
+            f"{path}: `names:` is neither a list nor a mapping of names",
+            "write them as names: [helmet, person]",
+        )
     if len(names) > MAX_CLASSES:
         raise InvalidDataError(f"{path}: `names:` has {len(names)} entries; at most {MAX_CLASSES} are taken")
     if isinstance(names, dict):
         names = _in_order(names, path)
     for i, name in enumerate(names):
-        if isinstance(name, bool):
-            raise InvalidDataError(
-                f"{path}: name {i} of `names:` is {str(name).lower()} to YAML, as yes, no, on and off are",
-                'put the name into quotes, as in names: ["yes", "no"]',
-            )
-        if not isinstance(name, str | int | float):
+        if not isinstance(name, str):
             raise InvalidDataError(f"{path}: name {i} of `names:` is no text")
-    if isinstance(count, int) and count != len(names):
+        if not name.strip():
+            raise InvalidDataError(f"{path}: name {i} of `names:` is empty")
+    if count is not None and count != len(names):
         raise InvalidDataError(f"{path}: `nc: {count}` but {len(names)} names")
-    return [str(name) for name in names]
+    return names
 
 
 def _in_order(names: Mapping[Any, Any], path: Path) -> list[Any]:

@@ -13,22 +13,17 @@ from yolo_crds.layout import DataVolume
 from yolo_crds.training import Task
 
 from ...errors import InvalidDataError
-from ...volume import beneath
 from ..image_finder import ImageFinder
 from ..images import FORMATS
 from ..skipped import Skipped
 from ..source import Sample, Source, check_unique
 from ..text_file import read_lines
 from .class_files import find_classes
-from .data_yaml import (
-    MASKS,
-    class_names,
-    flip_indices,
-    keypoint_shape,
-    mask_ids,
-    masks_folder,
-    read_yaml,
-)
+from .class_names import yaml_classes
+from .data_yaml import MASKS, flip_indices, keypoint_shape, mask_ids, masks_folder
+from .yaml_file import read_yaml
+from .yaml_keys import read_passed, unread_keys
+from .yaml_places import YamlPlaces
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
@@ -114,32 +109,37 @@ def _folders(path: Path) -> list[str]:
 
 def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> Source:
     content = read_yaml(path)
-    warnings: list[str] = []
-    root = _dataset_root(path, content, volume, warnings)
-    keys = {split: _first_key(content, split) for split in _SPLITS}
-    if not keys["train"]:
-        raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
+    warnings = [f"{path.name}: {unread}" for unread in unread_keys(content)]
     if content.get("download"):
         warnings.append(f"{path.name}: `download:` is never followed")
-    samples, own_val = (
-        _entry_samples(content[key], root, f"{path}: `{key}:`", volume, skipped) if key else None
-        for key in keys.values()
-    )
-    names = class_names(content, path)
-    check_unique(names or (), path)
+    keys = {split: key for split in _SPLITS if (key := _first_key(content, split))}
+    if "train" not in keys:
+        raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
+    entries = {split: _entries(content[key], f"{path}: `{key}:`") for split, key in keys.items()}
+    places = YamlPlaces(path, volume, warnings)
+    places.enter(content.get("path"), entries["train"])
+    samples = {
+        split: _entry_samples(found, places, f"{path}: `{keys[split]}:`", volume, skipped)
+        for split, found in entries.items()
+    }
+    classes = yaml_classes(content, path, places)
+    check_unique(classes.names or (), path)
     source = Source(
         kind="yolo",
         path=path,
-        samples=samples or [],
-        own_val=own_val,
-        names=names,
-        files=[path],
+        samples=samples["train"],
+        own_val=samples.get("val"),
+        names=classes.names,
+        ids=classes.ids,
+        files=[path, *classes.files],
         kpt_shape=keypoint_shape(content, path),
         flip_idx=flip_indices(content, path),
-        warnings=warnings,
+        passed=read_passed(content, path, task),
+        names_note=classes.made_up,
+        warnings=[*warnings, *classes.warnings],
         why=f"{path.name} has `train:`",
     )
-    masks = masks_folder(content, root, path) if task == "semantic" else None
+    masks = masks_folder(content, places.folder, path) if task == "semantic" else None
     return replace(_with_masks(source, masks), mask_ids=mask_ids(content, path)) if masks else source
 
 
@@ -148,60 +148,30 @@ def _first_key(content: Mapping[str, Any], split: str) -> str | None:
     return next((key for key in _SPLITS[split] if key != "test" and content.get(key)), None)
 
 
-def _dataset_root(path: Path, content: Mapping[str, Any], volume: DataVolume, warnings: list[str]) -> Path:
-    """The folder that entries are relative to: `path:`, seen from the file, the volume or `datasets/`."""
-    named = content.get("path")
-    if not named:
-        return path.parent
-    if not isinstance(named, str):
-        raise InvalidDataError(f"{path}: `path:` is no text")
-    is_elsewhere = Path(named).is_absolute() and not Path(named).is_relative_to(volume.root)
-    for base in () if is_elsewhere else (path.parent, volume.root, volume.datasets):
-        if (found := _below(base / named, f"{path}: `path:`", volume)).is_dir():
-            return found
-    # FiftyOne and others write where the export lay on the machine that made it.
-    warnings.append(f"{path.name}: `path: {named}` is not on the data volume; the file's own folder is taken")
-    return path.parent
-
-
-def _below(reference: str | Path, place: str, volume: DataVolume) -> Path:
-    try:
-        return beneath(volume.root, reference)
-    except ValueError as error:
-        raise InvalidDataError(
-            f"{place} {error}", "write paths relative to the file that they stand in, as images/train"
-        ) from error
-
-
-def _entry_samples(
-    entry: object, root: Path, place: str, volume: DataVolume, skipped: Skipped
-) -> list[Sample]:
-    samples: list[Sample] = []
+def _entries(entry: object, place: str) -> list[str]:
+    entries = []
     for item in entry if isinstance(entry, list) else [entry]:
         if not isinstance(item, str):
             # Its type and not itself: aliases may make it endless.
             kind = type(item).__name__
             raise InvalidDataError(f"{place} has an entry that is no path but of type {kind}")
-        found = _entry_path(item, root, place, volume)
+        entries.append(item)
+    return entries
+
+
+def _entry_samples(
+    entries: list[str], places: YamlPlaces, place: str, volume: DataVolume, skipped: Skipped
+) -> list[Sample]:
+    samples: list[Sample] = []
+    for item in entries:
+        found = places.find(item, place)
         if found.is_dir():
             samples += _samples(found)
         elif found.suffix == ".txt":
-            samples += _list_samples(found, root, volume, skipped)
+            samples += _list_samples(found, places.folder, volume, skipped)
         else:
             samples.append(yolo_sample(found))
     return samples
-
-
-def _entry_path(item: str, root: Path, place: str, volume: DataVolume) -> Path:
-    # Roboflow writes `../train/images` beside the data.yaml and means `train/images`, as Ultralytics knows.
-    plain = item.removeprefix("../") if item.startswith("../") else item
-    found = _below(root / plain, place, volume)
-    if not found.exists():
-        raise InvalidDataError(
-            f"{place} {item!r} is not there; looked for {found}",
-            "put the images onto the data volume; `download:` is never followed",
-        )
-    return found
 
 
 def _open_list(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
