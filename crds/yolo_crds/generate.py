@@ -107,7 +107,12 @@ def build_crd() -> Schema:
         _GPUS_OF_SEVERAL_NODES,
         _CPU_LIMIT_HOLDS_REQUEST,
     ]
-    template["properties"]["data"]["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
+    data = template["properties"]["data"]
+    data["x-kubernetes-validations"] = _PATHS_WITHIN_IMAGE
+    # A set holds each element once. Within an atomic object nobody's elements are merged with another's by
+    # server-side apply: the order is the class index.
+    data["x-kubernetes-map-type"] = "atomic"
+    data["properties"]["labels"]["x-kubernetes-list-type"] = "set"
     status = structural_schema(Status)
     status["properties"]["conditions"] |= {
         "x-kubernetes-list-type": "map",

@@ -179,6 +179,37 @@ def test_crd_takes_model_names_of_all_scripts_and_no_path(trainings: TrainingsAp
         assert "a model name has" in refusals(answer).get("spec.modelName", ""), name
 
 
+def _labelled(*labels: str) -> Body:
+    return _template(data={"train": "cats", "labels": [*labels]})
+
+
+def test_crd_refuses_a_label_that_is_there_twice(stored: TrainingsApi) -> None:
+    current = stored.get("crd-rules")
+    for good in (_labelled(), _labelled("cat", "dog"), _labelled("cat", "Cat", " cat")):
+        assert refusals(stored.replace(_changed(current, good), dry_run=True)) == {}
+    for bad in (_labelled("cat", "dog", "cat"), _labelled("dog", "cat", "cat")):
+        refused = refusals(stored.replace(_changed(current, bad), dry_run=True))
+        assert refused == {"spec.template.data.labels[2]": 'Duplicate value: "cat"'}
+
+
+def test_labels_of_two_appliers_are_never_merged(trainings: TrainingsApi) -> None:
+    """Their order is the class index, so the list is one value to server-side apply."""
+    one, other = (
+        {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "crd-applied"}, "spec": STORED | spec}
+        for spec in (_labelled("cat", "dog"), _labelled("dog"))
+    )
+    try:
+        trainings.apply(one, "first").raise_for_status()
+        refused = trainings.apply(other, "second")
+        assert refused.status_code == 409
+        assert [*refusals(refused)] == [".spec.template.data"]
+        swapped = one | {"spec": STORED | _labelled("dog", "cat") | {"run": 4}}
+        assert refusals(trainings.apply(swapped, "first")) == {}
+        assert trainings.get("crd-applied")["spec"]["template"]["data"]["labels"] == ["dog", "cat"]
+    finally:
+        trainings.delete("crd-applied")
+
+
 def _tighten(schema: dict[str, Any]) -> None:
     """A later version that allows less in one field of each kind."""
     spec = schema["properties"]["spec"]["properties"]
