@@ -150,7 +150,8 @@ HINTS: dict[Reason, str] = {
     Reason.FORBIDDEN: "correct what the message names (a RuntimeClass or PriorityClass that does not "
     "exist?), else check the operator's role and the admission policies",
     Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",
-    Reason.ADMISSION_REFUSED: "the node had no room after all; another attempt follows",
+    Reason.ADMISSION_REFUSED: "the node refused the pod after all; another attempt follows, until ten in a "
+    "row were refused",
     Reason.GPUS_SHARED: "shared GPUs are handed out one by one: set spec.template.resources.gpus to 1, or "
     "choose nodes with whole ones (scheduling.nodeSelector, such as nvidia.com/gpu.sharing-strategy: none)",
     Reason.GANG_INCOMPLETE: "free GPUs, or lower spec.template.resources.nodes; those that its pods had are "

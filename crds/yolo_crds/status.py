@@ -196,6 +196,8 @@ class Status(Lenient):
     """Number of the newest attempt of that run, from 1."""
     restarts: int = 0
     """Attempts that ended without an answer and counted against `maxRestarts`."""
+    admission_refusals: int | None = None
+    """Pods in a row that a node refused though the scheduler had chosen it; the tenth ends the run."""
     job_name: str | None = None
     pod_name: str | None = None
     node_name: str | None = None

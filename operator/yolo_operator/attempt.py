@@ -111,7 +111,7 @@ def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | No
 
 def _taken_back(job: JobView, pod: PodView) -> bool:
     """Whether a pod's end is not the attempt's: its Job goes on, with another pod when a queue lets it."""
-    if pod.phase != "Failed" or job.finished:
+    if pod.phase != "Failed" or job.finished or pod.lingers:
         return False
     interrupted = pod.terminated is not None and pod.terminated.exit_code == ExitCode.INTERRUPTED
     ignored = job.ignores_interruptions and (interrupted or pod.disruption is not None)

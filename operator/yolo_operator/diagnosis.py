@@ -38,8 +38,10 @@ _POD_REASONS = {
     "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
 }
 _ADMISSION = re.compile(
-    r"UnexpectedAdmissionError|OutOf|Node(Affinity|Ports|Unschedulable)|Topology|TaintTol"
+    r"UnexpectedAdmissionError|OutOf|Node(Affinity|Ports|Unschedulable)|Topology|TaintTol|SMTAlignment"
 )
+_REJECTED = "Pod was rejected"
+"""How the kubelet begins its message about any pod that it does not admit (pkg/kubelet/kubelet.go)."""
 _SHARED_GPUS = re.compile(r"maximum request size for shared resources is \d+")
 """What NVIDIA's device plugin answers to a pod that asks for several of GPUs that are time-sliced or under
 MPS (`failRequestsGreaterThanOne`; k8s-device-plugin#321)."""
@@ -54,6 +56,10 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 # to make a folder without a name, and a kubelet without the feature has no such volume.
 _NOT_MOUNTED = re.compile(r'ImageVolumeMountFailed|failed to mkdir ""|cannot find volume')
 _WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
+_INJECTED_HINT = (
+    "whoever injects it must mend it, or leave training pods out: by a label or annotation, which "
+    "trainer.podLabels and trainer.podAnnotations in the Helm values set"
+)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 """Each resource that the scheduler misses somewhere, in its message; it names all that a node lacks."""
 
@@ -94,7 +100,8 @@ def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
 def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
     result = parse_result(pod.terminated.message) if pod.terminated else None
     told = result is not None and result.reason not in {None, Reason.INTERRUPTED}
-    if _ADMISSION.match(pod.reason):
+    rejected = pod.message.startswith(_REJECTED) and pod.reason not in _POD_REASONS
+    if rejected or _ADMISSION.match(pod.reason):
         shared = _SHARED_GPUS.search(pod.message)
         reason = Reason.GPUS_SHARED if shared else Reason.ADMISSION_REFUSED
         return _failure_of(pod, reason, f"{pod.reason}: {pod.message}")
@@ -104,6 +111,8 @@ def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
         return _failure_of(pod, _POD_REASONS[pod.reason], pod.message or pod.reason)
     if pod.terminated is not None:
         return _diagnose_exit(pod, pod.terminated, result)
+    if pod.beside is not None and pod.phase == "Failed":
+        return _failure_of(pod, Reason.CONTAINER_START_FAILED, pod.beside, hint=_INJECTED_HINT)
     if job is not None and job.failed and pod.gone_by is None:
         return _diagnose_without_pod(job)
     return _failure_of(pod, Reason.NODE_LOST, f"the pod does not end; node {pod.node} does not answer")
@@ -124,6 +133,8 @@ def diagnose_waiting(
         return None
     if pod.unscheduled is not None:
         found = _unscheduled_pod(pod.unscheduled)
+    elif pod.beside is not None:
+        return failure(Reason.CONTAINER_START_FAILED, pod.beside, hint=_INJECTED_HINT, node=pod.node)
     elif pod.waiting and pod.waiting not in _STARTING:
         found = _blocked_container(pod)
     else:

@@ -9,6 +9,7 @@ from yolo_crds.meta import Egress, Stage
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
 
+from .injection import build_pod_annotations, build_pod_labels
 from .queue_labels import INTERRUPTIONS_IGNORED, build_queue_labels
 from .remedies import Overrides
 from .settings import Settings
@@ -213,8 +214,8 @@ def _job(
             **({"podFailurePolicy": INTERRUPTIONS_IGNORED} if queue_labels else {}),
             "template": {
                 "metadata": {
-                    "labels": {**labels, meta.LABEL_EGRESS: str(egress)},
-                    "annotations": dict(annotations),
+                    "labels": build_pod_labels({**labels, meta.LABEL_EGRESS: str(egress)}, settings),
+                    "annotations": build_pod_annotations(annotations, settings),
                 },
                 "spec": pod,
             },

@@ -109,15 +109,25 @@ def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:
         return False
     if verdict.state == State.SETTLED or job.run != verdict.run:
         return True
-    ended = [pod.finished for pod in view.pods if pod.job_uid == job.uid]
+    pods = [pod for pod in view.pods if pod.job_uid == job.uid]
+    ended, lingers = [pod.finished for pod in pods], any(pod.lingers for pod in pods)
     if verdict.state in {State.LEAVING, State.AGAIN}:
         # Whoever stops it does not wait for the other pods of one that has ended.
-        return verdict.state == State.LEAVING and not (job.finished or (ended and all(ended)))
+        left = job.finished or (ended and all(ended) and not lingers)
+        return verdict.state == State.LEAVING and not left
     over = job.finished or any(ended)
     if job.attempt == verdict.attempt:
-        return False
+        return lingers and _told(job, verdict)
+    if lingers:
+        return True
     # The failed Job before the newest attempt tells when the back-off began, until that attempt has a Job.
     return not over or verdict.job is not None or verdict.state == State.SUSPENDED
+
+
+def _told(job: JobView, verdict: Verdict) -> bool:
+    """Whether all that this attempt's earlier Job has told is stored, with the name of the next one."""
+    newest = verdict.job
+    return newest is not None and newest.uid != job.uid and verdict.before.job_name == newest.name
 
 
 def _clear(view: Snapshot, verdict: Verdict) -> bool:

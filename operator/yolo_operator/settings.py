@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     """CPU request of the prepare pod."""
     prepare_memory: str = "2Gi"
     """Memory request and limit of the prepare pod."""
+    pod_labels: dict[str, str] = {}
+    """Labels of every training pod (both stages) besides the operator's own."""
+    pod_annotations: dict[str, str] = {}
+    """Annotations of every training pod."""
+    refuse_sidecars: bool = True
+    """Mark training pods so that meshes and Vault inject no container; what is set above wins."""
     limit_cpu: bool = False
     """Give each training pod a CPU limit as high as its CPU request, where its training states none."""
     queue_name: str = ""

@@ -11,6 +11,15 @@ from yolo_crds.status import Failure
 from yolo_crds.trainer import ProgressLine
 
 from .ask import Ask, view_ask
+from .containers import (
+    data_image_of,
+    find_obstruction,
+    find_trainer,
+    others_run,
+    phase_of,
+    unhealthy_devices,
+    unscheduled_message,
+)
 from .nodes import Surroundings
 from .workload import Admission
 
@@ -123,6 +132,10 @@ class PodView:
     started_at: str | None = None
     """Since when the trainer's container runs."""
     terminated: Terminated | None = None
+    lingers: bool = False
+    """Only containers that somebody injected still run: the trainer's has ended, and its end is the pod's."""
+    beside: str | None = None
+    """What keeps a container that somebody injected from letting the trainer's start."""
     unhealthy: tuple[str, ...] = ()
     """Its devices that the kubelet calls unhealthy, by their ids; it tells so of a pod that runs."""
     ask: Ask = field(default_factory=Ask)
@@ -267,8 +280,9 @@ def view_pod(body: Wire) -> PodView | None:
         return None
     metadata, status, conditions = body["metadata"], body.get("status", {}), _conditions(body)
     disruption = conditions.get("DisruptionTarget", {})
-    state = _trainer(status.get("containerStatuses")).get("state", {})
+    state = find_trainer(status.get("containerStatuses")).get("state", {})
     waiting, terminated = state.get("waiting", {}), state.get("terminated")
+    lingers = terminated is not None and "deletionTimestamp" not in metadata and others_run(status)
     ask = view_ask(body.get("spec", {}))
     return PodView(
         name=metadata["name"],
@@ -280,23 +294,25 @@ def view_pod(body: Wire) -> PodView | None:
         created=metadata["creationTimestamp"],
         index=_index(metadata["labels"]),
         resource_version=metadata["resourceVersion"],
-        phase=status.get("phase", "Pending"),
+        phase=phase_of(status, terminated, lingers=lingers),
         reason=status.get("reason", ""),
         message=status.get("message", ""),
         node=body.get("spec", {}).get("nodeName"),
-        image=_trainer(body.get("spec", {}).get("containers")).get("image", ""),
-        data_image=_data_image(body.get("spec", {}).get("volumes")),
+        image=find_trainer(body.get("spec", {}).get("containers")).get("image", ""),
+        data_image=data_image_of(body.get("spec", {}).get("volumes")),
         gone_by=metadata.get("deletionTimestamp"),
         deleted_at=_deleted_at(metadata),
         scheduled_at=conditions.get("PodScheduled", {}).get("lastTransitionTime"),
-        unscheduled=_unscheduled(status),
+        unscheduled=unscheduled_message(status),
         disruption=disruption.get("reason"),
         disruption_message=disruption.get("message", ""),
         waiting=waiting.get("reason"),
         waiting_message=waiting.get("message", ""),
         started_at=(state.get("running") or terminated or {}).get("startedAt"),
         terminated=terminated and _view_terminated(terminated),
-        unhealthy=tuple(_unhealthy(_trainer(status.get("containerStatuses")), ask.device)),
+        lingers=lingers,
+        beside=find_obstruction(status),
+        unhealthy=tuple(unhealthy_devices(find_trainer(status.get("containerStatuses")), ask.device)),
         ask=ask,
     )
 
@@ -311,32 +327,6 @@ def _index(labels: Wire) -> int:
     """Of a pod of an Indexed Job; 0 for the pod of any other."""
     text = str(labels.get(_INDEX_LABEL, ""))
     return int(text) if text.isdecimal() else 0
-
-
-def _trainer(containers: Iterable[Wire] | None) -> Wire:
-    empty: Wire = {}
-    return next((c for c in containers or () if c["name"] == meta.TRAINER_CONTAINER), empty)
-
-
-def _unhealthy(container: Wire, gpu: str | None) -> Iterable[str]:
-    """Of the resource that stands for GPUs. Kubernetes tells from 1.36 on (KEP-4680)."""
-    for resource in container.get("allocatedResourcesStatus") or ():
-        if resource["name"] != gpu:
-            continue
-        for device in resource.get("resources") or ():
-            if device.get("health") == "Unhealthy":
-                yield str(device.get("resourceID", ""))
-
-
-def _data_image(volumes: Iterable[Wire] | None) -> str:
-    return next((str(v["image"].get("reference", "")) for v in volumes or () if "image" in v), "")
-
-
-def _unscheduled(status: Wire) -> str | None:
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message") or condition.get("reason") or "no node was found")
-    return None
 
 
 def _view_terminated(state: Wire) -> Terminated:

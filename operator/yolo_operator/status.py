@@ -26,6 +26,7 @@ from yolo_crds.training import YoloTraining
 
 from .avoidance import avoided_after, still_avoided
 from .conditions import derive_conditions, derive_phase, derive_reason
+from .rejected import count_rejected
 from .snapshot import Snapshot, Wire, print_time
 from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
 from .workload import Admission
@@ -58,6 +59,12 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         run=verdict.run,
         attempt=verdict.attempt + again,
         restarts=before.restarts + (again and verdict.counted),
+        admission_refusals=count_rejected(
+            before,
+            verdict.failure if again or verdict.state == State.FAILED else None,
+            trained=verdict.attempt_start_time is not None,
+        )
+        or None,
         job_name=None if again else verdict.job.name if verdict.job else before.job_name,
         pod_name=pod.name if pod else None if verdict.state == State.UNDER_WAY else before.pod_name,
         node_name=pod.node if pod else None if verdict.state == State.UNDER_WAY else before.node_name,

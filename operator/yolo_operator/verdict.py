@@ -23,6 +23,7 @@ from .blocked import diagnose_blocked
 from .diagnosis import failure
 from .gang import first_of
 from .gang_timeout import incomplete_too_long, incomplete_until
+from .rejected import rejected_too_often
 from .remedies import choose_remedy
 from .settings import Settings
 from .sharing import refuse_parts
@@ -221,6 +222,8 @@ def _judge_without_job(base: Verdict, view: Snapshot, attempt: Attempt) -> Verdi
 def _judge_failure(base: Verdict, why: Failure, training: YoloTraining) -> Verdict:
     """Whether another attempt can end otherwise and is allowed, and what it changes."""
     before, remedy = base.before, None
+    if too_often := rejected_too_often(before, why):
+        return replace(base, state=State.FAILED, failure=too_often)
     if base.stage == Stage.TRAIN:
         remedy = choose_remedy(why, base.attempt, training.spec.template, before.remedies)
     allowed = why.reason in NOT_COUNTED or before.restarts < training.spec.lifecycle.max_restarts

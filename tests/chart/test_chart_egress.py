@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from chart.rendering import ALL_VALUES, Chart, container, environment, load_yaml
+from chart.rendering import ALL_VALUES, Chart, container, environment, load_yaml, nested
 from yolo_crds import meta
+from yolo_operator.injection import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 
 pytestmark = pytest.mark.chart
 
@@ -76,3 +77,21 @@ def test_collector_runs_the_trainers_command_without_network(chart: Chart) -> No
     assert meta.LABEL_TRAINING not in labels, "the operator would take it for a training's"
     assert manifest["spec"]["schedule"] == "0 3 * * *"
     assert manifest["spec"]["timeZone"] == "Asia/Shanghai"
+
+
+def test_collector_is_left_alone_by_meshes_as_training_pods_are(chart: Chart) -> None:
+    schedule = nested("storage.gc.schedule", "0 3 * * *")
+
+    def metadata(**trainer: object) -> dict[str, Any]:
+        manifest = chart.one("CronJob", "yolo-gc", schedule | {"trainer": trainer})
+        found: dict[str, Any] = manifest["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
+        return found
+
+    assert OPT_OUT_LABELS.items() <= metadata()["labels"].items()
+    assert metadata()["annotations"] == OPT_OUT_ANNOTATIONS
+    own = metadata(podLabels={"sidecar.istio.io/inject": "true"}, podAnnotations={"a": "b"})
+    assert own["labels"]["sidecar.istio.io/inject"] == "true"
+    assert own["annotations"] == OPT_OUT_ANNOTATIONS | {"a": "b"}
+    plain = metadata(refuseSidecars=False)
+    assert not OPT_OUT_LABELS.keys() & plain["labels"].keys()
+    assert "annotations" not in plain

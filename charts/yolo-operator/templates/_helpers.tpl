@@ -63,6 +63,24 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }
 {{- merge $selector (index . 2) (index . 0).Values.commonLabels | toYaml -}}
 {{- end }}
 
+{{/* What keeps meshes and Vault from putting containers into pods that end: the operator's `injection.py`. */}}
+{{- define "yolo.sidecarOptOut" -}}
+{{- if .Values.trainer.refuseSidecars -}}
+labels:
+  sidecar.istio.io/inject: "false"
+  istio.io/dataplane-mode: none
+  kuma.io/sidecar-injection: disabled
+annotations:
+  sidecar.istio.io/inject: "false"
+  linkerd.io/inject: disabled
+  consul.hashicorp.com/connect-inject: "false"
+  vault.hashicorp.com/agent-inject: "false"
+{{- else -}}
+labels: {}
+annotations: {}
+{{- end -}}
+{{- end }}
+
 {{/* Image reference of a component. Call with (list $ "trainer"). */}}
 {{- define "yolo.image" -}}
 {{- $root := index . 0 -}}
