@@ -39,7 +39,7 @@ LABEL_WORKLOAD_JOB = "kueue.x-k8s.io/job-uid"
 
 TRAINER_CONTAINER = "trainer"
 CONFIG_ENV = "YOLO_TRAINER_CONFIG"
-"""Environment variable that holds the trainer's JSON configuration."""
+"""Environment variable that holds the trainer's JSON configuration, or its beginning (`config_env`)."""
 CPU_REQUEST_ENV = "YOLO_TRAINER_CPU_REQUEST"
 """Environment variable with the container's CPU request in whole CPUs, rounded up; 0 or unset: none."""
 MEMORY_LIMIT_ENV = "YOLO_TRAINER_MEMORY_LIMIT"

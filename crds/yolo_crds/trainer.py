@@ -93,7 +93,7 @@ class Fetch(Model):
 
 
 class TrainerConfig(Model):
-    """All that the trainer is told. From the environment (`meta.CONFIG_ENV`) in a pod, else from a file.
+    """All that the trainer is told. From the environment (`config_env`) in a pod, else from a file.
 
     Without `stage` both stages run one after the other, as a person on a workstation wants it.
     """

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from yolo_crds import meta
+from yolo_crds.config_env import split_config
 from yolo_crds.layout import ARTIFACT_DIR, CACHE_DIR, DATA_DIR, RUNS_DIR
 from yolo_crds.meta import Egress, Stage
 from yolo_crds.trainer import TrainerConfig
@@ -258,12 +259,14 @@ def _pod(training: YoloTraining, settings: Settings, shared_memory: str) -> Mani
 def _container(
     config: TrainerConfig, settings: Settings, mounts: list[Manifest], resources: Manifest
 ) -> Manifest:
+    # The kubelet expands $(NAME) in a variable's value, and takes $$ for $: no label or path may change.
+    told = config.model_dump_json(by_alias=True, exclude_none=True).replace("$", r"\u0024")
     return {
         "name": meta.TRAINER_CONTAINER,
         "image": settings.trainer_image,
         "imagePullPolicy": settings.trainer_image_pull_policy,
         "env": [
-            {"name": meta.CONFIG_ENV, "value": config.model_dump_json(by_alias=True, exclude_none=True)},
+            *({"name": name, "value": part} for name, part in split_config(told).items()),
             _env_from_field("POD_NAME", "metadata.name"),
             _env_from_field("NODE_NAME", "spec.nodeName"),
             # Not limits.cpu: without a limit the kubelet would give the node's CPUs. The cgroup knows it.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from yolo_crds.config_env import join_config
 from yolo_crds.meta import CONFIG_ENV, normalize_model_name
 from yolo_crds.trainer import TrainerConfig
 
@@ -39,7 +40,7 @@ def _read(arguments: Sequence[str]) -> str:
             f"usage: python -m yolo_trainer [CONFIG.json]; without a file, {CONFIG_ENV} holds the JSON"
         )
     if not arguments:
-        if text := os.environ.get(CONFIG_ENV):
+        if text := join_config(os.environ):
             return text
         raise InvalidArgumentsError(f"no configuration: give a file, or set {CONFIG_ENV}")
     try:

@@ -14,7 +14,8 @@ import traceback
 from typing import NoReturn
 
 from yolo_crds.conditions import Reason
-from yolo_crds.meta import CONFIG_ENV, Stage
+from yolo_crds.config_env import join_config
+from yolo_crds.meta import Stage
 from yolo_crds.trainer import ExitCode
 
 from .cgroup import cpus
@@ -67,7 +68,7 @@ def main() -> NoReturn:
 
 def _run(stage: Stage, report: Report, interrupts: Interrupts) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    config = parse_config(os.environ[CONFIG_ENV])
+    config = parse_config(join_config(os.environ))
     interrupts.seconds = seconds_to_leave(config.grace_period_seconds)
     limit_cpus(cpus())
     if sys.argv[2:] == ["--held"]:

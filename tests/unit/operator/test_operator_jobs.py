@@ -10,6 +10,7 @@ import yaml
 from kubernetes.client.models import V1Job
 
 from operator_objects import SETTINGS, make_training
+from yolo_crds.config_env import join_config
 from yolo_crds.meta import CONFIG_ENV, LABEL_EGRESS, Stage
 from yolo_crds.trainer import Fetch, TrainerConfig
 from yolo_crds.training import Toleration, YoloTraining
@@ -310,3 +311,25 @@ def test_a_cpu_limit_is_the_installations_or_the_trainings(
     jobs = build_prepare_job(training, 1, settings), build_train_job(training, 1, settings)
     limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] for job in jobs]
     assert tuple(each.get("cpu") for each in limits) == want
+
+
+@pytest.mark.parametrize("name", ["仓库" * 64, "a" * 128, '"' * 128])
+def test_a_thousand_long_labels_reach_the_trainer(name: str) -> None:
+    labels = [f"{number:04}{name}"[:128] for number in range(1000)]
+    template = {"model": "yolo11n.yaml", "data": {"train": "a", "labels": labels}}
+    job = build_train_job(YoloTraining.model_validate(make_training(template=template)), 1, SETTINGS)
+    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    values = {one["name"]: one["value"] for one in env if "value" in one}
+    assert max(len(f"{key}={value}".encode()) for key, value in values.items()) < 32 * 4096
+    config = TrainerConfig.model_validate_json(join_config(values))
+    assert config.template.data.labels == labels
+
+
+def test_the_kubelet_finds_nothing_to_expand() -> None:
+    template = {"model": "yolo11n.yaml", "data": {"train": "a", "labels": ["US$$", "$(POD_NAME)"]}}
+    job = build_train_job(YoloTraining.model_validate(make_training(template=template)), 1, SETTINGS)
+    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    values = {one["name"]: one["value"] for one in env if "value" in one}
+    assert "$" not in "".join(values.values())
+    config = TrainerConfig.model_validate_json(join_config(values))
+    assert config.template.data.labels == ["US$$", "$(POD_NAME)"]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-from yolo_crds.meta import CONFIG_ENV
+from yolo_crds.config_env import join_config
 from yolo_crds.trainer import RENDEZVOUS_PORT
 
 from ..config import parse_config
@@ -128,7 +128,7 @@ def _free_port() -> int:
 
 
 def _make_ranks(command: Sequence[str], count: int) -> Ranks:
-    text = os.environ.get(CONFIG_ENV)
+    text = join_config(os.environ)
     node = Node.of(parse_config(text)) if text else Node()
     report = Report.from_environment()
     if node.count == 1:

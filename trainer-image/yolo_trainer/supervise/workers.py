@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from yolo_crds.meta import CONFIG_ENV, Stage
+from yolo_crds.config_env import with_config
+from yolo_crds.meta import Stage
 from yolo_crds.trainer import TrainerConfig
 
 from ..cgroup import cpus
@@ -69,7 +70,7 @@ class Workers:
         runtime = Path(folder.name)
         fill_runtime(runtime)
         config = self._config.model_dump_json(by_alias=True)
-        outer: Mapping[str, str] = {**os.environ, CONFIG_ENV: config, **told}
+        outer: Mapping[str, str] = {**with_config(os.environ, config), **told}
         command = [*self._command(stage, self._config), *(["--held"] if held else [])]
         return Child(command, build_environment(outer, runtime, cpus()), runtime, held=held), folder
 
