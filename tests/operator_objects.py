@@ -16,7 +16,13 @@ Body = dict[str, Any]
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
-SETTINGS = Settings(trainer_image="trainer:1", data_claim="yolo-data", runs_claim="yolo-runs")
+SETTINGS = Settings(
+    trainer_image="trainer:1",
+    data_claim="yolo-data",
+    runs_claim="yolo-runs",
+    run_as_user=1000,
+    run_as_group=1000,
+)
 
 
 def at(seconds: float) -> str:

@@ -234,9 +234,7 @@ def _pod(training: YoloTraining, settings: Settings, shared_memory: str) -> Mani
         "terminationGracePeriodSeconds": training.spec.lifecycle.termination_grace_period_seconds,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": settings.run_as_user,
-            "runAsGroup": settings.run_as_group,
-            "fsGroup": settings.run_as_group,
+            **_identity(settings),
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -254,6 +252,13 @@ def _pod(training: YoloTraining, settings: Settings, shared_memory: str) -> Mani
     if scheduling.priority_class_name:
         pod["priorityClassName"] = scheduling.priority_class_name
     return pod
+
+
+def _identity(settings: Settings) -> Manifest:
+    """User and group, where the installer and not the cluster chooses them."""
+    group = settings.run_as_group
+    ids = {"runAsUser": settings.run_as_user, "runAsGroup": group, "fsGroup": group}
+    return {name: number for name, number in ids.items() if number is not None}
 
 
 def _container(

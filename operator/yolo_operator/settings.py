@@ -26,10 +26,11 @@ class Settings(BaseSettings):
     """Name of the PersistentVolumeClaim that holds the data, the same in every namespace."""
     runs_claim: str = Field(min_length=1)
     """Name of the PersistentVolumeClaim that holds the run folders, the same in every namespace."""
-    run_as_user: int = Field(default=1000, ge=1)
-    """User id of the training pods; the façade's must be the same."""
-    run_as_group: int = Field(default=1000, ge=1)
-    """Group id of the training pods and of what they write."""
+    run_as_user: int | None = Field(default=None, ge=1)
+    """User id of the training pods; the façade's must be the same. Unset: the cluster chooses (OpenShift), or
+    else the image."""
+    run_as_group: int | None = Field(default=None, ge=1)
+    """Group id of the training pods and of what they write; unset as above."""
     service_account: str = ""
     """Service account of the training pods; empty: the namespace's default. No token is ever mounted."""
     time_zone: str = "UTC"

@@ -288,6 +288,19 @@ def test_large_user_ids_of_a_values_file_stay_numbers(chart: Chart) -> None:
     assert environment(operator)["YOLO_OPERATOR_RUN_AS_GROUP"] == "1000700001"
 
 
+def test_the_cluster_may_choose_users_and_groups(chart: Chart) -> None:
+    """OpenShift gives every namespace a range of its own, and refuses pods that name an id outside of it."""
+    every = merge(load_yaml(ALL_VALUES), nested("podSecurity", {"runAsUser": None, "runAsGroup": None}))
+    kinds = {"Deployment", "CronJob", "Pod"}
+    pods = [pod_spec(found) for found in chart.objects(every) if found["kind"] in kinds]
+    assert len(pods) == 5
+    for pod in pods:
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & pod["securityContext"].keys()
+        assert pod["securityContext"]["runAsNonRoot"] is True
+    operator = environment(chart.one("Deployment", "training-operator", every))
+    assert not {"YOLO_OPERATOR_RUN_AS_USER", "YOLO_OPERATOR_RUN_AS_GROUP"} & operator.keys()
+
+
 @pytest.mark.parametrize(
     ("given", "want"), [(2, "2"), (0.5, "0.5"), ("500m", "500m"), (17179869184, "17179869184")]
 )

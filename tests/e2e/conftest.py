@@ -19,6 +19,8 @@ from e2e.audited import Audit
 
 NAME = os.environ.get("YOLO_TEST_CLUSTER", "test")
 """Another name lets two checkouts of this repository test side by side."""
+UID = 1_000_680_000
+"""Of all pods, as OpenShift chooses users: no image's /etc/passwd knows it. The volumes are its group's."""
 _DUMPS = ROOT / ".local" / "failed" / NAME
 
 
@@ -31,7 +33,7 @@ def pytest_sessionstart() -> None:
 def system() -> Iterator[System]:
     """The chart installed on the cluster `NAME`, with small data sets on the data volume."""
     Cluster(NAME).down()
-    system = bring_up(NAME, port=free_port())
+    system = bring_up(NAME, port=free_port(), values=[f"podSecurity.runAsUser={UID}"])
     with tempfile.TemporaryDirectory() as folder:
         train, val = list(make_pictures("train", 16)), list(make_pictures("val", 8))
         write_ucd(Path(folder), "digits-small", train)

@@ -118,9 +118,13 @@ capabilities:
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: {{ $root.Values.podSecurity.runAsUser | int64 }}
-  runAsGroup: {{ $root.Values.podSecurity.runAsGroup | int64 }}
-  fsGroup: {{ $root.Values.podSecurity.runAsGroup | int64 }}
+  {{- with $root.Values.podSecurity.runAsUser }}
+  runAsUser: {{ . | int64 }}
+  {{- end }}
+  {{- with $root.Values.podSecurity.runAsGroup }}
+  runAsGroup: {{ . | int64 }}
+  fsGroup: {{ . | int64 }}
+  {{- end }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault

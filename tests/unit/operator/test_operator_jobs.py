@@ -333,3 +333,14 @@ def test_the_kubelet_finds_nothing_to_expand() -> None:
     assert "$" not in "".join(values.values())
     config = TrainerConfig.model_validate_json(join_config(values))
     assert config.template.data.labels == ["US$$", "$(POD_NAME)"]
+
+
+def test_the_cluster_may_choose_user_and_group() -> None:
+    settings = SETTINGS.model_copy(update={"run_as_user": None, "run_as_group": None})
+    for build in (build_prepare_job, build_train_job):
+        context = build(PLAIN, 1, settings)["spec"]["template"]["spec"]["securityContext"]
+        assert context == {
+            "runAsNonRoot": True,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
