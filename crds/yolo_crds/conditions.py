@@ -117,7 +117,8 @@ HINTS: dict[Reason, str] = {
     "or train from scratch with the architecture's .yaml",
     Reason.LEGACY_CHECKPOINT: "checkpoints of the YOLOv5 repository cannot be resumed; start a new training",
     Reason.SUSPENDED_BY_OTHERS: "whoever set spec.suspend of the Job must unset it (kubectl describe job "
-    "tells more); limits in time do not count meanwhile",
+    "tells more), or a queue be named (scheduling.queueName, prepareQueueName); limits in time do not count "
+    "meanwhile",
     Reason.WAITING_FOR_QUOTA: "starts by itself when its turn comes; limits in time do not count meanwhile",
     Reason.EXCEEDS_QUEUE: "so it can never start: lower spec.template.resources and raise spec.run, or have "
     "the ClusterQueue's quota raised",

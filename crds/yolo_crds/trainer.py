@@ -223,6 +223,8 @@ _MESSAGE_BYTES, _FINISHED_MESSAGE_BYTES = 500, 200
 """Of a message in a termination message that is too long, as JSON."""
 _SPARED = (
     ("finished", "finished"),
+    ("finished", "dataset", "classes"),
+    ("dataset", "classes"),
     ("finished", "warnings"),
     ("warnings",),
     ("finished", "dataset"),

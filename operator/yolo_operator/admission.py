@@ -5,6 +5,7 @@ The words are those of Kueue 0.19.2, as seen on the real one; what is not known 
 
 from datetime import datetime, timedelta
 
+from yolo_crds import meta
 from yolo_crds.conditions import Reason
 from yolo_crds.status import Failure
 
@@ -31,13 +32,22 @@ def diagnose_suspended(job: JobView, admission: Admission | None, now: datetime)
     if workload is not None:
         return _diagnose_workload(workload, now)
     if admission is None or job.queue is None:
-        named = f" (its queue is {job.queue})" if job.queue else ""
-        message = f"the Job {job.name} is suspended by somebody else than this operator{named}"
-        return failure(Reason.SUSPENDED_BY_OTHERS, message)
+        return failure(Reason.SUSPENDED_BY_OTHERS, _tell_suspended(job))
     if now < parse_time(job.suspended_at or job.created) + NO_WORKLOAD_AFTER:
         return failure(Reason.WAITING_FOR_QUOTA, f"waits in queue {job.queue}")
     message = f"Kueue has not taken up the Job {job.name} for queue {job.queue}: there is no Workload for it"
     return failure(Reason.NOT_ADMITTED, message, hint=_NO_WORKLOAD_HINT)
+
+
+def _tell_suspended(job: JobView) -> str:
+    """Since when and by whom, as far as the Job says."""
+    since = f" since {job.suspended_at}" if job.suspended_at else ""
+    named = f" (its queue is {job.queue})" if job.queue else ""
+    if job.suspended_by == meta.MANAGED_BY:
+        by = ": by an admission webhook as it was created (Kueue's, with manageJobsWithoutQueueName?)"
+    else:
+        by = f": by the client {job.suspended_by}" if job.suspended_by else ""
+    return f"the Job {job.name} is suspended by somebody else than this operator{since}{named}{by}"
 
 
 def _diagnose_workload(workload: WorkloadView, now: datetime) -> Failure:

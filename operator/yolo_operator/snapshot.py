@@ -69,6 +69,9 @@ class JobView:
     suspended: bool = False
     """`spec.suspend`. The operator never sets it: its own suspending deletes the Job."""
     suspended_at: str | None = None
+    suspended_by: str | None = None
+    """The client that set `spec.suspend`, by the API server's name for it; this operator's own where it was
+    a webhook, while the Job was created."""
     interruptible: bool = False
     """Others start and stop it: it is labelled for a queue, or is or was suspended."""
     ignores_interruptions: bool = False
@@ -255,11 +258,22 @@ def view_job(body: Wire) -> JobView | None:
         queue=queue,
         suspended=bool(spec.get("suspend")),
         suspended_at=conditions.get("Suspended", {}).get("lastTransitionTime"),
+        suspended_by=_suspender(metadata) if spec.get("suspend") else None,
         interruptible=queue is not None or bool(spec.get("suspend")) or ever_suspended,
         ignores_interruptions="podFailurePolicy" in spec,
         avoids=tuple(_avoided(spec.get("template", {}).get("spec", {}))),
         nodes=spec.get("completions") or 1,
     )
+
+
+def _suspender(metadata: Wire) -> str | None:
+    """By the managed fields, which tell for each field the client that set it last."""
+    told = [
+        (entry.get("time", ""), str(entry.get("manager", "")))
+        for entry in metadata.get("managedFields") or ()
+        if "f:suspend" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return max(told)[1] or None if told else None
 
 
 def _avoided(pod: Wire) -> Iterable[str]:

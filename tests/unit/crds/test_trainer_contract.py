@@ -175,3 +175,15 @@ def test_fetch_refuses_an_address_that_cannot_be_asked(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://ucd:11101", "https://ucd.example.org/base/", "http://[fd00::1]:80"])
 def test_fetch_takes_a_base_url(url: str) -> None:
     assert Fetch.model_validate({"ucdServer": url}).ucd_server == url
+
+
+def test_to_termination_message_of_many_classes_keeps_what_was_counted() -> None:
+    dataset = Dataset(
+        hash="abc", images=24, classes={f"{n:04}仓库仓库": n for n in range(1000)}, skipped={"a": 2}
+    )
+    warnings = ["2 boxes of unlisted labels were left out"]
+    told = _result(stage=Stage.PREPARE, exit_code=0, reason=None, dataset=dataset, warnings=warnings)
+    got = parse_result(told.to_termination_message())
+    assert got is not None
+    assert got.dataset == dataset.model_copy(update={"classes": {}})
+    assert got.warnings == warnings

@@ -279,6 +279,31 @@ def test_a_held_job_without_a_workload(
     assert want_words in found.message
 
 
+@pytest.mark.parametrize(
+    ("managers", "want"),
+    [
+        ([("yolo-operator", 1), ("kubectl-patch", 20)], ": by the client kubectl-patch"),
+        ([("yolo-operator", 1)], ": by an admission webhook as it was created (Kueue's, with"),
+        ([], ""),
+    ],
+)
+def test_a_suspended_job_is_told_with_since_when_and_by_whom(
+    managers: list[tuple[str, int]], want: str
+) -> None:
+    """What sets a field last owns it: the API server's managed fields, as it writes them."""
+    job = hold(PREPARE, 25)
+    owned: dict[str, dict[str, dict[str, str]]] = {"f:spec": {"f:suspend": {}}}
+    told = [{"manager": name, "time": at(seconds), "fieldsV1": owned} for name, seconds in managers]
+    other = {"manager": "kube-controller-manager", "time": at(30), "fieldsV1": {"f:status": {}}}
+    job = job | {"metadata": job["metadata"] | {"managedFields": [*told, other]}}
+    seen = view_job(job)
+    assert seen is not None
+    message = diagnose_suspended(seen, None, LATER).message
+    words = f"cats-r1a1-prepare is suspended by somebody else than this operator since {at(25)}{want}"
+    assert words in message
+    assert message.endswith(words) or want.endswith("with")
+
+
 def test_a_held_prepare_job_is_queued_and_shows_since_when() -> None:
     status = _decide(make_training(), [hold(PREPARE, 3)], []).status
     assert (status.phase, status.failure and status.failure.hint) == (
