@@ -100,6 +100,9 @@ class Data(Model):
     and `val` are then paths within it, `.` for all of it. Pictures are copied into the prepared set."""
     labels: list[ClassName] = Field(default_factory=list, max_length=1000)
     """Class names, each once; the order is the class index. Unset: those of a YOLO data.yaml or COCO file."""
+    crowd: Literal["ignore", "take"] = "ignore"
+    """What a COCO file's `iscrowd: 1` means: a group, which is left out as COCO does, or, as several tools
+    write masks, one object."""
     val_fraction: float = Field(default=0.2, ge=0.01, le=0.9)
     """Part of the training set that is split off for validation when `val` is unset."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)

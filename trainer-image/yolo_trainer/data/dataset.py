@@ -183,7 +183,16 @@ def _open_sources(job: _Job, paths: Mapping[str, Path]) -> dict[str, Source]:
     for name, path in paths.items():
         named = f"template.data.{name}"
         with volume_errors(path, "read"):
-            source = open_source(path, job.tree, job.volume, job.task, job.skipped, named, job.report)
+            source = open_source(
+                path,
+                job.tree,
+                job.volume,
+                job.task,
+                job.skipped,
+                named,
+                job.report,
+                take_crowds=job.data.crowd == "take",
+            )
         job.warnings += map(job.told, source.warnings)
         sources[name] = source
     return sources

@@ -58,6 +58,8 @@ class _Opening:
     skipped: Skipped
     field: str
     """That named it, as `template.data.train`."""
+    take_crowds: bool = False
+    """COCO's `iscrowd: 1` marks one object, as `template.data.crowd` says."""
 
     @property
     def volume(self) -> DataVolume:
@@ -69,7 +71,15 @@ class _Opening:
 
 
 def open_source(
-    path: Path, tree: Tree, volume: DataVolume, task: Task, skipped: Skipped, field: str, report: Report
+    path: Path,
+    tree: Tree,
+    volume: DataVolume,
+    task: Task,
+    skipped: Skipped,
+    field: str,
+    report: Report,
+    *,
+    take_crowds: bool = False,
 ) -> Source:
     """The data set at `path` in `tree`, of whichever kind it is; an archive is unpacked onto `volume`.
 
@@ -77,7 +87,7 @@ def open_source(
     """
     refuse_depth(task)
     try:
-        return _open(path, volume, _Opening(tree, task, skipped, field), report)
+        return _open(path, volume, _Opening(tree, task, skipped, field, take_crowds), report)
     except InvalidDataError as error:
         if error.message.startswith("template."):
             raise
@@ -149,7 +159,7 @@ def _open_json(path: Path, opening: _Opening) -> Source:
     kind = _json_kind(path)
     if kind == "coco":
         _check_task("coco", path, opening)
-        return open_coco(path, opening.root, opening.task, opening.skipped)
+        return open_coco(path, opening.root, opening.task, opening.skipped, take_crowds=opening.take_crowds)
     if kind == "labelme":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is LabelMe's label file of one image; name its folder"
@@ -294,7 +304,12 @@ def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source
     if not val:
         return source
     own_val = _open_file(val[0], opening)
-    return replace(source, own_val=own_val.samples, files=[*source.files, *own_val.files])
+    return replace(
+        source,
+        own_val=own_val.samples,
+        files=[*source.files, *own_val.files],
+        warnings=[*source.warnings, *own_val.warnings],
+    )
 
 
 def _split_of(path: Path) -> str:

@@ -166,8 +166,3 @@ def test_join_parts_visits_every_point() -> None:
     joined = join_parts([RING_OUTLINE, [(9.0, 1.0), (9.0, 2.0), (10.0, 2.0)]])
     assert len(joined) == 4 + 3 + 2
     assert {*RING_OUTLINE, (9.0, 1.0), (9.0, 2.0), (10.0, 2.0)} == set(joined)
-
-
-def test_crowds_alone_are_refused_as_such(world: Any) -> None:
-    with pytest.raises(InvalidDataError, match=r"no box of any listed label .*mark a crowd \(iscrowd\): 2 "):
-        prepare(world, "detect", {**BOX, "iscrowd": 1})

@@ -59,9 +59,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found: list[Path] = []
     real: Callable[..., Any] = vars(dataset)["open_source"]
 
-    def open_source(path: Path, *args: Any) -> Any:
+    def open_source(path: Path, *args: Any, **options: Any) -> Any:
         found.append(path)
-        return real(path, *args)
+        return real(path, *args, **options)
 
     monkeypatch.setattr(dataset, "open_source", open_source)
     return found

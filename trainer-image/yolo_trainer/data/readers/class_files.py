@@ -15,8 +15,8 @@ from .data_yaml import MAX_CLASSES
 from .yaml_file import MAX_BYTES
 
 LISTS = ("classes.txt", "_darknet.labels", "obj.names", "names.txt")
-"""Class names by line: Label Studio and LabelImg; Roboflow's YOLO Darknet; Darknet without its obj.data; by hand
-beside a data.yaml."""
+"""Class names by line: Label Studio and LabelImg; Roboflow's YOLO Darknet; Darknet without its obj.data;
+people who have a data.yaml without names."""
 NOTES = "notes.json"
 """Label Studio: `categories`, each with `id` and `name`."""
 _SHOWN = 6

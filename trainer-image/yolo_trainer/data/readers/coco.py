@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,12 @@ from .coco_head import Head, Id, as_id, flip_idx, read_head
 from .coco_shapes import Annotation, ShapeReader
 from .packed_shapes import PackedShapes
 
+CROWD_SHARE = 0.05
+"""Part of the annotations from which on crowds hardly are any: of COCO 2017's own it is 0.012."""
+_CROWD_HINT = (
+    "supervision, Datumaro, Darwin and CVAT (brush masks) mark single objects so: if these are such, set "
+    "template.data.crowd to take"
+)
 _REFERENCES = ("image_id", "category_id")
 
 
@@ -27,7 +34,7 @@ def is_coco(content: Mapping[str, Any]) -> bool:
     return isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list)
 
 
-def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
+def open_coco(path: Path, root: Path, task: Task, skipped: Skipped, *, take_crowds: bool = False) -> Source:
     """The data set in a COCO file; `root` is the volume's resolved root.
 
     The file is read as a stream: once up to the end of the images and categories, and once more for the
@@ -38,9 +45,10 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     head = read_head(path, shown)
     keypoints = head.keypoints() if task == "pose" else []
-    reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped)
+    reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped, take_crowds)
     for _, i, raw in stream_json(path, ["annotations"]):
         reader.add(raw, f"annotations[{i}]")
+    warnings = reader.check_crowds()
     samples = _samples(reader, ImageFinder(root, _image_folders(path), skipped))
     names = [name for i, name in head.names.items() if i in reader.used or not head.is_group(i)]
     check_unique(names, path)
@@ -52,6 +60,7 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped) -> Source:
         files=[path],
         kpt_shape=(len(keypoints), 3) if keypoints else None,
         flip_idx=flip_idx(keypoints) if keypoints else None,
+        warnings=warnings,
         in_pixels=True,
         why=f"{path.name} has `images` and `annotations`",
     )
@@ -64,10 +73,13 @@ class _Reader:
     head: Head
     shape: ShapeReader
     skipped: Skipped
+    take_crowds: bool
     shapes: dict[Id, PackedShapes] = field(default_factory=dict)
     """By the image's id."""
     used: set[Id] = field(default_factory=set)
     """Ids of the categories that occur."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Annotations of images that there are: `object` or `crowd`."""
 
     @cached_property
     def names(self) -> dict[Id, str]:
@@ -86,14 +98,29 @@ class _Reader:
         if (image := self.head.images.get(number)) is None:
             self.skipped.add("strayLabel", f"{place}, image_id {number}")
             return
-        if raw.get("iscrowd") == 1:
-            shape = Shape("crowd", label, ())
-        else:
-            self.used.add(category)
-            shape = self.shape.read(Annotation(raw, self.head.shown, place, label, image))
         if number not in self.shapes:
             self.shapes[number] = PackedShapes()
-        self.shapes[number].append(shape)
+        is_crowd = raw.get("iscrowd") in (1, "1")
+        self.counts["crowd" if is_crowd else "object"] += 1
+        if is_crowd and not self.take_crowds:
+            self.shapes[number].append(Shape("crowd", label, ()))
+            return
+        one = Annotation(raw, self.head.shown, place, label, image)
+        if is_crowd:
+            self.skipped.add("takenCrowd", one.shown)
+        self.used.add(category)
+        self.shapes[number].append(self.shape.read(one))
+
+    def check_crowds(self) -> list[str]:
+        """A warning where many annotations mark a crowd and are left out; raises InvalidDataError when all
+        of them do."""
+        crowds, objects = self.counts["crowd"], self.counts["object"]
+        if self.take_crowds or crowds <= CROWD_SHARE * (crowds + objects):
+            return []
+        what = f"{crowds} of {crowds + objects} annotations mark a crowd (iscrowd: 1)"
+        if not objects:
+            raise InvalidDataError(f"{self.head.shown}: {what}, and a crowd is not trained on", _CROWD_HINT)
+        return [f"{self.head.shown}: {what} and are left out, in COCO about 1 %; {_CROWD_HINT}"]
 
 
 def _image_folders(path: Path) -> list[Path]:
