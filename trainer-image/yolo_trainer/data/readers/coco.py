@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped, *, take_crow
     reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped, take_crowds)
     for _, i, raw in stream_json(path, ["annotations"]):
         reader.add(raw, f"annotations[{i}]")
+    reader.check_images()
     warnings = reader.check_crowds()
+    reader.check_outlines()
     samples = _samples(reader, ImageFinder(root, _image_folders(path), skipped))
     names = [name for i, name in head.names.items() if i in reader.used or not head.is_group(i)]
     check_unique(names, path)
@@ -78,8 +81,10 @@ class _Reader:
     """By the image's id."""
     used: set[Id] = field(default_factory=set)
     """Ids of the categories that occur."""
+    strays: list[str] = field(default_factory=list)
+    """The first annotation of an image that is not there."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Annotations of images that there are: `object` or `crowd`."""
+    """The other annotations: `object` or `crowd`."""
 
     @cached_property
     def names(self) -> dict[Id, str]:
@@ -96,7 +101,9 @@ class _Reader:
             known = ", ".join(f"{i} {name}" for i, name in list(self.names.items())[:10])
             raise InvalidDataError(f"{where}: category_id {category} is not among the categories ({known})")
         if (image := self.head.images.get(number)) is None:
-            self.skipped.add("strayLabel", f"{place}, image_id {number}")
+            self.skipped.add("strayLabel", stray := f"{place}, image_id {number}")
+            if not self.strays:
+                self.strays.append(stray)
             return
         if number not in self.shapes:
             self.shapes[number] = PackedShapes()
@@ -110,6 +117,26 @@ class _Reader:
             self.skipped.add("takenCrowd", one.shown)
         self.used.add(category)
         self.shapes[number].append(self.shape.read(one))
+
+    def check_images(self) -> None:
+        """Raises InvalidDataError when there are annotations and all of them are of other images."""
+        if self.strays and not self.counts:
+            ids = ", ".join(map(str, islice(self.head.images, 3))) or "none"
+            raise InvalidDataError(
+                f"{self.head.shown}: no annotation is of an image of this file ({self.strays[0]}; ids in "
+                f"`images`: {ids})",
+                "`image_id` is the `id` of an entry of `images` in the same file",
+            )
+
+    def check_outlines(self) -> None:
+        """Raises InvalidDataError for a task of outlines when there are boxes alone."""
+        kinds, task = self.shape.kinds, self.shape.task
+        if task in ("segment", "semantic") and kinds and set(kinds) == {"rectangle"}:
+            raise InvalidDataError(
+                f"{self.head.shown}: none of its {kinds.total()} annotations has a `segmentation`, which "
+                f"{task} needs; the data fit detect",
+                "export polygons or masks, or set template.task: detect and a model for it",
+            )
 
     def check_crowds(self) -> list[str]:
         """A warning where many annotations mark a crowd and are left out; raises InvalidDataError when all
