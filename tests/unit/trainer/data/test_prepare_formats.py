@@ -220,7 +220,7 @@ def text(path: str, content: Callable[[str], str] | str) -> Callable[[Path, Trut
         ("coco", coco(lambda c: c["images"][2].update(id=1)), r"images\[2\]: needs .* an `id` of its own"),
         ("coco", coco(lambda c: c.update(categories=[])), "`categories` is empty"),
         ("coco", coco(lambda c: c["categories"][1].update(id=1)), r"categories\[1\]: needs"),
-        ("coco", coco(lambda c: c.update(images=[{"id": 0, "file_name": "/x/a.png"}], annotations=[])), "no images"),
+        ("coco", coco(lambda c: c.update(images=[{"id": 0, "file_name": "/"}], annotations=[])), "no images"),
         ("voc", text("Annotations/img_001.xml", lambda s: s.replace("</size>", "")),
          r"img_001\.xml is not XML: mismatched tag: line \d+"),
         ("voc", text("Annotations/img_001.xml", lambda s: s.replace("<xmin>", "<xmin>a")),

@@ -27,6 +27,9 @@ _CROWD_HINT = (
     "supervision, Datumaro, Darwin and CVAT (brush masks) mark single objects so: if these are such, set "
     "template.data.crowd to take"
 )
+_IMAGE_FOLDERS = ("images", "data")
+_LABEL_FOLDERS = ("annotations", "annotation", "labels")
+_SPLITS = ("train", "val", "test")
 _REFERENCES = ("image_id", "category_id")
 
 
@@ -151,13 +154,28 @@ class _Reader:
 
 
 def _image_folders(path: Path) -> list[Path]:
-    """Where exports keep images: beside the file, in `images/`, or in a folder that the file is named for."""
+    """Where exports keep images: beside the file, in `images/`, in `data/` (FiftyOne), or in a folder that
+    the file is named for, be it nearly: `instances_val.json`, `val2017/`, `validation/`."""
     here, above = path.parent, path.parent.parent
     part = path.stem.rpartition("_")[2]  # instances_train2017.json: train2017
-    return [
-        *(here, here / "images", here / part, here / "images" / part),
-        *(above / "images" / part, above / part, above / "images", above),
+    tops = [
+        here,
+        *(here / name for name in _IMAGE_FOLDERS),
+        *(above / name for name in _IMAGE_FOLDERS),
+        above,
     ]
+    named = [top / part for top in tops]
+    own = tops if here.name.lower() in _LABEL_FOLDERS else tops[:3]  # others may lie beside the data set
+    alike = [folder for top in own for folder in _folders_alike(top, part)]
+    return [*tops[:3], *named, *alike, *tops[3:]]
+
+
+def _folders_alike(folder: Path, part: str) -> list[Path]:
+    """The folders within that are for the same part of a data set (training, validation, test) as a file."""
+    split = next((split for split in _SPLITS if part.lower().startswith(split)), None)
+    if split is None or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.name.lower().startswith(split) and path.is_dir())
 
 
 def _samples(reader: _Reader, finder: ImageFinder) -> list[Sample]:
