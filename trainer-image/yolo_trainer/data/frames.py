@@ -53,6 +53,15 @@ def frame_of_size(size: Size | None, facts: ImageFacts) -> Frame | Literal["othe
     return "stored" if turned else "other"
 
 
+def frame_of_masks(sample: Sample, facts: ImageFacts) -> Frame | None:
+    """The frame of an image's run-length masks, where they alone have a size and agree."""
+    sizes = {frame_of_size(shape.frame[:2], facts) for shape in sample.shapes if shape.frame}
+    match [*sizes]:
+        case ["upright" | "stored" as frame] if sample.size is None:
+            return frame
+    return None
+
+
 def look(sample: Sample, facts: ImageFacts) -> Evidence:
     """What the shapes of an image tell, whose size is one of its frames' or not given."""
     size = frame_of_size(sample.size, facts)

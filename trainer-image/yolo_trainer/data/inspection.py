@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..errors import InvalidDataError, from_os_error
 from .convert import Lines, Target, row_lines, shape_lines
-from .frames import Evidence, frame_of_size, in_stored, in_upright, look
+from .frames import Evidence, frame_of_masks, frame_of_size, in_stored, in_upright, look
 from .images import CorruptImageError, ImageFacts, ignore_bomb_warnings, verify_image
 from .label_file import LabelFile
 from .locate import Located
@@ -94,6 +94,10 @@ class Conversion:
         frame = frame_of_size(sample.size, facts)
         if frame == "other":
             return self._wrong_size(sample, facts), None
+        if facts.orientation > 1 and (told := frame_of_masks(sample, facts)):
+            read_in = in_stored if told == "stored" else in_upright
+            reading = self._of_shapes(read_in(sample, facts), facts)
+            return reading, TwoWays(Evidence(told, told), reading)
         reading = self._of_shapes(in_upright(sample, facts), facts)
         if not sample.shapes or (facts.orientation == 1 and frame != "stored"):
             return reading, None

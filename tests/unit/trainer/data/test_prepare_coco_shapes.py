@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from yolo_crds.training import Data, Task
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
@@ -203,3 +204,30 @@ def test_outline_of_another_form_says_what_is_wanted(world: Any, segmentation: o
     with pytest.raises(InvalidDataError, match=r"annotations\[0\]: `segmentation` is neither") as error:
         prepare(world, "segment", {"bbox": BOX, "segmentation": segmentation})
     assert "want [[x, y, x, y, …], …]" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(("width", "height", "skipped"), [(80, 60, "turnedLabels"), (60, 80, None)])
+def test_mask_of_an_image_that_its_tag_turns_tells_its_frame_where_the_file_gives_no_size(
+    world: Any, width: int, height: int, skipped: str | None
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # 80 x 60 as it is stored, 60 x 80 as it is shown: turned clockwise by a quarter
+    for i in (1, 2):
+        file = world.data / f"datasets/demo/{i}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (80, 60), (i, 2, 3)).save(file, exif=exif)
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in (1, 2)],
+        "annotations": [
+            {"image_id": i, "category_id": 3, "segmentation": mask([10, 20, 24, 8], height, width)}
+            for i in (1, 2)
+        ],
+        "categories": [{"id": 3, "name": "a"}],
+    }
+    world.text("datasets/demo/all.json", json.dumps(content))
+    found = prepare_dataset(world.volume, Data(train="demo"), "detect", world.report)
+    stored = "0 0.600000 0.275000 0.133333 0.300000"  # (10..34, 20..28) is (32..40, 10..34) once turned
+    upright = "0 0.366667 0.300000 0.400000 0.100000"
+    files = sorted(found.folder.glob("labels/*/*.txt"))
+    assert [file.read_text().strip() for file in files] == [stored if skipped else upright] * 2
+    assert found.details.dataset.skipped == ({skipped: 2} if skipped else {})
