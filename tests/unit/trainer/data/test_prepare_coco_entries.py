@@ -162,3 +162,23 @@ def test_validation_file_of_boxes_alone_is_named(world: Any) -> None:
         annotation["segmentation"] = OUTLINE
     with pytest.raises(InvalidDataError, match=r"^template\.data\.val: datasets/boxes\.json: none of its 4"):
         prepare(world, content, "segment", val="datasets/boxes.json")
+
+
+def test_parts_of_the_image_in_place_of_pixels_are_refused(world: Any) -> None:
+    content = example()
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [0.1, 0.2, 0.5, 0.25]
+    with pytest.raises(
+        InvalidDataError, match=r"all\.json: no coordinate is larger than 1; COCO's are pixels"
+    ):
+        prepare(world, content)
+    content["annotations"][0]["bbox"] = BOX
+    assert prepare(world, content).details.dataset.boxes > 0
+
+
+def test_box_with_an_angle_says_how_turned_boxes_are_written(world: Any) -> None:
+    content = example()
+    content["annotations"][0]["bbox"] = [20, 20, 10, 10, 45]
+    with pytest.raises(InvalidDataError, match=r"annotations\[0\]: `bbox` is .*, not \[x, y") as error:
+        prepare(world, content)
+    assert "`attributes.rotation` (degrees, clockwise)" in str(error.value.hint)

@@ -54,7 +54,7 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped, *, take_crow
         reader.add(raw, f"annotations[{i}]")
     reader.check_images()
     warnings = reader.check_crowds()
-    reader.check_outlines()
+    reader.check_shapes()
     samples = _samples(reader, ImageFinder(root, _image_folders(path), skipped))
     names = [name for i, name in head.names.items() if i in reader.used or not head.is_group(i)]
     check_unique(names, path)
@@ -131,9 +131,16 @@ class _Reader:
                 "`image_id` is the `id` of an entry of `images` in the same file",
             )
 
-    def check_outlines(self) -> None:
-        """Raises InvalidDataError for a task of outlines when there are boxes alone."""
+    def check_shapes(self) -> None:
+        """Raises InvalidDataError when none of them can be what the task takes: coordinates that are no
+        pixels; for outlines, boxes alone."""
         kinds, task = self.shape.kinds, self.shape.task
+        if 0 < self.shape.reach <= 1:
+            raise InvalidDataError(
+                f"{self.head.shown}: no coordinate is larger than 1; COCO's are pixels, these look like parts "
+                "of the image's width and height",
+                "multiply x and width by the image's width, y and height by its height",
+            )
         if task in ("segment", "semantic") and kinds and set(kinds) == {"rectangle"}:
             raise InvalidDataError(
                 f"{self.head.shown}: none of its {kinds.total()} annotations has a `segmentation`, which "

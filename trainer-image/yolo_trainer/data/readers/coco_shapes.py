@@ -23,6 +23,12 @@ from .rle import join_parts, mask_polygons
 _SAME = 0.1  # pixels between corners that are taken for the same
 
 
+_BOX_HINT = (
+    "COCO's boxes are upright, in pixels; for turned ones give the corners as `segmentation`, or the angle "
+    "as `attributes.rotation` (degrees, clockwise)"
+)
+
+
 class Annotation(NamedTuple):
     """An entry of `annotations`."""
 
@@ -56,10 +62,10 @@ class Annotation(NamedTuple):
                 # Without a width it stays one without: min and max of the corners would make it a box again.
                 return x, y, x + max(width, 0), y + max(height, 0)
             case other:
-                raise self.error(f"`bbox` is {str(other)[:60]}, not [x, y, width, height]")
+                raise self.error(f"`bbox` is {str(other)[:60]}, not [x, y, width, height]", _BOX_HINT)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ShapeReader:
     """Reads annotations of one file."""
 
@@ -69,11 +75,15 @@ class ShapeReader:
     """How many each object has, for pose."""
     kinds: Counter[str] = field(default_factory=Counter)
     """How many shapes were read, by kind."""
+    reach: float = 0.0
+    """The largest coordinate that was seen, once it is beyond 1 any that is."""
 
     def read(self, one: Annotation) -> Shape:
         """The shape of an annotation; raises InvalidDataError that names it."""
         shape = self._shape(one)
         self.kinds[shape.kind] += 1
+        if self.reach <= 1:
+            self.reach = max(self.reach, *(value for point in shape.points for value in point))
         return shape
 
     def _shape(self, one: Annotation) -> Shape:
