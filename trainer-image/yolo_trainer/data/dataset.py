@@ -37,7 +37,13 @@ from .skipped import Skipped
 from .source import Source
 from .splits import Part, split_parts
 from .summary import summarize
-from .task_fit import check_channels, check_label_files, check_outlines, count_unlabelled
+from .task_fit import (
+    check_channels,
+    check_label_files,
+    check_outlines,
+    check_same_keypoints,
+    count_unlabelled,
+)
 from .tree import UNTOLD, Tree, open_image
 from .usage import make_to_use, mark_used
 
@@ -195,6 +201,7 @@ def _open_sources(job: _Job, paths: Mapping[str, Path]) -> dict[str, Source]:
             )
         job.warnings += map(job.told, source.warnings)
         sources[name] = source
+    check_same_keypoints(sources["train"], sources.get("val", sources["train"]))
     return sources
 
 

@@ -33,7 +33,14 @@ from .readers.xml_tree import read_xml
 from .readers.yolo_folder import YAML_NAMES, class_folders, open_class_folders, open_yolo
 from .skipped import Skipped
 from .source import Source
-from .task_fit import check_class_folders, check_keypoints, check_kind, kind_name, refuse_depth
+from .task_fit import (
+    check_class_folders,
+    check_keypoints,
+    check_kind,
+    check_same_keypoints,
+    kind_name,
+    refuse_depth,
+)
 from .tree import Tree
 from .wrapping import refuse_inner, unread_descriptions, without_wrapping
 
@@ -304,6 +311,7 @@ def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source
     if not val:
         return source
     own_val = _open_file(val[0], opening)
+    check_same_keypoints(source, own_val)
     return replace(
         source,
         own_val=own_val.samples,

@@ -105,6 +105,17 @@ def check_channels(sources: Mapping[str, Source]) -> None:
         )
 
 
+def check_same_keypoints(train: Source, val: Source) -> None:
+    """Raises InvalidDataError when objects for validation have another number of keypoints; those of the
+    shapes of COCO would be cut or filled up."""
+    if train.kpt_shape and val.kpt_shape and train.kpt_shape[0] != val.kpt_shape[0]:
+        raise InvalidDataError(
+            f"template.data.val: {val.path.name} has {val.kpt_shape[0]} keypoints for each object, "
+            f"{train.path.name} for training {train.kpt_shape[0]}",
+            "validate on data with the keypoints that are trained on, in the same order",
+        )
+
+
 def check_label_files(source: Source, located: Sequence[Located]) -> None:
     """Raises InvalidDataError when of a YOLO data set no training image has its label file: labels of other
     names or elsewhere would pass as a set of backgrounds."""

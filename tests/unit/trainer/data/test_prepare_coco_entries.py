@@ -182,3 +182,21 @@ def test_box_with_an_angle_says_how_turned_boxes_are_written(world: Any) -> None
     with pytest.raises(InvalidDataError, match=r"annotations\[0\]: `bbox` is .*, not \[x, y") as error:
         prepare(world, content)
     assert "`attributes.rotation` (degrees, clockwise)" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("names", [["train.json", "val.json"], ["one.json", "two.json"]])
+def test_validation_with_another_number_of_keypoints_is_refused(world: Any, names: list[str]) -> None:
+    for name, count in zip(names, (2, 3), strict=True):
+        content = example()
+        for entry in content["categories"]:
+            entry["keypoints"] = ["nose", "chin", "ear"][:count]
+        for entry in content["annotations"]:
+            entry["keypoints"] = [9, 9, 2] * count
+        world.text(f"datasets/demo/{name}", json.dumps(content))
+    for i in (1, 2):
+        world.image(f"datasets/demo/{i}.png", shade=i)
+    data = (
+        {"train": "demo"} if names[0] == "train.json" else {"train": "demo/one.json", "val": "demo/two.json"}
+    )
+    with pytest.raises(InvalidDataError, match=rf"{names[1]} has 3 keypoints .*, {names[0]} for training 2"):
+        prepare_dataset(world.volume, Data.model_validate(data), "pose", world.report)

@@ -137,8 +137,8 @@ class _Reader:
         kinds, task = self.shape.kinds, self.shape.task
         if 0 < self.shape.reach <= 1:
             raise InvalidDataError(
-                f"{self.head.shown}: no coordinate is larger than 1; COCO's are pixels, these look like parts "
-                "of the image's width and height",
+                f"{self.head.shown}: no coordinate is larger than 1; COCO's are pixels, these look like "
+                "parts of the image's width and height",
                 "multiply x and width by the image's width, y and height by its height",
             )
         if task in ("segment", "semantic") and kinds and set(kinds) == {"rectangle"}:
