@@ -84,6 +84,7 @@ def first(key: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Con
         (first("categories", lambda c: c.pop("id")), r"s\[0\]: needs an `id`, by .*'a' \(`category_id`"),
         (first("categories", lambda c: c.update(id=True)), r"categories\[0\]: needs an `id`"),
         (first("categories", lambda c: c.update(id=11)), r"s\[1\]: needs an `id` of its own; 11 means 'a'"),
+        (first("categories", lambda c: c.update(name="b ")), r"'b' is given twice, to the ids 3 and 11$"),
         (first("categories", lambda c: c.update(name=" ")), r"categories\[0\]: needs a name"),
         (lambda c: c.update(categories=["a", "b"]), r"categories\[0\]: needs a name and an `id` .* it is a$"),
         (first("images", lambda i: i.pop("id")), r"images\[0\]: needs an `id`, by .*'1.png' \(`image_id`"),

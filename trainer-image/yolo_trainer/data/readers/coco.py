@@ -16,7 +16,7 @@ from ...errors import InvalidDataError
 from ..image_finder import ImageFinder
 from ..json_file import stream_json
 from ..skipped import Skipped
-from ..source import Sample, Shape, Source, check_unique
+from ..source import Sample, Shape, Source
 from .coco_head import Head, Id, as_id, flip_idx, read_head
 from .coco_shapes import Annotation, ShapeReader
 from .packed_shapes import PackedShapes
@@ -56,13 +56,11 @@ def open_coco(path: Path, root: Path, task: Task, skipped: Skipped, *, take_crow
     warnings = reader.check_crowds()
     reader.check_shapes()
     samples = _samples(reader, ImageFinder(root, _image_folders(path), skipped))
-    names = [name for i, name in head.names.items() if i in reader.used or not head.is_group(i)]
-    check_unique(names, path)
     return Source(
         kind="coco",
         path=path,
         samples=samples,
-        names=names,
+        names=head.check_names(reader.used),
         files=[path],
         kpt_shape=(len(keypoints), 3) if keypoints else None,
         flip_idx=flip_idx(keypoints) if keypoints else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +44,22 @@ class Head:
         of the only class."""
         name = self.categories[number]["name"]
         return any(c.get("supercategory") == name for i, c in self.categories.items() if i != number)
+
+    def check_names(self, used: Collection[Id]) -> list[str]:
+        """Names of the classes in the order of their ids: of those that are used, or group no others.
+
+        Raises InvalidDataError when two have the same: they would become one class.
+        """
+        names: dict[str, Id] = {}
+        for number, name in self.names.items():
+            if number not in used and self.is_group(number):
+                continue
+            if (first := names.setdefault(name, number)) != number:
+                raise InvalidDataError(
+                    f"{self.shown}: the class name {name!r} is given twice, to the ids {first} and {number}",
+                    "give each class its own name; to merge two, give their annotations one `category_id`",
+                )
+        return list(names)
 
     def keypoints(self) -> list[str]:
         """Names of the keypoints.
