@@ -302,10 +302,10 @@ def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source
         by_split.setdefault(_split_of(file.relative_to(path)), []).append(file)
     train, val = by_split.get("train", []), by_split.get("val") or by_split.get("test") or []
     if len(train) != 1 or len(val) > 1:
+        some = ", ".join(str(file.relative_to(path)) for file in files[:5])
         raise InvalidDataError(
-            f"{opening.field}: {opening.tree.relative(str(path))} holds several COCO files "
-            f"({', '.join(str(file.relative_to(path)) for file in files[:5])}) and their names do not tell which "
-            "is for training",
+            f"{opening.field}: {path} holds several COCO files ({some}) and their names do not tell which is "
+            "for training",
             "name one file in template.data.train and one in template.data.val",
         )
     source = _open_file(train[0], opening)
