@@ -74,7 +74,7 @@ def parse_word(line: bytes) -> Word | None:
             int(found["code"]),
             str(found["token"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -166,7 +166,13 @@ def test_wrong_index_is_refused(text: str) -> None:
         Node.of(TrainerConfig.model_validate(CONFIG), {"JOB_COMPLETION_INDEX": text})
 
 
-@pytest.mark.parametrize("line", [b"", b"[]", b"{}", b'{"says": "x"}', b"\xff", b"GET / HTTP/1.1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"", b"[]", b"{}", b'{"says": "x"}', b"\xff", b"GET / HTTP/1.1", b"[" * 16_000),
+        b'{"says": "hello", "node": Infinity, "text": "", "code": 0, "token": ""}',
+    ],
+)
 def test_what_is_no_word_is_ignored(line: bytes) -> None:
     assert parse_word(line) is None
 
