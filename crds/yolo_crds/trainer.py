@@ -22,6 +22,8 @@ PROGRESS_EVERY_LINES = 100
 """At least one progress line in any so many lines of output, so that a log tail of 200 always has one."""
 TERMINATION_MESSAGE_MAX_BYTES = 3500
 """The kubelet keeps the last 4,096 bytes of /dev/termination-log; ASCII, so bytes are characters."""
+_TIME_MOST = 2**36
+"""Unix seconds, of the year 4147. Whatever runs in a pod may print a line, and most numbers are no date."""
 RENDEZVOUS_PORT = 29500
 """Of the store in the pod with index 0, where the pods of one training meet; PyTorch's own default."""
 
@@ -140,7 +142,7 @@ class ProgressLine(Lenient):
 
     v: int = PROGRESS_VERSION
     seq: int
-    time: float
+    time: float = Field(ge=0, le=_TIME_MOST)
     """Unix seconds."""
     stage: str
     """import, scan, cache, epoch, val, save, export; prepare: fetch, unpack, scan, verify,

@@ -16,6 +16,8 @@ from .workload import Admission
 Key = tuple[str, str]
 """Namespace and name of a training."""
 _View = TypeVar("_View", JobView, PodView)
+_ETA_MOST = 10**10
+"""Seconds, of 300 years: whoever prints a line in a pod may claim any number, and few are dates."""
 
 
 class Store:
@@ -142,7 +144,8 @@ class Store:
     def _holder(self, key: Key, pod: PodView, own: Key, line: ProgressLine | None) -> Holder:
         ends_at = None
         if line is not None and line.eta_seconds is not None and pod.stage == Stage.TRAIN:
-            ends_at = datetime.fromtimestamp(line.time + line.eta_seconds, UTC)
+            left = min(max(line.eta_seconds, 0), _ETA_MOST)
+            ends_at = datetime.fromtimestamp(line.time + left, UTC)
         if pod.gone_by is not None:
             ends_at = parse_time(pod.gone_by)
         name = f"a training in namespace {key[0]}"

@@ -46,6 +46,12 @@ def test_parse_progress_ignores_anything_else(line: str) -> None:
     assert parse_progress(line) is None
 
 
+@pytest.mark.parametrize("time", ["1e300", "-1", "1e12", "NaN"])
+def test_parse_progress_ignores_a_time_that_is_none(time: str) -> None:
+    line = f'YOLO-PROGRESS {{"v":1,"seq":1,"time":{time},"stage":"epoch","eta_seconds":5}}'
+    assert parse_progress(line) is None
+
+
 def test_parse_progress_ignores_fields_of_a_later_trainer() -> None:
     got = parse_progress('YOLO-PROGRESS {"v":1,"seq":1,"time":1,"stage":"epoch","shiny":true}')
     assert got is not None

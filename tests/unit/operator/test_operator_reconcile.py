@@ -543,6 +543,15 @@ async def test_a_training_without_a_node_says_who_holds_it_and_until_when() -> N
     assert again <= 30
 
 
+async def test_an_eta_that_is_no_date_stops_no_other_training() -> None:
+    """Anything that runs in a pod may print a line, and all that wait read it."""
+    world = await _until_train_waits(resources={"gpus": 2})
+    _hold(world, "dogs", 4, 10**18)
+    await world.reconciler.reconcile(KEY)
+    assert world.kube.training is not None
+    assert "dogs holds 4 until about 2343-" in world.kube.training["status"]["failure"]["message"]
+
+
 async def test_a_status_that_waits_is_not_stored_again_while_nothing_moves() -> None:
     world = await _until_train_waits(resources={"gpus": 2})
     _hold(world, "dogs", 4, 1500)
