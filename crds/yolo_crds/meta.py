@@ -6,6 +6,7 @@ Child names are functions of the parent's, so nobody has to look one up.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
 
 GROUP = "yolo.training"
@@ -111,6 +112,11 @@ def object_name(model_name: str) -> str:
 def job_name(training: str, run: int, attempt: int, stage: Stage) -> str:
     """`<name>-r<run>a<attempt>-<stage>`: at most 63 characters for names of at most 40."""
     return f"{training}-r{run}a{attempt}-{stage}"
+
+
+def parse_labels(labels: Mapping[str, str]) -> tuple[int, int, Stage]:
+    """Run, attempt and stage of a Job or pod; raises KeyError or ValueError where it is none of ours."""
+    return int(labels[LABEL_RUN]), int(labels[LABEL_ATTEMPT]), Stage(labels[LABEL_STAGE])
 
 
 def gang_name(training: str) -> str:

@@ -20,8 +20,6 @@ _NOUNS = {
     "memory": "GiB of memory",
     "ephemeral-storage": "GiB of disk",
 }
-_OURS = frozenset({meta.LABEL_TRAINING, meta.LABEL_RUN, meta.LABEL_ATTEMPT, meta.LABEL_STAGE})
-"""Labels of the pods that the operator's watch keeps."""
 _BLOCKING = frozenset({"NoSchedule", "NoExecute"})
 _TOLD_OTHERWISE = ("node.kubernetes.io/unschedulable", "node.kubernetes.io/not-ready")
 _NAME_FIELD = "metadata.name"
@@ -126,12 +124,21 @@ def sum_others(pods: Iterable[Wire], served: Iterable[str], sums: dict[str, dict
     namespaces = frozenset(served)
     for pod in pods:
         metadata, spec = pod["metadata"], pod["spec"]
-        ours = (metadata.get("labels") or {}).keys() >= _OURS
+        ours = _is_watched(metadata.get("labels") or {})
         ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
         node = spec.get("nodeName")
         if not node or ended or (ours and (not namespaces or metadata["namespace"] in namespaces)):
             continue
         sums[node] = add(sums.get(node, {}), view_ask(spec).requests)
+
+
+def _is_watched(labels: Mapping[str, str]) -> bool:
+    """Whether the operator's watch keeps a pod with these labels; anybody may give a pod some of them."""
+    try:
+        meta.parse_labels(labels)
+    except (KeyError, ValueError):
+        return False
+    return meta.LABEL_TRAINING in labels
 
 
 def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:

@@ -205,11 +205,6 @@ def _conditions(body: Wire) -> dict[str, Wire]:
     return {c["type"]: c for c in body.get("status", {}).get("conditions") or () if c["status"] == "True"}
 
 
-def _labelled(body: Wire) -> tuple[int, int, Stage]:
-    labels = body["metadata"].get("labels", {})
-    return int(labels[meta.LABEL_RUN]), int(labels[meta.LABEL_ATTEMPT]), Stage(labels[meta.LABEL_STAGE])
-
-
 def _controller(body: Wire) -> str | None:
     owners = body["metadata"].get("ownerReferences") or ()
     return next((str(o["uid"]) for o in owners if o.get("controller")), None)
@@ -230,7 +225,7 @@ def view_training(body: Wire) -> dict[str, Any]:
 def view_job(body: Wire) -> JobView | None:
     """The Job's projection; None when its labels are not ours."""
     try:
-        run, attempt, stage = _labelled(body)
+        run, attempt, stage = meta.parse_labels(body["metadata"].get("labels", {}))
     except (KeyError, ValueError):
         return None
     metadata, conditions = body["metadata"], _conditions(body)
@@ -289,7 +284,7 @@ def _avoided(pod: Wire) -> Iterable[str]:
 def view_pod(body: Wire) -> PodView | None:
     """The pod's projection; None when its labels are not ours."""
     try:
-        run, attempt, stage = _labelled(body)
+        run, attempt, stage = meta.parse_labels(body["metadata"].get("labels", {}))
     except (KeyError, ValueError):
         return None
     metadata, status, conditions = body["metadata"], body.get("status", {}), _conditions(body)

@@ -329,12 +329,21 @@ def test_sum_others_leaves_out_trainings_that_are_served_and_pods_that_ended() -
             "status": {"phase": phase},
         }
 
-    training = {f"yolo.training/{label}": "1" for label in ("training", "run", "attempt", "stage")}
+    training = {
+        "yolo.training/training": "cats",
+        "yolo.training/run": "1",
+        "yolo.training/attempt": "1",
+        "yolo.training/stage": "train",
+    }
     pods = [pod("lab", **training), pod("elsewhere", **training), pod("lab"), pod("lab", "Succeeded")]
-    pretends = pod("lab", **{"yolo.training/training": "cats"})
+    pretend = [
+        pod("lab", **{"yolo.training/training": "cats"}),
+        pod("lab", **training | {"yolo.training/stage": "mine"}),
+        pod("lab", **training | {"yolo.training/run": "x"}),
+    ]
     sums: dict[str, dict[str, int]] = {}
-    sum_others([*pods, pretends], ["lab"], sums)
-    assert sums["a"][GPU] == 3 * UNIT
+    sum_others([*pods, *pretend], ["lab"], sums)
+    assert sums["a"][GPU] == 5 * UNIT
     everywhere: dict[str, dict[str, int]] = {}
     sum_others(pods, [], everywhere)
     assert everywhere["a"][GPU] == UNIT
