@@ -27,13 +27,19 @@ def register(registry: kopf.OperatorRegistry, store: Store, add: Callable[[Key],
 
     @kopf.on.event("batch", "v1", "jobs", labels=ours, registry=registry)
     async def job_observed(event: Any, **_: Any) -> None:
-        if (key := _child_observed(event)) and (job := view_job(event["object"])):
-            store.put_job(key, job)
+        if key := _child_observed(event):
+            if job := view_job(event["object"]):
+                store.put_job(key, job)
+            else:
+                store.pass_over(key, event["object"]["metadata"])
 
     @kopf.on.event("", "v1", "pods", labels=ours, registry=registry)
     async def pod_observed(event: Any, **_: Any) -> None:
-        if (key := _child_observed(event)) and (pod := view_pod(event["object"])):
-            store.put_pod(key, pod)
+        if key := _child_observed(event):
+            if pod := view_pod(event["object"]):
+                store.put_pod(key, pod)
+            else:
+                store.pass_over(key, event["object"]["metadata"])
 
     def _child_observed(event: Any) -> Key | None:
         """Key of the training to which a child that is still there belongs."""

@@ -27,6 +27,8 @@ class Store:
         self._trainings: dict[Key, dict[str, Any]] = {}
         self._jobs: dict[Key, dict[str, JobView]] = {}
         self._pods: dict[Key, dict[str, PodView]] = {}
+        self._passed_over: dict[str, tuple[Key, int]] = {}
+        """Objects that bear our label and are none of ours, by uid: it counts that they were seen."""
         self._progress: dict[str, ProgressLine] = {}
         self._admissions: dict[str, Admission] = {}
         self._unhealthy: dict[str, tuple[str, ...]] = {}
@@ -63,6 +65,11 @@ class Store:
             self._unhealthy.pop(pod.uid, None)
         _put(self._pods, key, pod)
 
+    def pass_over(self, key: Key, metadata: Wire) -> None:
+        """Note a Job or pod that names a training and is none of its: anybody may set a label."""
+        self.drop_child(key, metadata["uid"])
+        self._passed_over[metadata["uid"]] = (key, _version(metadata))
+
     def put_progress(self, uid: str, line: ProgressLine) -> bool:
         """Keep the newest progress line of the pod with this uid; False when it tells nothing new."""
         known = self._progress.get(uid)
@@ -98,6 +105,7 @@ class Store:
             children.pop(uid, None)
             if not children:
                 kind.pop(key, None)
+        self._passed_over.pop(uid, None)
         self._progress.pop(uid, None)
         self._admissions.pop(uid, None)
         self._unhealthy.pop(uid, None)
@@ -158,7 +166,8 @@ class Store:
 
     def versions(self) -> dict[str, tuple[Key, int]]:
         """Key and resourceVersion of everything known, by uid."""
-        known = {t["metadata"]["uid"]: (key, _version(t["metadata"])) for key, t in self._trainings.items()}
+        known = dict(self._passed_over)
+        known |= {t["metadata"]["uid"]: (key, _version(t["metadata"])) for key, t in self._trainings.items()}
         for key, jobs in self._jobs.items():
             known |= {job.uid: (key, parse_version(job.resource_version)) for job in jobs.values()}
         for key, pods in self._pods.items():

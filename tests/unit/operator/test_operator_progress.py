@@ -5,12 +5,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
 
+import kopf
 import pytest
 
 from operator_objects import make_job, make_pod, make_training, start
-from yolo_crds.meta import Stage
+from yolo_crds.meta import LABEL_TRAINING, Stage
 from yolo_crds.trainer import PROGRESS_PREFIX, ProgressLine
 from yolo_operator import resync
+from yolo_operator.handlers import register
 from yolo_operator.kube import Kube
 from yolo_operator.metrics import Metrics
 from yolo_operator.progress import ProgressPoller, last_progress
@@ -151,3 +153,19 @@ def test_drop_phantoms_forgets_what_is_gone_and_keeps_what_may_be_newer() -> Non
     assert job.uid in store.versions()
     drop_phantoms(store, {}, oldest=int(job.resource_version) + 1)
     assert store.versions() == {}
+
+
+@pytest.mark.parametrize("labels", [{}, {"yolo.training/run": "x"}, {"yolo.training/stage": "mine"}])
+async def test_a_strangers_pod_that_names_a_training_does_not_count_as_missed(labels: dict[str, str]) -> None:
+    """Anybody may copy a label: the operator was restarted again and again while such a pod was there."""
+    store, registry = Store(), kopf.OperatorRegistry()
+    register(registry, store, lambda key: None)
+    (observe,) = (h.fn for h in registry._watching.get_all_handlers() if h.fn.__name__ == "pod_observed")
+    known = make_pod(JOB)["metadata"]
+    wrong = labels and known["labels"] | labels
+    body = make_pod(JOB) | {"metadata": known | {"labels": wrong or {LABEL_TRAINING: "cats"}}}
+    await observe(event={"type": "ADDED", "object": body})
+    assert not list(store.pods())
+    assert count_behind(store, {known["uid"]: known["resourceVersion"]}) == 0
+    await observe(event={"type": "DELETED", "object": body})
+    assert not store.versions()
