@@ -34,6 +34,8 @@ from .workload import Admission
 RUNS_KEPT = 10
 WARNINGS_KEPT = 20
 _WARNING_MAX = 256
+_GIVEN_UP = frozenset({Reason.GANG_INCOMPLETE, Reason.UNSCHEDULABLE})
+"""How an attempt ends that goes on waiting in the next one."""
 STATUS_MAX_BYTES = 12_000
 """Bound of the status as JSON: the whole object stays below 16 KiB."""
 _CLASSES_KEPT = 100
@@ -156,10 +158,11 @@ def _active_seconds(verdict: Verdict) -> int | None:
 
 
 def _waiting_since(verdict: Verdict) -> str | None:
-    """Kept over attempts that were given up for want of a part, until all pods run or something else ends."""
+    """Kept over attempts that were given up without having found their nodes, until all pods run or something
+    else ends."""
     before, job, pod = verdict.before.waiting_since, verdict.job, verdict.pod
     if verdict.state == State.AGAIN:
-        gave_way = verdict.failure is not None and verdict.failure.reason == Reason.GANG_INCOMPLETE
+        gave_way = verdict.failure is not None and verdict.failure.reason in _GIVEN_UP
         return before or (job.created if job else None) if gave_way else None
     trains = pod is not None and pod.stage == meta.Stage.TRAIN and pod.started_at is not None
     return None if trains or verdict.terminal else before

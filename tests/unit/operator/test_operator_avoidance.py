@@ -108,6 +108,21 @@ def test_pod_that_finds_no_other_node_may_go_back_after_a_while() -> None:
     assert _avoided(_next_job(training, 3, ends + 60)) == []
 
 
+def test_pod_that_may_go_back_to_an_avoided_node_has_waited_all_the_same() -> None:
+    """Else its `pendingDeadlineSeconds` began anew, and it was the last of those that wait."""
+    training = _failed(make_training(lifecycle={"pendingDeadlineSeconds": 900}), 1, GPU_FAULT, 60)
+    job = _stored_job(_next_job(training, 2, 99), training, 2, 100)
+    pod = make_pod(job, 100, conditions=[TAKEN])
+    ends = 100 + PATIENCE.total_seconds()
+    again = decide(make_view(training, [job], [pod], seconds=ends), SETTINGS)
+    assert again.status.waiting_since == at(100)
+    training = training | {"status": again.status.to_wire()}
+    job = _stored_job(_next_job(training, 3, ends + 20), training, 3, ends + 30)
+    pod = make_pod(job, ends + 30, conditions=[TAKEN])
+    for seconds, want in ((999, State.UNDER_WAY), (1000, State.FAILED)):
+        assert decide(make_view(training, [job], [pod], seconds=seconds), SETTINGS).verdict.state == want
+
+
 def test_job_that_a_queue_held_for_longer_than_the_node_is_avoided_has_patience_too() -> None:
     training = _failed(make_training(), 1, GPU_FAULT, 60)
     job = _stored_job(_next_job(training, 2, 99), training, 2, 100)
