@@ -1,7 +1,7 @@
 """The nodes as far as they matter to a pod that waits for one: whether it may go there, and what is free."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
@@ -22,6 +22,10 @@ _NOUNS = {
 }
 _BLOCKING = frozenset({"NoSchedule", "NoExecute"})
 _TOLD_OTHERWISE = ("node.kubernetes.io/unschedulable", "node.kubernetes.io/not-ready")
+_CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+"""The taint that the scheduler sees in a cordoned node, whether it stands there or not."""
+_PASSING = "node.kubernetes.io/"
+"""How taints begin that Kubernetes sets and takes away by itself."""
 _NAME_FIELD = "metadata.name"
 
 
@@ -152,7 +156,7 @@ def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:
         return Obstacle(Kind.NO_DEVICE, f"has no {device}")
     if not node.ready:
         return Obstacle(Kind.NOT_READY, "is not ready")
-    if node.cordoned:
+    if node.cordoned and not any(_tolerates(toleration, _CORDON) for toleration in ask.tolerations):
         return Obstacle(Kind.CORDONED, "is cordoned")
     for taint in node.taints:
         told = taint.get("key") not in _TOLD_OTHERWISE and taint.get("effect") in _BLOCKING
@@ -170,6 +174,15 @@ def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:
     if short:
         return Obstacle(Kind.TOO_SMALL, f"has {_print_all(node, short)} in all")
     return None
+
+
+def as_when_well(node: Node) -> Node:
+    """The node as it is again when what passes by itself has passed: a cordon, a kubelet or a device plugin
+    that is away, and the taints that Kubernetes sets for them.
+    """
+    taints = tuple(taint for taint in node.taints if not str(taint.get("key")).startswith(_PASSING))
+    whole = add(node.allocatable, node.unusable)
+    return replace(node, ready=True, cordoned=False, taints=taints, allocatable=whole, unusable={})
 
 
 def print_taint(taint: Wire) -> str:

@@ -11,7 +11,7 @@ from yolo_crds.training import YoloTraining
 from .ask import view_ask
 from .avoidance import still_avoided
 from .jobs import Manifest, build_prepare_job, build_train_job
-from .nodes import Node, find_obstacle
+from .nodes import Node, as_when_well, find_obstacle
 from .peers import build_peer_objects
 from .remedies import build_overrides
 from .settings import Settings
@@ -157,6 +157,8 @@ def _build(training: YoloTraining, verdict: Verdict, settings: Settings, view: S
 
 
 def _share(nodes: Sequence[Node], job: Manifest, resource: str) -> float | None:
-    """The smallest share of a GPU that the Job's pod may come to have, on any of the nodes open to it."""
-    ask = view_ask(job["spec"]["template"]["spec"])
-    return smallest_share((node.labels for node in nodes if find_obstacle(node, ask) is None), resource)
+    """The smallest share of a GPU that the Job's pod may come to have, on any of the nodes open to it, now or
+    by the time that it finds one.
+    """
+    ask, whole = view_ask(job["spec"]["template"]["spec"]), map(as_when_well, nodes)
+    return smallest_share((node.labels for node in whole if find_obstacle(node, ask) is None), resource)

@@ -5,6 +5,7 @@ A real API server is in tests/integration; here it can be made to fail exactly b
 
 import itertools
 import json
+from dataclasses import replace
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -581,6 +582,8 @@ async def test_where_nodes_may_not_be_read_the_schedulers_words_stay() -> None:
 
 
 async def test_a_batch_by_memory_is_told_its_share_of_the_gpus_that_it_may_get() -> None:
+    away: dict[str, Any] = {}
+
     async def shares(batch: float, *replicas: str, **more: Any) -> float | None:
         world = World(
             make_training(template={"model": "a.yaml", "data": {"train": "d"}, "batch": batch} | more)
@@ -589,6 +592,8 @@ async def test_a_batch_by_memory_is_told_its_share_of_the_gpus_that_it_may_get()
         world.kube.nodes = tuple(
             Node(f"n{i}", {f"{GPU}.replicas": count}, allocatable=room) for i, count in enumerate(replicas)
         )
+        if away:
+            world.kube.nodes = (world.kube.nodes[0], replace(world.kube.nodes[1], **away))
         await world.settle()
         world.kube.advance(Stage.PREPARE, lambda pod: end(pod, 0, 60, make_result(Stage.PREPARE)))
         await world.settle()
@@ -604,6 +609,10 @@ async def test_a_batch_by_memory_is_told_its_share_of_the_gpus_that_it_may_get()
     assert await shares(-1) is None
     only_whole = {"scheduling": {"nodeSelector": {f"{GPU}.replicas": "1"}}}
     assert await shares(-1, "1", "4", **only_whole) is None
+    without = {"allocatable": {"cpu": 64_000, "memory": 1 << 60, "pods": 110_000}, "unusable": {GPU: 4000}}
+    lost = {"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}
+    for away in ({"cordoned": True}, {"ready": False, "taints": (lost,)}, without):
+        assert await shares(-1, "2", "4") == 0.25, f"{away} passes before the pod has a node"
 
 
 async def test_parts_of_gpus_that_cannot_train_as_one_end_the_run_before_any_job() -> None:

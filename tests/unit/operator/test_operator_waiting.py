@@ -126,6 +126,13 @@ def test_taints_that_are_tolerated_or_only_preferred_are_no_obstacle() -> None:
     assert find_obstacle(node("a", taints=(TAINT,)), other) is not None
 
 
+def test_a_cordoned_node_takes_a_pod_that_tolerates_all() -> None:
+    anything = ask(tolerations=({"operator": "Exists"},))
+    assert find_obstacle(node("a", cordoned=True), anything) is None
+    told, _ = explain(anything, known(node("a", cordoned=True), holders=(holder("cats", "a", 4),)))
+    assert "a has 0 of 4 GPUs free (cats holds 4" in told.message
+
+
 def test_all_nodes_shared_is_told_as_such() -> None:
     told, _ = explain(ask(), known(node("a", labels=SLICED), node("b", gpus=0)))
     assert (told.reason, told.hint) == (Reason.GPUS_SHARED, HINTS[Reason.GPUS_SHARED])
