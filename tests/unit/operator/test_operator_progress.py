@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import kopf
 import pytest
@@ -160,6 +160,7 @@ async def test_a_strangers_pod_that_names_a_training_does_not_count_as_missed(la
     """Anybody may copy a label: the operator was restarted again and again while such a pod was there."""
     store, registry = Store(), kopf.OperatorRegistry()
     register(registry, store, lambda key: None)
+    observe: Any
     (observe,) = (h.fn for h in registry._watching.get_all_handlers() if h.fn.__name__ == "pod_observed")
     known = make_pod(JOB)["metadata"]
     wrong = labels and known["labels"] | labels
