@@ -208,8 +208,8 @@ class Status(Lenient):
     attempt_start_time: str | None = None
     """Since when the training container of the newest attempt runs, or ran."""
     waiting_since: str | None = None
-    """Since when a training waits whose attempts were given up meanwhile: on several nodes, since some of its pods
-    had none, or for want of another node than those where a GPU failed."""
+    """Since when a training waits whose attempts were given up meanwhile: on several nodes, since some of its
+    pods had none, or for want of another node than those where a GPU failed."""
     progress: Progress | None = None
     printed: Printed | None = None
     queue: Queue | None = None

@@ -7,6 +7,8 @@ from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
 from typing import Any
 
+from yolo_crds import meta
+
 Wire = Mapping[str, Any]
 Amounts = Mapping[str, int]
 """Thousandths of each resource: of a CPU, a byte, a GPU."""
@@ -30,6 +32,8 @@ class Ask:
     node_terms: tuple[Wire, ...] = ()
     """`nodeSelectorTerms` of its required node affinity, of which one must hold."""
     priority: int = 0
+    together: str = ""
+    """Key of the node label of which all pods of its training must find one value (`requiredTopology`)."""
 
     @cached_property
     def key(self) -> str:
@@ -76,7 +80,17 @@ def view_ask(spec: Wire) -> Ask:
         tolerations=tuple(spec.get("tolerations") or ()),
         node_terms=tuple(required.get("nodeSelectorTerms") or ()),
         priority=int(spec.get("priority") or 0),
+        together=_together(spec),
     )
+
+
+def _together(spec: Wire) -> str:
+    """Of the affinity to the pods of its own training, as `jobs` writes it."""
+    affinity = (spec.get("affinity") or {}).get("podAffinity") or {}
+    for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ():
+        if meta.LABEL_TRAINING in ((term.get("labelSelector") or {}).get("matchLabels") or {}):
+            return str(term["topologyKey"])
+    return ""
 
 
 def _requests(spec: Wire) -> dict[str, int]:

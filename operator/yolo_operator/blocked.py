@@ -7,6 +7,7 @@ from .admission import diagnose_suspended
 from .attempt import Attempt
 from .diagnosis import diagnose_waiting
 from .gang import count_pods
+from .nodes import turn_of
 from .snapshot import Snapshot
 from .waiting import explain_waiting
 
@@ -23,10 +24,12 @@ def diagnose_blocked(
     blocked = diagnose_waiting(pod, view.events, attempt.stage)
     if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
         return _of_several(attempt, blocked), None
-    missing = max(1, sum(one.waits_for_node for one in attempt.pods))
+    missing = [one for one in attempt.pods if one.waits_for_node] or [pod]
     since, around = before.waiting_since or pod.created, view.surroundings
+    # However long the training has waited: pods that were given up meanwhile have lost their place.
+    turn = turn_of((one.created, one.uid) for one in missing)
     told, awaited = explain_waiting(
-        blocked.message, pod.ask, since, around, view.now, before.waiting, missing
+        blocked.message, pod.ask, since, around, view.now, before.waiting, len(missing), turn
     )
     return _of_several(attempt, told), awaited
 

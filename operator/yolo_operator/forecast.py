@@ -55,18 +55,18 @@ def count_pods(ask: Ask, free: Amounts) -> int:
     return min(counts, default=0)
 
 
-def comes_before(rival: Rival, ask: Ask, since: str) -> bool:
+def comes_before(rival: Rival, ask: Ask, turn: str) -> bool:
     """Whether another one is let in first, as the scheduler sorts: by priority, then by time."""
-    return _turn(rival) < (-ask.priority, since)
+    return _turn(rival) < (-ask.priority, turn)
 
 
-def foresee(ask: Ask, pods: int, around: Surroundings, since: str, now: datetime) -> Start | str | None:
+def foresee(ask: Ask, pods: int, around: Surroundings, turn: str, now: datetime) -> Start | str | None:
     """When `pods` pods that ask alike may all start, or why that is not known; None where they fit now."""
     eligible = _Eligible(around.nodes)
     mine = eligible.names(ask)
     if not mine:
         return "it cannot start as things are"
-    ahead = [rival for rival in around.rivals if comes_before(rival, ask, since)]
+    ahead = [rival for rival in around.rivals if comes_before(rival, ask, turn)]
     ahead = [rival for rival in ahead if mine & eligible.names(rival.ask)]
     if len(ahead) > RIVALS_MOST:
         return f"when it starts is not known: {len(ahead)} trainings that wait longer come first"
@@ -75,7 +75,8 @@ def foresee(ask: Ask, pods: int, around: Surroundings, since: str, now: datetime
     for name in sorted(free):
         _let_in(waiting, name, free, eligible)
     room = {name: count_pods(ask, free[name]) for name in mine}
-    if sum(room.values()) >= pods:
+    near = _near(around.nodes, mine, ask.together)
+    if any(sum(room[name] for name in names) >= pods for names in near):
         return None
     ended: list[Holder] = []
     for at, holder in _ends(around, now):
@@ -87,12 +88,22 @@ def foresee(ask: Ask, pods: int, around: Surroundings, since: str, now: datetime
         _let_in(waiting, node, free, eligible)
         if node in room:
             room[node] = count_pods(ask, free[node])
-            if sum(room.values()) >= pods:
-                where = {node} if pods == 1 else set(room)
+            names = next(names for names in near if node in names)
+            if sum(room[name] for name in names) >= pods:
+                where = {node} if pods == 1 else names
                 after = tuple(one for one in ended if one.node in where)
                 let_in = len(ahead) - len({id(rival) for rival in waiting})
                 return Start(at, node if pods == 1 else "", after, let_in)
     return _why_not(around, mine, now, len(ahead))
+
+
+def _near(nodes: Iterable[Node], mine: frozenset[str], label: str) -> list[set[str]]:
+    """The nodes that may take pods of one training: all together, or those with one value of a label."""
+    found: dict[str, set[str]] = {}
+    for node in nodes:
+        if node.name in mine:
+            found.setdefault(node.labels[label] if label else "", set()).add(node.name)
+    return list(found.values())
 
 
 def _turn(rival: Rival) -> tuple[int, str]:

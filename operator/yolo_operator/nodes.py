@@ -61,6 +61,7 @@ class Rival:
     """Another training that waits for a node, or for several."""
 
     since: str
+    """As `turn_of` gives it."""
     ask: Ask
     pods: int = 1
 
@@ -136,6 +137,13 @@ def sum_others(pods: Iterable[Wire], served: Iterable[str], sums: dict[str, dict
         sums[node] = add(sums.get(node, {}), view_ask(spec).requests)
 
 
+def turn_of(pods: Iterable[tuple[str, str]]) -> str:
+    """By what waiting pods of a training, given as when they were created and their uids, are sorted among
+    those of others. Times are whole seconds: two of one second must not both be promised what is free next.
+    """
+    return " ".join(min(pods))
+
+
 def _is_watched(labels: Mapping[str, str]) -> bool:
     """Whether the operator's watch keeps a pod with these labels; anybody may give a pod some of them."""
     try:
@@ -162,10 +170,8 @@ def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:
         told = taint.get("key") not in _TOLD_OTHERWISE and taint.get("effect") in _BLOCKING
         if told and not any(_tolerates(toleration, taint) for toleration in ask.tolerations):
             return Obstacle(Kind.TAINTED, f"is tainted {print_taint(taint)}")
-    for key, value in ask.node_selector.items():
-        if node.labels.get(key) != value:
-            has = f"has {key}={node.labels[key]}" if key in node.labels else f"has no label {key}"
-            return Obstacle(Kind.LABELS, f"{has}, asked for is {value}")
+    if (unlabelled := _find_label(node, ask)) is not None:
+        return unlabelled
     if ask.node_terms and not any(_term_holds(term, node) for term in ask.node_terms):
         return _explain_affinity(node, ask)
     if device is not None and ask.requests[device] > 1000 and (how := told_strategy(node.labels, device)):
@@ -173,6 +179,17 @@ def find_obstacle(node: Node, ask: Ask) -> Obstacle | None:
     short = [name for name, amount in ask.requests.items() if node.allocatable.get(name, 0) < amount]
     if short:
         return Obstacle(Kind.TOO_SMALL, f"has {_print_all(node, short)} in all")
+    return None
+
+
+def _find_label(node: Node, ask: Ask) -> Obstacle | None:
+    """Which label is asked for that the node lacks, or has otherwise."""
+    for key, value in ask.node_selector.items():
+        if node.labels.get(key) != value:
+            has = f"has {key}={node.labels[key]}" if key in node.labels else f"has no label {key}"
+            return Obstacle(Kind.LABELS, f"{has}, asked for is {value}")
+    if ask.together and ask.together not in node.labels:
+        return Obstacle(Kind.LABELS, f"has no label {ask.together}")
     return None
 
 

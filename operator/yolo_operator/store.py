@@ -9,7 +9,7 @@ from yolo_crds.meta import Stage
 from yolo_crds.trainer import ProgressLine
 
 from .ask import Amounts
-from .nodes import ITSELF, Holder, Node, Rival, Surroundings
+from .nodes import ITSELF, Holder, Node, Rival, Surroundings, turn_of
 from .snapshot import JobView, PodView, Snapshot, Wire, parse_time
 from .workload import Admission
 
@@ -146,7 +146,10 @@ class Store:
         for key, pod in self.pods():
             if key != own and pod.waits_for_node:
                 waiting.setdefault(key, []).append(pod)
-        rivals = [Rival(min(p.created for p in pods), pods[0].ask, len(pods)) for pods in waiting.values()]
+        rivals = [
+            Rival(turn_of((pod.created, pod.uid) for pod in pods), pods[0].ask, len(pods))
+            for pods in waiting.values()
+        ]
         return replace(around, holders=tuple(holders), rivals=tuple(rivals))
 
     def _holder(self, key: Key, pod: PodView, own: Key, line: ProgressLine | None) -> Holder:

@@ -15,7 +15,7 @@ from .advice import advise
 from .ask import Ask
 from .diagnosis import INSUFFICIENT, failure
 from .forecast import Start, comes_before, foresee, print_names
-from .nodes import Holder, Kind, Surroundings, order_of_telling, print_amount
+from .nodes import ITSELF, Holder, Kind, Surroundings, order_of_telling, print_amount
 from .sight import HOLDERS_MOST, Sight, print_holder, print_moment
 from .snapshot import parse_time, print_time
 
@@ -46,18 +46,20 @@ def explain_waiting(
     now: datetime,
     before: Waiting | None = None,
     pods: int = 1,
+    turn: str | None = None,
 ) -> tuple[Failure, Waiting]:
     """Why `pods` pods that ask alike have no node since `since`, and when they may start.
 
-    `scheduler` is what the scheduler says, `before` what was told last. Without nodes it is the scheduler's
-    words and the trainings that hold what is asked for.
+    `scheduler` is what the scheduler says, `before` what was told last, `turn` as `turn_of` gives it (None:
+    by `since`). Without nodes it is the scheduler's words and the trainings that hold what is asked for.
     """
-    ask, around = _leave_out_the_sure(ask, _steady(around, before, now), scheduler)
-    start = foresee(ask, pods, around, since, now) if around.nodes else "the nodes may not be read"
+    turn = turn or since
+    ask, around = _leave_out_the_sure(_beside_its_own(ask, around), _steady(around, before, now), scheduler)
+    start = foresee(ask, pods, around, turn, now) if around.nodes else "the nodes may not be read"
     if isinstance(start, Start):
         last = before.forecast.starts_at if before and before.forecast else None
         start = replace(start, at=_steady_moment(start.at, last, now))
-    place = _place(ask, since, around)
+    place = _place(ask, turn, around)
     sights = [Sight(node, ask, around) for node in around.nodes]
     sights.sort(key=lambda sight: sight.order)
     told = _tell(sights, ask, pods, since, place, start, now)
@@ -80,6 +82,17 @@ def explain_waiting(
     reason = Reason.GPUS_SHARED if shared else Reason.UNSCHEDULABLE
     hint = HINTS[reason] if shared else advise(sights, ask, start)
     return failure(reason, told, hint=hint), waiting
+
+
+def _beside_its_own(ask: Ask, around: Surroundings) -> Ask:
+    """What is asked for once pods of the same training have a node that the others must be near."""
+    if not ask.together:
+        return ask
+    here = {holder.node for holder in around.holders if holder.name == ITSELF}
+    values = {node.labels.get(ask.together) for node in around.nodes if node.name in here} - {None}
+    if len(values) != 1:
+        return ask
+    return replace(ask, node_selector={**ask.node_selector, ask.together: str(values.pop())})
 
 
 def _leave_out_the_sure(ask: Ask, around: Surroundings, scheduler: str) -> tuple[Ask, Surroundings]:
@@ -116,12 +129,12 @@ def _steady_moment(moment: datetime, told: str | None, now: datetime) -> datetim
     return (moment + timedelta(seconds=59)).replace(second=0, microsecond=0)
 
 
-def _place(ask: Ask, since: str, around: Surroundings) -> int | None:
+def _place(ask: Ask, turn: str, around: Surroundings) -> int | None:
     """From 1, among those that wait for the same resource; None for one that waits alone."""
     rivals = [rival for rival in around.rivals if rival.ask.device == ask.device]
     if not rivals:
         return None
-    return 1 + sum(comes_before(rival, ask, since) for rival in rivals)
+    return 1 + sum(comes_before(rival, ask, turn) for rival in rivals)
 
 
 def _print_ask(ask: Ask, pods: int) -> str:
@@ -129,7 +142,8 @@ def _print_ask(ask: Ask, pods: int) -> str:
     device = ask.device
     told = [device] if device else [name for name in ("cpu", "memory") if name in names]
     what = " and ".join(print_amount(name, ask.requests[name]) for name in told) or "room"
-    return f"{what} on one node" if pods == 1 else f"{pods} times {what}, each on one node"
+    together = f", all of one {ask.together}" if ask.together else ""
+    return f"{what} on one node" if pods == 1 else f"{pods} times {what}, each on one node{together}"
 
 
 def _tell(

@@ -26,7 +26,10 @@ from operator_objects import (
 from yolo_crds.conditions import Phase, Reason
 from yolo_crds.meta import LABEL_TRAINING, Stage
 from yolo_crds.trainer import ProgressLine, Result
+from yolo_crds.training import YoloTraining
+from yolo_operator.ask import view_ask
 from yolo_operator.gang_timeout import RETRY_FIRST, RETRY_MOST, retry_delay
+from yolo_operator.jobs import build_train_job
 from yolo_operator.nodes import Node
 from yolo_operator.plan import CreateJob, DeleteJob
 from yolo_operator.reconcile import Decision, decide
@@ -132,6 +135,33 @@ def test_all_pods_wait_until_there_is_room_for_all_by_the_first_pods_eta() -> No
     assert status.waiting.forecast is not None
     assert status.waiting.forecast.starts_at == at(27 * 60)
     assert status.waiting.forecast.basis == "when dogs ends, by its own ETA"
+
+
+def test_two_that_began_to_wait_in_one_second_are_not_both_the_first() -> None:
+    """Neither are two that were given up before: the pods of now tell who is first, for both the same."""
+    other = make_training("dogs", template=TEMPLATE)
+    theirs, job = make_job(other, Stage.PREPARE), make_job(other, Stage.TRAIN, seconds=21)
+    pods = [unschedule(pod) for pod in (FIRST, SECOND)]
+    others = [unschedule(pod) for pod in make_pods(job, seconds=22)]
+    store = _known([*pods, *others], "node-1", "node-2")
+    places = []
+    for since in (None, at(1)):
+        mine = TRAINING | {"status": {"run": 1, "attempt": 1} | ({"waitingSince": since} if since else {})}
+        its = other | {"status": {"run": 1, "attempt": 1} | ({"waitingSince": since} if since else {})}
+        prepared = end(make_pod(theirs), result=make_result(Stage.PREPARE), seconds=20)
+        views = (
+            make_view(mine, [PREPARE, TRAIN], [PREPARED, *pods]),
+            make_view(its, [theirs, job], [prepared, *others]),
+        )
+        told = [decide(store.with_news(view), SETTINGS).status.waiting for view in views]
+        places.append([one.place for one in told if one])
+    assert [sorted(filter(None, both)) for both in places] == [[1, 2], [1, 2]]
+
+
+def test_pods_that_must_be_in_one_rack_say_so_by_their_affinity() -> None:
+    template = TEMPLATE | {"scheduling": {"requiredTopology": "topology.kubernetes.io/rack"}}
+    job = build_train_job(YoloTraining.model_validate(make_training(template=template)), 1, SETTINGS)
+    assert view_ask(job["spec"]["template"]["spec"]).together == "topology.kubernetes.io/rack"
 
 
 def _known(pods: list[Body], *nodes: str) -> Store:

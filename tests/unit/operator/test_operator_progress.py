@@ -161,7 +161,7 @@ async def test_a_strangers_pod_that_names_a_training_does_not_count_as_missed(la
     store, registry = Store(), kopf.OperatorRegistry()
     register(registry, store, lambda key: None)
     observe: Any
-    (observe,) = (h.fn for h in registry._watching.get_all_handlers() if h.fn.__name__ == "pod_observed")
+    (observe,) = (h.fn for h in registry._watching.get_all_handlers() if h.id.endswith("pod_observed"))
     known = make_pod(JOB)["metadata"]
     wrong = labels and known["labels"] | labels
     body = make_pod(JOB) | {"metadata": known | {"labels": wrong or {LABEL_TRAINING: "cats"}}}

@@ -5,8 +5,8 @@ A real API server is in tests/integration; here it can be made to fail exactly b
 
 import itertools
 import json
-from dataclasses import replace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 

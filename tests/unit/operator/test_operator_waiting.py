@@ -9,7 +9,16 @@ import pytest
 from yolo_crds.conditions import HINTS, Reason
 from yolo_crds.status import Failure, Waiting
 from yolo_operator.ask import UNIT, Ask, parse_amount, view_ask
-from yolo_operator.nodes import Holder, Node, Rival, Surroundings, find_obstacle, sum_others, view_node
+from yolo_operator.nodes import (
+    ITSELF,
+    Holder,
+    Node,
+    Rival,
+    Surroundings,
+    find_obstacle,
+    sum_others,
+    view_node,
+)
 from yolo_operator.waiting import MESSAGE_MOST, explain_waiting
 
 NOW = datetime(2026, 11, 27, 13, 50, tzinfo=UTC)
@@ -197,6 +206,30 @@ def test_several_pods_wait_until_there_is_room_for_all() -> None:
     assert waiting.forecast.basis == "when x and y have ended, by their own ETAs"
 
 
+RACK = "topology.kubernetes.io/rack"
+
+
+def test_several_pods_of_one_rack_wait_until_one_rack_has_room_for_all() -> None:
+    a, b, c = (node(name, 2, labels={RACK: rack}) for name, rack in (("a", "r1"), ("b", "r2"), ("c", "r2")))
+    held = (holder("x", "b", 2, 5), holder("y", "c", 2, 9))
+    wanted = ask(together=RACK)
+    told, waiting = explain(wanted, known(a, b, c, node("d", 2), holders=held), pods=2)
+    assert waiting.asked == f"2 times 2 GPUs, each on one node, all of one {RACK}"
+    assert waiting.forecast is not None
+    assert waiting.forecast.starts_at == "2026-11-27T13:59:00Z"
+    assert waiting.forecast.basis == "when x and y have ended, by their own ETAs"
+    assert f"d has no label {RACK}" in told.message
+
+
+def test_a_pod_waits_for_the_rack_where_another_pod_of_it_is() -> None:
+    a, b, c = (node(name, 2, labels={RACK: rack}) for name, rack in (("a", "r1"), ("b", "r2"), ("c", "r2")))
+    held = (holder(ITSELF, "b", 2), holder("y", "c", 2, 9))
+    told, waiting = explain(ask(together=RACK), known(a, b, c, holders=held))
+    assert f"a has {RACK}=r1, asked for is r2" in told.message
+    assert waiting.forecast is not None
+    assert waiting.forecast.starts_at == "2026-11-27T13:59:00Z"
+
+
 def test_a_holder_that_was_asked_to_leave_is_waited_for_no_longer_than_its_grace_period() -> None:
     """As one that a queue or the scheduler takes its place from."""
     victim = replace(holder("victim", "a", 4, 1), leaving=True)
@@ -323,6 +356,7 @@ def test_view_ask_counts_as_the_scheduler_does() -> None:
         "priority": 7,
     }
     got = view_ask(spec)
+    assert got.together == ""
     assert got.requests == {"cpu": 4750, GPU: 2000, "pods": 1000}
     assert (got.device, got.priority) == (GPU, 7)
 
