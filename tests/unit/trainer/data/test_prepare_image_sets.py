@@ -123,6 +123,8 @@ def test_changed_list_is_another_data_set(world: Any) -> None:
     lists(world, train="my photo\nphoto 1\n")
     assert set(lines_of(first)) == {"one", "my photo"}
     assert set(lines_of(prepare(world, train=f"{MAIN}/train.txt"))) == {"my photo", "photo 1"}
+    lists(world, train="my photo\nphoto 1\nlost\n")
+    assert counted(prepare(world, train=f"{MAIN}/train.txt")) == {"listedMissing": 1}
 
 
 def test_list_of_a_class_is_none_of_a_split(world: Any) -> None:

@@ -86,6 +86,15 @@ def test_polygons_and_boxes_are_read_and_what_is_deleted_is_not(world: Any) -> N
     assert [len(pixels(line)) for line in lines_of(found)["one"]] == [4, 4]
 
 
+def test_kind_is_told_by_the_size_alone(world: Any) -> None:
+    """As the MIT's tool wrote objects at first."""
+    bare = f"<object><name>a</name>{polygon(TRIANGLE)}</object>"
+    for i, name in enumerate(("one", "two")):
+        world.image(f"datasets/demo/{name}.png", shade=i * 40)
+        world.text(f"datasets/demo/{name}.xml", annotation(f"{name}.png", bare))
+    assert prepare(world).details.dataset.kind == "labelme-xml"
+
+
 def test_sizes_are_rows_and_columns(world: Any) -> None:
     """Labels of a picture of half the size are scaled by it."""
     write(world, drawn(0, polygon(BOX)))

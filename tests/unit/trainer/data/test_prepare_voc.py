@@ -121,6 +121,7 @@ def test_what_cannot_be_meant_is_named_with_its_line(world: Any, inner: str, wan
         + "".join(f"<point{i}>{x},{y}</point{i}>" for i, (x, y) in enumerate(TRIANGLE))
         + "</polygon>",
         "<polygon>10,10;40,10;25,40</polygon>",
+        "<polygon><y3>40</y3><x2>40</x2><y2>10</y2><x1>10</x1><y1>10</y1><x3>25</x3></polygon>",
         f"<bndbox>{NUMBERED}</bndbox>",
     ],
 )
