@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..errors import InvalidDataError
+from .readers.ndjson import CONVERT, is_platform
 from .text_file import is_utf16
 
 _HEAD_BYTES = 1 << 14
@@ -55,21 +56,11 @@ def _list_of(*keys: str) -> Callable[[str], bool]:
 _VIA = "in VIA export the annotations as COCO"
 _STUDIO = _AGAIN.format("Label Studio")
 _FILES_OF_ITS_OWN = "write its images and labels into files, as rows of YOLO or COCO JSON"
-_PLATFORM = (
-    "write a folder of YOLO with ultralytics.data.converter.convert_ndjson_to_yolo where the URLs of its "
-    "pictures can be reached, and name that"
-)
 _JSON, _CSV, _LINES = (".json",), (".csv",), (".ndjson", ".jsonl", ".json")
 
 
-def _is_platform(head: str) -> bool:
-    """Whether a file begins as the export of Ultralytics Platform: its first line describes the data set."""
-    first = head.partition("\n")[0]
-    return first.startswith("{") and bool(re.search(r'"type"\s*:\s*"dataset"', first)) and '"task"' in first
-
-
 FOREIGN = (
-    Foreign("NDJSON of Ultralytics Platform, whose pictures are URLs", _LINES, _is_platform, _PLATFORM),
+    Foreign("NDJSON of Ultralytics Platform", _LINES, is_platform, CONVERT),
     Foreign("CreateML JSON", _JSON, _list_of("image", "annotations", "coordinates"), _ROBOFLOW),
     Foreign("JSON of Label Studio", _JSON, _list_of("data", "annotations", "result"), _STUDIO),
     Foreign("JSON-MIN of Label Studio", _JSON, _list_of("annotator", "lead_time"), _STUDIO),

@@ -26,6 +26,7 @@ from .readers.darknet import SUFFIX, find_data, open_darknet
 from .readers.dota import find_dota, may_be_labels, open_dota
 from .readers.image_sets import set_of_list
 from .readers.labelme import is_labelme
+from .readers.ndjson import find_platform, open_platform
 from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
 from .readers.voc import kind_of_annotation
 from .readers.voc_masks import refuse_masks
@@ -109,7 +110,7 @@ def _open(path: Path, volume: DataVolume, opening: _Opening, report: Report) -> 
         opening = replace(opening, tree=Tree(volume))
         found = _open_folder(folder, opening)
         return replace(found, tree=opening.tree, why=f"{found.why}, in the archive {path.name}")
-    if path.is_file():
+    if path.is_file() and (opening.task == "classify" or not find_platform(path)):
         refuse_foreign_file(path, opening.field)
     found = _open_folder(path, opening) if path.is_dir() else _open_file(path, opening)
     return replace(found, tree=opening.tree)
@@ -140,6 +141,9 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         raise InvalidDataError(
             f"{opening.field}: {path.name} is a part of a split UCD data set; name {path.stem}.uci"
         )
+    if find_platform(path):
+        _check_task("ndjson", path, opening)
+        return _checked(open_platform(path, opening.root, opening.skipped), opening)
     if ending == ".json":
         return _open_json(path, opening)
     if opening.task == "classify":
@@ -220,6 +224,8 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
         _check_task("dota", sign, opening)
         return open_dota(path, sign, opening.skipped)
     if not any(may_be_labels(file) for file in files_below(path, ".txt", _DEPTH + 1)):
+        if platform := find_platform(path):
+            return _open_file(platform, opening)
         refuse_foreign(path, opening.field)
         if broken:
             raise broken  # without it the folder would pass as one of background images

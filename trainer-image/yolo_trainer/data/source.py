@@ -115,7 +115,8 @@ class Source:
     """A data set as its author wrote it."""
 
     kind: str
-    """`ucd`, `coco`, `voc`, `labelme`, `labelme-xml`, `dota`, `yolo` or `folders` (classification)."""
+    """`ucd`, `coco`, `voc`, `labelme`, `labelme-xml`, `dota`, `ndjson`, `yolo` or, for classification,
+    `folders`."""
     path: Path
     """The file or folder that it was read from."""
     samples: list[Sample]

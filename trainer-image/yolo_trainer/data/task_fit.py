@@ -25,6 +25,7 @@ _KINDS = {
     "labelme": ("LabelMe", _BOX_TASKS),
     "labelme-xml": ("LabelMe 3.0 (XML)", _BOX_TASKS),
     "dota": ("DOTA", _BOX_TASKS),
+    "ndjson": ("Ultralytics Platform", (*_BOX_TASKS, "pose")),
 }
 _LAYOUT = frozenset({"images", "labels", "annotations", "jpegimages", "masks", "obj_train_data", "img_cache"})
 """Folders of data sets with label files, in lower case; no class is called so."""
@@ -135,7 +136,7 @@ def check_label_files(source: Source, located: Sequence[Located]) -> None:
 def check_outlines(source: Source, task: Task, inspected: Iterable[Inspected]) -> None:
     """Raises InvalidDataError for segment when of a YOLO data set no training image has an outline: rows of 5
     columns alone are boxes, whose corners a model would learn in place of outlines."""
-    if task != "segment" or source.kind != "yolo":
+    if task != "segment" or source.kind not in ("yolo", "ndjson"):
         return
     boxes, first = 0, None
     for one in inspected:

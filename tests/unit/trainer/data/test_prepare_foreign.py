@@ -22,7 +22,6 @@ OPEN_IMAGES = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n"
 VIA_CSV = (
     "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
 )
-PLATFORM = {"type": "dataset", "task": "detect", "name": "s", "class_names": {"0": "step"}}
 
 
 def prepare(world: Any, train: str = "datasets/s", task: Task = "detect") -> PreparedSet:
@@ -60,7 +59,6 @@ def prepare(world: Any, train: str = "datasets/s", task: Task = "detect") -> Pre
         ("annotations.xml", "<annotations><meta></meta>", "XML of CVAT for images", "from CVAT as COCO JSON"),
         ("train/x.tfrecord", "\0\1", "a TFRecord, its images within", "from Roboflow as COCO JSON"),
         ("data/train-00000.parquet", "PAR1", "a table with images within", "write its images and labels"),
-        ("s.ndjson", PLATFORM, "NDJSON of Ultralytics Platform", "convert_ndjson_to_yolo"),
     ],
 )
 @pytest.mark.parametrize("beside", [(), ("a.jpg", "README.dataset.txt", "LICENSE.txt")])
