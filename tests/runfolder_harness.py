@@ -621,7 +621,7 @@ def sample(seed: int, level: int) -> Iterator[tuple[str, Callable[[], None]]]:
         schedules = [
             *(
                 [(0, i), (1, j), (0, None)]
-                for i, j in dice.sample(about_best, min(3 * pairs_most, len(about_best)))
+                for i, j in dice.sample(about_best, min(5 * pairs_most, len(about_best)))
             ),
             *([(0, i), (1, None)] for i in dice.sample(overtaken, len(overtaken) // every)),
             *([(0, i), (1, j), (0, None)] for i, j in dice.sample(pairs, min(pairs_most, len(pairs)))),
