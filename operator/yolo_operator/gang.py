@@ -14,6 +14,9 @@ from .snapshot import JobView, PodView
 
 FOLLOWERS = frozenset({Reason.PEER_LOST, Reason.INTERRUPTED})
 """What a pod says that ended because another one did, by itself or with the Job."""
+_UNSURE = FOLLOWERS | {Reason.HUNG}
+"""What another pod may explain: the first pod alone sees that nothing moves any more,
+and what it waits for may be a GPU of another node."""
 
 
 def newest_pods(pods: Iterable[PodView]) -> list[PodView]:
@@ -42,14 +45,15 @@ def speaker(job: JobView, pods: Sequence[PodView]) -> PodView | None:
 def culprit(job: JobView, pods: Sequence[PodView], now: datetime) -> tuple[PodView, Failure] | None:
     """The pod that ended the attempt, and how: of several the one with a cause of its own, then the earliest.
 
-    None while nobody failed, or while those that failed only lost another one that may be about to tell why.
+    None while nobody failed, or while those that failed only lost another one, or hung, and another one may
+    be about to tell why.
     """
     over = [pod for pod in pods if pod.phase == "Failed" or pod.lost(now)]
     found = [(pod, diagnose(job, pod)) for pod in over]
     if not found:
         return None
-    pod, why = min(found, key=lambda item: (item[1].reason in FOLLOWERS, _ended(item[0]), item[0].index))
-    waits = why.reason in FOLLOWERS and any(not pod.finished and not pod.lost(now) for pod in pods)
+    pod, why = min(found, key=lambda item: (_doubt(item[1].reason), _ended(item[0]), item[0].index))
+    waits = _doubt(why.reason) > 0 and any(not pod.finished and not pod.lost(now) for pod in pods)
     return None if waits else (pod, why)
 
 
@@ -65,6 +69,11 @@ def count_pods(job: JobView, pods: Sequence[PodView]) -> str:
     if placed == job.nodes:
         return f"{started} of {job.nodes} pods run"
     return f"{placed} of {job.nodes} pods {'has' if placed == 1 else 'have'} a node"
+
+
+def _doubt(reason: str) -> int:
+    """How little a reason says of the cause."""
+    return 0 if reason not in _UNSURE else 2 if reason in FOLLOWERS else 1
 
 
 def _ended(pod: PodView) -> str:

@@ -22,6 +22,7 @@ from yolo_crds.meta import CPU_REQUEST_ENV, Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig, parse_result
 from yolo_trainer.node import Node
 from yolo_trainer.process.report import Report
+from yolo_trainer.supervise.child import GIVE_UP
 from yolo_trainer.supervise.nodes import NodeRanks
 from yolo_trainer.supervise.peers import Peers
 from yolo_trainer.supervise.stop import StopSignal
@@ -158,6 +159,7 @@ def _launch(index: str, store: str, control: str, token: str) -> int:
     peers = Peers(node, int(control), print, silent_seconds=SILENT_SECONDS)
     ranks = NodeRanks(work, 1, Report.from_environment(), node, peers, int(store))
     signal.signal(signal.SIGTERM, ranks.stop)
+    signal.signal(GIVE_UP, ranks.give_up)
     return ranks.run()
 
 

@@ -51,6 +51,8 @@ FAILED_JOB = end_job(TRAIN, "Failed", 61)
 HALF = [schedule(FIRST, "node-1", seconds=23), unschedule(SECOND)]
 SAVED = make_result(Stage.TRAIN, 143, reason=Reason.INTERRUPTED, message="asked to end")
 LOST_PEER = make_result(Stage.TRAIN, 13, reason=Reason.PEER_LOST, message="the connection to pod 1 was lost")
+HUNG = make_result(Stage.TRAIN, 7, reason=Reason.HUNG, message="no sign of progress for 600 s")
+GPU_FAULT = make_result(Stage.TRAIN, 10, reason=Reason.GPU_FAULT, message="Xid 79; the training then hung")
 NO_MEMORY = make_result(Stage.TRAIN, 4, reason=Reason.CUDA_OUT_OF_MEMORY, message="CUDA out of memory")
 
 
@@ -227,6 +229,8 @@ def test_training_has_succeeded_when_the_first_pod_has(second: Body) -> None:
         (_died(FIRST, LOST_PEER, 60), _died(SECOND, SAVED, 61), (Reason.PEER_LOST, 0)),
         (_died(FIRST, LOST_PEER), _died(SECOND, LOST_PEER), (Reason.PEER_LOST, 0)),
         (start(FIRST), _died(SECOND, NO_MEMORY), (Reason.CUDA_OUT_OF_MEMORY, 1)),
+        (_died(FIRST, HUNG, 60), _died(SECOND, GPU_FAULT, 66), (Reason.GPU_FAULT, 1)),
+        (_died(FIRST, HUNG, 66), _died(SECOND, LOST_PEER, 60), (Reason.HUNG, 0)),
         (_died(FIRST, NO_MEMORY, 60), end(SECOND, 137, 61, reason="OOMKilled"), (NO_MEMORY.reason, 0)),
         (end(FIRST, 13), end(SECOND, 10), (Reason.GPU_FAULT, 1)),
     ],
@@ -243,6 +247,16 @@ def test_failure_is_that_of_the_pod_with_a_cause_of_its_own(
     assert (status.phase, status.attempt) == (Phase.PENDING, 2)
     counted = want[0] not in {Reason.PEER_LOST, Reason.INTERRUPTED}
     assert status.restarts == int(counted)
+
+
+def test_a_first_pod_that_hung_waits_for_the_word_of_the_one_whose_gpu_failed() -> None:
+    """Else the node of that GPU is not avoided, and the next attempt hangs on it as well."""
+    stored = _after([start(FIRST), start(SECOND)])
+    seen = _decide([_died(FIRST, HUNG), schedule(start(SECOND), "node-2")], training=stored)
+    assert (seen.status.phase, seen.status.attempt) == (Phase.RUNNING, 1)
+    second = schedule(_died(SECOND, GPU_FAULT, 66), "node-2")
+    told = _decide([_died(FIRST, HUNG), second], training=stored).status
+    assert [node.name for node in told.avoided_nodes] == ["node-2"]
 
 
 def test_a_lost_peer_waits_for_the_words_of_the_others() -> None:

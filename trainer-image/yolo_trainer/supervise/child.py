@@ -20,6 +20,8 @@ from ..node import Node
 from ..process.report import EVENTS_ENV
 from .output import Lines
 
+GIVE_UP = signal.SIGUSR2
+"""Tells the launcher of one of several pods that its ranks hang, which is nothing that anybody asked for."""
 _READ = 1 << 16
 _DRAIN_SECONDS = 2.0
 """Grandchildren that were killed may hold the streams open a moment longer."""
@@ -105,10 +107,10 @@ class Child:
         drained = len(self._selector.get_map()) == 1  # the FIFO never ends
         return drained or time.monotonic() - self._ended_at > _DRAIN_SECONDS
 
-    def terminate(self) -> None:
-        """Asks the worker to end."""
+    def terminate(self, number: int = signal.SIGTERM) -> None:
+        """Asks the worker to end: by SIGTERM, or, a launcher whose ranks hang, by `GIVE_UP`."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(number)
 
     def dump_stacks(self) -> None:
         """Lets each worker write its stacks to its standard error."""

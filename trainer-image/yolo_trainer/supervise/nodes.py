@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import EXIT_REASONS, RENDEZVOUS_PORT, ExitCode
@@ -97,6 +98,7 @@ class NodeRanks(Ranks):
         self._own: int | None = None
         """Exit code of a rank here that failed by a cause of its own."""
         self._stopping = False
+        self._hangs = False
         self._heard: Word | None = None
         """How it ended elsewhere."""
         self._has_said_left = False
@@ -114,6 +116,11 @@ class NodeRanks(Ranks):
             self._report.failed(error)
             return error.exit_code
 
+    def give_up(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """The ranks hang: all end, and the other pods are told why; as a signal's handler, too."""
+        del number, frame
+        self._hangs = True
+
     def _run(self) -> int:
         with self._peers as peers:
             while not self._is_over(now := time.monotonic()):
@@ -128,6 +135,10 @@ class NodeRanks(Ranks):
                 if self._stop_wanted and not self._stopping:
                     self._stopping = True
                     peers.say(Says.STOP)
+                if self._hangs and self._own is None:
+                    self._own = ExitCode.HUNG
+                    peers.say(Says.FAILED, f"pod {self._node.index} has seen no progress, and gave up")
+                    self._leave(float("inf"))
                 self._end_together(now)
                 self._say_left()
                 time.sleep(ranks._POLL_SECONDS)

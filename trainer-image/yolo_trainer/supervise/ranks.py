@@ -20,6 +20,7 @@ from yolo_crds.trainer import RENDEZVOUS_PORT
 from ..config import parse_config
 from ..node import Node
 from ..process.report import Report
+from .child import GIVE_UP
 from .outcome import error_of_killed
 
 _POLL_SECONDS = 0.05
@@ -63,6 +64,10 @@ class Ranks:
         """Asks all ranks to end; as a signal's handler, too."""
         del number, frame
         self._stop_wanted = True
+
+    def give_up(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """They hang: they are asked to end like that; as a signal's handler, too."""
+        self.stop(number, frame)
 
     def run(self) -> int:
         """Starts the ranks and waits for all; the exit code of rank 0 if that is 0, else of the first that
@@ -150,6 +155,7 @@ def main() -> int:
     ranks = _make_ranks(command, int(count))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ranks.stop)
+    signal.signal(GIVE_UP, ranks.give_up)
     return ranks.run()
 
 

@@ -24,7 +24,7 @@ from ..errors import TrainerError, from_os_error, volume_errors
 from ..node import Node
 from ..runfolder.attempt import Attempt, claim, rejoin
 from ..runfolder.attempts import find_finished
-from .child import Child, reap_orphans, worker_command
+from .child import GIVE_UP, Child, reap_orphans, worker_command
 from .console import Console
 from .gpu_events import SILENCE_SECONDS, GpuEvents, Heard, blame
 from .outcome import Ending, Outcome, decide, more_telling
@@ -179,7 +179,8 @@ class Supervisor:
         if self._ending:
             if now >= self._terminate_at:
                 self._terminate_at = float("inf")
-                child.terminate()
+                hangs = self._ending[0] is Ending.HUNG and self._node.count > 1
+                child.terminate(GIVE_UP if hangs else signal.SIGTERM)
             if now >= self._kill_at:
                 child.signal_group(signal.SIGKILL)
             return

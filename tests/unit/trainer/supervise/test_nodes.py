@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.api import wait_for
-from yolo_crds.trainer import TrainerConfig
+from yolo_crds.trainer import ExitCode, TrainerConfig
 from yolo_trainer.errors import InvalidArgumentsError, TrainerError
 from yolo_trainer.node import Node
 from yolo_trainer.process.report import Report
@@ -105,6 +105,28 @@ def test_ranks_that_stopped_with_those_of_another_pod_wait_for_its_word() -> Non
         thread.join()
     assert codes == [143, 143]
     assert told.failures == ["Interrupted (seen): pod 1 was asked to end"]
+
+
+def test_ranks_that_hang_end_those_of_other_pods_for_a_reason_and_not_by_anybodys_wish() -> None:
+    """Else a pod whose GPU had failed, and so hung the others, would say that it was asked to end."""
+    port, codes, told = free_port(), [-1, -1], Told()
+    launchers = [
+        NodeRanks(["sh", "-c", WAIT], 1, report, node(index), Peers(node(index), port, print))
+        for index, report in enumerate((Report(None), told))
+    ]
+
+    def launch(index: int) -> None:
+        codes[index] = launchers[index].run()
+
+    threads = [threading.Thread(target=launch, args=[index]) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    wait_for("ranks in both pods", lambda: all(one._processes for one in launchers), 20)
+    launchers[0].give_up()
+    for thread in threads:
+        thread.join()
+    assert codes == [int(ExitCode.HUNG), int(ExitCode.PEER_LOST)]
+    assert told.failures == ["PeerLost (seen): pod 0 has seen no progress, and gave up"]
 
 
 def test_pods_of_another_attempt_are_no_peers() -> None:

@@ -26,6 +26,7 @@ from yolo_crds.trainer import (
     parse_result,
 )
 from yolo_trainer.errors import TrainerError
+from yolo_trainer.node import Node
 from yolo_trainer.runfolder.attempt import Attempt, claim
 from yolo_trainer.supervise.stop import StopSignal
 from yolo_trainer.supervise.supervisor import Supervisor
@@ -64,7 +65,9 @@ class Runner:
         self._stop = stop
         self._capsys = capsys
 
-    def run(self, worker: str, *, claimed: bool = True, **fields: object) -> ExitCode:
+    def run(
+        self, worker: str, *, claimed: bool = True, node: Node | None = None, **fields: object
+    ) -> ExitCode:
         """The exit code; limits in `fields` may be below those that the contract allows, to be quick.
 
         For a train stage the folder is taken before, as its prepare stage would have done (`claimed`).
@@ -81,9 +84,8 @@ class Runner:
         if claimed and config.stage is Stage.TRAIN:
             claim(config)
         text = PRELUDE + textwrap.dedent(worker)
-        supervisor = Supervisor(
-            config, self._stop, lambda stage, config: [sys.executable, "-c", text], self.termination_log
-        )
+        command = [sys.executable, "-c", text]
+        supervisor = Supervisor(config, self._stop, lambda *_: command, self.termination_log, node)
         code = supervisor.run()
         self.out = self._capsys.readouterr().out
         return code
@@ -238,6 +240,30 @@ def test_run_ends_a_worker_without_batches_and_keeps_its_stacks(runner: Runner) 
     assert code is ExitCode.HUNG
     assert runner.result.reason is Reason.HUNG
     assert "stuck_in_here" in runner.folder.err_log.read_text()
+
+
+@pytest.mark.parametrize(("node", "want"), [(Node(), signal.SIGTERM), (Node(0, 2), signal.SIGUSR2)])
+def test_run_tells_a_launcher_of_several_pods_that_its_ranks_hang(
+    runner: Runner, node: Node, want: signal.Signals
+) -> None:
+    """It tells the other pods, where it would hand on a SIGTERM as somebody's wish to stop."""
+    code = runner.run(
+        """
+        def leave(number, frame):
+            print("asked by", signal.Signals(number).name, flush=True)
+            sys.exit(1)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, leave)
+        report.epoch_started(1, 2, 4)
+        time.sleep(60)
+        """,
+        stall_timeout_seconds=1,
+        node=node,
+    )
+
+    assert code is ExitCode.HUNG
+    assert f"asked by {want.name}" in runner.out
 
 
 def test_run_takes_output_for_life_outside_of_batches(runner: Runner) -> None:
