@@ -29,7 +29,7 @@ from .readers.labelme import is_labelme
 from .readers.ndjson import find_platform, open_platform
 from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
 from .readers.voc import kind_of_annotation
-from .readers.voc_masks import refuse_masks
+from .readers.voc_masks import refuse_masks_alone
 from .readers.xml_tree import read_xml
 from .readers.yolo_folder import YAML_NAMES, class_folders, open_class_folders, open_yolo
 from .skipped import Skipped
@@ -159,7 +159,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         refuse_links_out(links_below(folder), opening.tree)
         if "voc" in _kinds_in(folder, opening)[0]:
             return _open_annotated(folder, VOC, opening, f"{path.name} is a list of Pascal VOC", path)
-        refuse_masks(folder, opening.task)
+        refuse_masks_alone(folder)
     if ending == SUFFIX:
         refuse_links_out(links_below(path.parent), opening.tree)
         return _checked(open_darknet(path, opening.root, opening.skipped), opening)
@@ -230,7 +230,7 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
         if broken:
             raise broken  # without it the folder would pass as one of background images
     refuse_inner(path, opening.field)
-    refuse_masks(path, opening.task)
+    refuse_masks_alone(path)
     found = _checked(open_yolo(path, opening.volume, opening.task, opening.skipped), opening)
     if not found.samples:
         refuse_foreign(path, opening.field)

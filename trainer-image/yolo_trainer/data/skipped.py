@@ -71,6 +71,7 @@ _WORDS = {
     "foreignPath": "images left out, path of another machine that ends as no file of the data set does",
     "matchedPath": "paths of another machine, taken for the one file that ends as they do",
     "elsewhere": "images outside of the data set's own folder, taken",
+    "unreadMask": "images left out, labelled by masks of Pascal VOC alone, which are not read",
     "unlistedImage": "images left out, not in the lists of ImageSets that are followed",
     "listedMissing": "names in lists of ImageSets without an image",
     "unsafeName": "images left out, name is no file name",

@@ -212,8 +212,32 @@ def test_masks_without_label_files_are_told_for_any_such_task(world: Any) -> Non
     world.image("datasets/demo/SegmentationClass/one.png")
     world.text("datasets/demo/ImageSets/Segmentation/train.txt", "one\n")
     for train in ("datasets/demo", "datasets/demo/ImageSets/Segmentation/train.txt"):
-        with pytest.raises(InvalidDataError, match=r"masks of Pascal VOC \(SegmentationClass/\)"):
-            prepare(world, "segment", train=train)
+        for task in ("segment", "detect"):
+            with pytest.raises(InvalidDataError, match=r"no labels but masks of .* \(SegmentationClass/"):
+                prepare(world, task, train=train)
+
+
+def test_masks_beside_rows_of_yolo_are_no_matter(world: Any) -> None:
+    for i, name in enumerate(("one", "two")):
+        world.image(f"datasets/demo/images/{name}.jpg", shade=i * 40)
+        world.text(f"datasets/demo/labels/{name}.txt", "0 0.1 0.1 0.3 0.1 0.3 0.5\n")
+    world.image("datasets/other/SegmentationClass/one.png")
+    (world.data / "datasets/other/SegmentationClass").rename(world.data / "datasets/demo/SegmentationClass")
+    assert prepare(world, "segment").details.dataset.kind == "yolo"
+
+
+def test_image_that_is_labelled_by_a_mask_alone_is_no_background(world: Any) -> None:
+    """Datumaro writes no XML for it."""
+    for i, name in enumerate(("one", "two", "three", "four")):
+        world.image(f"datasets/demo/JPEGImages/{name}.jpg", shade=i * 40)
+        if i < 2:
+            text = voc_text(f"{name}.jpg", [("a", 4, 4, 20, 20)])
+            world.text(f"datasets/demo/Annotations/{name}.xml", text)
+    for folder in ("SegmentationClass", "SegmentationObject"):
+        world.image(f"datasets/demo/{folder}/three.png", shade=200)
+    found = prepare(world)
+    assert set(lines_of(found)) == {"one", "two", "four"}
+    assert found.details.dataset.skipped == {"unreadMask": 1, "noLabelFile": 1}
 
 
 def test_turned_boxes_of_an_archive(world: Any) -> None:

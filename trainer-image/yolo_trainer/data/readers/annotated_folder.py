@@ -16,11 +16,12 @@ from ..skipped import Skipped
 from ..source import Labels, Sample, Source
 from . import labelme_xml
 from .image_names import ImageNames, base_name
+from .image_sets import FOLDER as LISTS
 from .image_sets import ListedSplit, follow_image_sets, follow_list
 from .labelme import image_of_labelme, read_labelme
 from .labelme_xml import read_labelme_xml
 from .voc import image_of_voc, read_voc
-from .voc_masks import MASK_FOLDERS, refuse_masks
+from .voc_masks import MASK_FOLDERS, masked_stems, refuse_masks
 from .yolo_folder import images_below, split_folders
 
 _LABEL_FOLDERS = ("Annotations", "annotations", "labels")
@@ -70,26 +71,53 @@ class AnnotatedFolder:
         """
         if self.form.kind == VOC.kind:
             refuse_masks(self.path, self.task)
-        train, val = split_folders(self.path)
-        if train is None and self.form.kind == VOC.kind:
-            _refuse_inner(self.path)
-        if train is not None and only is None:
-            own_val = self._read_part(_image_folder(val)) if val else None
-            split = ListedSplit(self._read_part(_image_folder(train)), own_val)
-        else:
-            images = _image_folder(self.path)
-            follow = partial(follow_list, only) if only else partial(follow_image_sets, self.path)
-            split = follow(self._read_part(images), images, self.skipped)
+        split = self._by_list(only) if only else self._by_folders() or self._by_image_sets()
+        masked = masked_stems(self.path) if self.form.kind == VOC.kind else frozenset()
+        own_val = None if split.val is None else self._labelled(split.val, masked)
         return Source(
             kind=self.form.kind,
             path=only or self.path,
-            samples=split.train,
-            own_val=split.val,
+            samples=self._labelled(split.train, masked),
+            own_val=own_val,
             files=[*split.files, *self._mask_files()],
             warnings=split.warnings,
             in_pixels=True,
             why=why,
         )
+
+    def _by_list(self, only: Path) -> ListedSplit:
+        images = _image_folder(self.path)
+        return follow_list(only, self._read_part(images), images, self.skipped)
+
+    def _by_folders(self) -> ListedSplit | None:
+        """By folders called `train` and the like, here or among the images."""
+        train, val = split_folders(self.path)
+        if train is None and not (self.path / LISTS).is_dir():
+            train, val = split_folders(_image_folder(self.path))
+        if train is None:
+            return None
+        own_val = self._read_part(_image_folder(val)) if val else None
+        return ListedSplit(self._read_part(_image_folder(train)), own_val)
+
+    def _by_image_sets(self) -> ListedSplit:
+        """By VOC's lists; without any all images are for training."""
+        if self.form.kind == VOC.kind:
+            _refuse_inner(self.path)
+        images = _image_folder(self.path)
+        return follow_image_sets(self.path, self._read_part(images), images, self.skipped)
+
+    def _labelled(self, samples: list[Sample], masked: frozenset[str]) -> list[Sample]:
+        """Without the images whose only labels are masks, which are not read: they are no backgrounds, as
+        others without a label file are."""
+        kept = []
+        for sample in samples:
+            if sample.label_file is None and sample.stem in masked:
+                self.skipped.add("unreadMask", sample.stem)
+                continue
+            if sample.label_file is None:
+                self.skipped.add("noLabelFile", f"{sample.stem}{sample.endings[0]}")
+            kept.append(sample)
+        return kept
 
     def _mask_files(self) -> list[Path]:
         """Pictures that are read with the label files: a change of them is one of the labels."""
@@ -125,9 +153,6 @@ class AnnotatedFolder:
                 self.skipped.add("strayLabel", label_file.name)
             else:
                 label_files[image_file] = label_file
-        for image, found in label_files.items():
-            if found is None:
-                self.skipped.add("noLabelFile", image.name)
         read = form.reader(self.task)
         return [_sample(image, found, read) for image, found in label_files.items()]
 
