@@ -65,7 +65,7 @@ def _are_ids(rows: Sequence[Row]) -> bool:
     """Whether the last numbers can be ids of tracks: whole, from 0, none on two boxes of a picture."""
     distinct = {(row.class_id, *row.values) for row in rows}
     ids = [values[-1] for values in distinct]
-    return all(v.is_integer() and v >= 0 for v in ids) and len(set(ids)) == len(ids)
+    return _are_whole(ids) and len(set(ids)) == len(ids)
 
 
 def _are_keypoints(rows: Sequence[Row]) -> bool:
@@ -92,7 +92,9 @@ def _refusal(
     )
     is_part = low >= 0 and high <= 1 and any(not v.is_integer() for v in around)
     if _is_box(row) and (task == "obb" or not is_part):
-        return InvalidDataError(message, _angle_hint(row, file, max(high, -low)))
+        return InvalidDataError(
+            message, _angle_hint(row, file, max(high, -low), may_be_flag=_are_whole(around))
+        )
     shorter = _short(" ".join(f"{v:g}" for v in (row.class_id, *row.values[:-1])))
     if is_part:
         turned = (
@@ -117,17 +119,22 @@ def columns_wanted(task: Task, kpt_shape: tuple[int, int] | None) -> str:
     return {"obb": "9", "detect": "5"}.get(task, "an odd number of at least 7")
 
 
-def _angle_hint(row: Row, file: LabelFile, largest: float) -> str:
+def _are_whole(values: Sequence[float]) -> bool:
+    return all(v.is_integer() and v >= 0 for v in values)
+
+
+def _angle_hint(row: Row, file: LabelFile, largest: float, *, may_be_flag: bool) -> str:
     """How a turned box is written: its corners in radians or degrees, whichever the numbers look like."""
     in_radians = largest <= _FULL_TURN
     angle = row.values[-1] if in_radians else math.radians(row.values[-1])
     corners = _turned(row.values[:_BOX], angle, file.size)
     shown = " ".join(f"{v:.4f}" for point in corners for v in point)
+    flag = "; only if it is a flag and no angle, leave the column out" if may_be_flag else ""
     return (
         "6 columns whose last is no track's id (CVAT's Track exports: whole, from 0, once in a picture; they "
         "fit detect) are a box and its angle, without which it would be another box: write four corners and "
         f"train obb; in {'radians' if in_radians else 'degrees'}, "
-        f"line {row.line} would be `{row.class_id} {shown}`"
+        f"line {row.line} would be `{row.class_id} {shown}`{flag}"
     )
 
 

@@ -70,9 +70,4 @@ def _why_no_numbers(words: list[str]) -> tuple[str, str | None]:
 
 def is_dota_row(words: list[str]) -> bool:
     """Whether a row is eight numbers, a class name and perhaps a difficulty, as DOTA's labels are."""
-    return (
-        len(words) in (9, 10)
-        and to_numbers(words[:8]) is not None
-        and to_numbers(words[8:9]) is None
-        and all(word.isdecimal() for word in words[9:])
-    )
+    return len(words) > 8 and to_numbers(words[:8]) is not None and to_numbers(words[8:9]) is None

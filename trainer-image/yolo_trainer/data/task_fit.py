@@ -12,7 +12,7 @@ from .foreign import refuse_foreign
 from .inspection import Inspected
 from .locate import Located
 from .readers.data_yaml import MASKS
-from .readers.dota import find_rows
+from .readers.dota import find_dota, find_rows
 from .readers.yolo_folder import YAML_NAMES
 from .skipped import Skipped
 from .source import Source
@@ -64,13 +64,15 @@ def check_class_folders(path: Path, names: Sequence[str], field: str) -> None:
         return
     if not rows:
         refuse_foreign(path, field)
-    found = " and ".join(names) or "no folder at all"
+    found = " and ".join(names)
     tasks = f"{', '.join(_BOX_TASKS)} or pose, by its labels"
     if rows:
-        found += f", and rows of YOLO ({rows.file.relative_to(path)}, {rows.columns} columns)"
+        found += (
+            f"{' and ' if found else ''}rows of YOLO ({rows.file.relative_to(path)}, {rows.columns} columns)"
+        )
         tasks = _tasks_of(rows.columns)
     raise InvalidDataError(
-        f"{field}: {path} has no folder for each class, but {found}; it fits {tasks}",
+        f"{field}: {path} has no folder for each class, but {found or 'none at all'}; it fits {tasks}",
         "set template.task to that, with a model for it; classification takes train/<class>/… and "
         "val/<class>/…, or <class>/… alone",
     )
@@ -169,6 +171,12 @@ def _why_no_labels(path: Path, found: Sequence[Located], want: Path) -> str:
     folder = path if path.is_dir() else path.parent
     if (folder / MASKS).is_dir():
         return "class masks, as in its folder `masks`, fit semantic"
+    near = [folder, folder.parent] if folder.name in ("images", "train") else [folder]
+    if sign := next(filter(None, map(find_dota, near)), None):
+        return (
+            f"DOTA's labels lie in {sign.parent.name}: name the folder that holds them and the images, "
+            "with no data.yaml in it, and list the classes in template.data.labels"
+        )
     others = sorted(p.name for p in want.parent.glob("*.txt"))[:3] if want.parent.is_dir() else []
     if others:
         return f"a label file has its image's name and the ending .txt; there are {', '.join(others)}"

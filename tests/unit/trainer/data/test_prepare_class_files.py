@@ -133,3 +133,29 @@ def test_lists_of_one_set_that_differ_are_refused(world: Any) -> None:
     with pytest.raises(InvalidDataError, match=want) as error:
         prepare(world)
     assert "_darknet.labels in train/ or _darknet.labels in valid/" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("path", ["", "path: s\n"])
+def test_data_yaml_after_the_lines_of_classes_is_refused(world: Any, path: str) -> None:
+    labelled(world, "images", "labels", {"a": 1, "b": 0})
+    world.text("datasets/s/classes.txt", "Zebra\nApple\n")
+    notes(world, of(1, "Zebra"), of(0, "Apple"))
+    world.text("datasets/s/data.yaml", f"{path}train: images\nnames: [Zebra, Apple]\n")
+    want = r"data\.yaml numbers the classes 0: Zebra, 1: Apple, but .*s/notes\.json, .* 0: Apple, 1: Zebra"
+    with pytest.raises(InvalidDataError, match=want) as error:
+        prepare(world)
+    assert "write `names: {0: Apple, 1: Zebra}` into data.yaml" in (error.value.hint or "")
+    world.text("datasets/s/data.yaml", f"{path}train: images\nnames: [Apple, Zebra]\n")
+    assert class_of(prepare(world)) == {"a": "Zebra", "b": "Apple"}
+    world.text("datasets/s/data.yaml", f"{path}train: images\nnames: [apple, zebra]\n")
+    assert class_of(prepare(world)) == {"a": "zebra", "b": "apple"}
+
+
+def test_classes_of_a_list_and_of_the_images_alone_are_those_beside(world: Any) -> None:
+    labelled(world, "images", "labels", {"a": 1, "b": 0})
+    world.text("datasets/s/train.txt", "images/a.png\nimages/b.png\n")
+    world.text("datasets/s/any.names", "x\ny\n")
+    want = {"a": "y", "b": "x"}
+    for train in ("datasets/s", "datasets/s/train.txt", "datasets/s/images"):
+        assert class_of(prepare(world, train)) == want
+        assert class_of(prepare(world, train, labels=["y", "x"])) == want

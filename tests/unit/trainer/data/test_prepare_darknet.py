@@ -72,6 +72,7 @@ def test_number_of_classes_that_is_another_is_told(world: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "want"),
     [
+        ("default = data/train.txt\nnames = obj.names", "has no `train =`, found `default`, `names`"),
         ("valid = x.txt\nnames = data/obj.names", "want `train = …` .* found `valid`, `names`"),
         (
             "train = data/train.txt\nval = data/none.txt\nnames = obj.names",

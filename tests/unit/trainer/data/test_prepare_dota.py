@@ -76,6 +76,23 @@ def test_versions_with_and_without_head_and_difficulty(world: Any, text: str, di
     assert found.details.dataset.skipped.get("difficultKept", 0) == 2 * difficult
 
 
+def test_class_names_may_have_blanks(world: Any) -> None:
+    write(world, "images", "labelTxt", "P1", "P2", text=f"{CAR} 1\n{FIELD.replace('track-', 'track ')}\n")
+    found = prepare(world, labels=["small-vehicle", "ground-track field"])
+    assert rows(found) == [CAR_ROW, FIELD_ROW]
+
+
+@pytest.mark.parametrize("train", ["datasets/yard/images", "datasets/yard/data.yaml"])
+def test_labels_that_are_passed_over_are_named(world: Any, train: str) -> None:
+    write(world, "images", "labelTxt", "P1", "P2")
+    world.text("datasets/yard/data.yaml", "train: images\nnames: [small-vehicle, ground-track-field]\n")
+    with pytest.raises(InvalidDataError, match="none of the 2 images") as error:
+        prepare(world, train=train)
+    assert (error.value.hint or "").startswith(
+        "DOTA's labels lie in labelTxt: name the folder that holds them"
+    )
+
+
 def test_detect_takes_the_box_around(world: Any) -> None:
     write(world, "images", "labelTxt", "P1", "P2", text=f"{FIELD} 0")
     assert rows(prepare(world, "detect")) == ["1 0.500000 0.500000 1.000000 1.000000"]

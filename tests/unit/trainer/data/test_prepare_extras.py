@@ -72,7 +72,7 @@ def test_ids_of_tracks_are_taken_off_and_counted(
         ("detect", [f"{BOX} 0.87", f"{BOX} -1.2"], "from -1.2 to 0.87", "a box and its angle"),
         ("detect", [f"{BOX} 30", f"{BOX} 12.5"], "t1.*from 12.5 to 30", "in degrees, line 1"),
         ("detect", [f"{BOX} -90"], "last is -90", "a box and its angle"),
-        ("detect", [f"{BOX} 90\n0 0.2 0.5 0.2 0.2 90"], "last is 90", "a box and its angle"),
+        ("detect", [f"{BOX} 90\n0 0.2 0.5 0.2 0.2 90"], "last is 90", "its angle.*; only if it is a flag"),
         ("obb", [f"{BOX} 0.3"], "6 columns; obb takes 9; the last is 0.3", "in radians, line 1"),
         ("obb", [f"{BOX} 4"], "6 columns; obb takes 9; the last is 4", "a box and its angle"),
         ("segment", [f"0 {TRIANGLE} 0.5"], "8 columns; segment takes", f"confidence .* `0 {TRIANGLE}`"),

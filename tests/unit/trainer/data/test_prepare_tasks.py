@@ -131,9 +131,9 @@ def other_names(world: Any, folder: Path) -> None:
     ("task", "write", "want", "hint"),
     [
         ("classify", of_kind("yolo"), "no folder for each class, .*; it fits detect", "train/<class>"),
-        ("classify", of_kind("roboflow-yolo"), "but images and labels, .* it fits detect", "train/<class>"),
-        ("classify", flat, r"no folder at all, .*\(train/a.txt, 9 col.* fits obb or segment", "task"),
-        ("classify", described, r"more and pictures, .*7 columns\); it fits segment", "template.task"),
+        ("classify", of_kind("roboflow-yolo"), "images and labels and rows .* it fits detect", "train/<"),
+        ("classify", flat, r"class, but rows of YOLO \(train/a.txt, 9 col.* fits obb or segment", "task"),
+        ("classify", described, r"more and pictures and rows .*7 columns\); it fits segment", "task"),
         ("detect", described_classes, "none of the 2 images", "cat and dog .* fit classify"),
         ("classify", of_kind("coco"), "a COCO data set, .* no labels for classify; it fits detect", ""),
         ("classify", of_kind("voc"), "a Pascal VOC data set, .* classify; it fits detect", ""),
@@ -162,7 +162,7 @@ def test_data_sets_that_do_not_fit_say_what_they_would_fit(
 
 def test_data_yaml_given_to_classification_names_the_task(world: Any) -> None:
     rows(world, BOX)
-    with pytest.raises(InvalidDataError, match=r"images and labels, and rows of YOLO .* it fits detect"):
+    with pytest.raises(InvalidDataError, match=r"images and labels and rows of YOLO .* it fits detect"):
         prepare(world, "classify", train="datasets/demo/data.yaml")
 
 

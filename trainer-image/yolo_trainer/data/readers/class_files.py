@@ -57,6 +57,8 @@ def find_classes(folders: Iterable[Path]) -> Classes:
     """
     folders = list(dict.fromkeys(folders))
     lists = [file for folder in folders for name in LISTS if (file := folder / name).is_file()]
+    if not lists:
+        lists = sorted({file for folder in folders for file in folder.glob("*.names") if file.is_file()})
     notes = next((file for folder in folders if (file := folder / NOTES).is_file()), None)
     names = read_names(lists[0]) if lists else None
     for other in lists[1:]:
@@ -80,6 +82,26 @@ def find_classes(folders: Iterable[Path]) -> Classes:
             f"{by_notes}{more}): the ids of {notes.name} are taken, as Label Studio writes them into its rows"
         )
     return Classes(found, None if is_plain else ids, [*lists, notes], warnings)
+
+
+def refuse_other_notes(yaml: Path, root: Path, names: Sequence[str]) -> None:
+    """Raises InvalidDataError when a data.yaml gives the classes of Label Studio's notes.json other ids: it
+    was written after classes.txt, whose order is another. `root` is the folder that it describes."""
+    notes = next((file for folder in (yaml.parent, root) if (file := folder / NOTES).is_file()), None)
+    by_id = _read_notes(notes) if notes else None
+    if (
+        notes is None
+        or not by_id
+        or sorted(by_id.values()) != sorted(names)
+        or by_id == dict(enumerate(names))
+    ):
+        return
+    wanted = ", ".join(f"{i}: {by_id[i]}" for i in sorted(by_id)[:_SHOWN])
+    given = ", ".join(f"{i}: {name}" for i, name in enumerate(names[:_SHOWN]))
+    raise InvalidDataError(
+        f"{yaml} numbers the classes {given}, but {notes}, by which Label Studio writes its rows, {wanted}",
+        f"write `names: {{{wanted}}}` into {yaml.name}; or remove {notes.name} if the rows have other ids",
+    )
 
 
 def _read_notes(path: Path) -> dict[int, str] | None:

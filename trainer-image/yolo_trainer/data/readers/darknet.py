@@ -48,6 +48,13 @@ def open_darknet(path: Path, root: Path, skipped: Skipped) -> Source:
     entries = _read_entries(path, warnings)
     if not entries.get("train") or not entries.get("names"):
         found = ", ".join(f"`{key}`" for key in list(entries)[:10]) or "nothing of that form"
+        lists = [
+            f"`{key} = {value}`" for key, value in entries.items() if key not in _OWN and key not in _VAL
+        ]
+        if entries.get("names") and len(lists) == 1:
+            value = lists[0].partition(" = ")[2].rstrip("`")
+            hint = f"if {lists[0]} is for training, write `train = {value}`"
+            raise InvalidDataError(f"{path} has no `train =`, found {found}", hint)
         raise InvalidDataError(
             f"{path} is no description of a data set: want `train = …` and `names = …`, found {found}",
             "write a line for the list of training images, as `train = data/train.txt`, and one for the file "

@@ -97,10 +97,12 @@ def read_dota(path: Path) -> Labels:
             raise InvalidDataError(
                 f"{path}, line {number}: {line.strip()[:80]!r} is no row of DOTA",
                 "want eight numbers (four corners in pixels), the class name and the difficulty, with blanks "
-                "between and none in the name",
+                "between",
             )
-        shapes.append(Shape("polygon", words[8], tuple(zip(values[::2], values[1::2], strict=True))))
-        if words[9:] not in ([], ["0"]):
+        has_difficulty = len(words) > 9 and words[-1].isdecimal()
+        label = " ".join(words[8:-1] if has_difficulty else words[8:])
+        shapes.append(Shape("polygon", label, tuple(zip(values[::2], values[1::2], strict=True))))
+        if has_difficulty and words[-1] != "0":
             notes.append(("difficultKept", path.stem))
     if shapes and all(0 <= v <= 1 for shape in shapes for point in shape.points for v in point):
         raise InvalidDataError(

@@ -18,7 +18,7 @@ from ..images import FORMATS
 from ..skipped import Skipped
 from ..source import Sample, Source, check_unique
 from ..text_file import read_lines
-from .class_files import find_classes
+from .class_files import find_classes, refuse_other_notes
 from .class_names import yaml_classes
 from .data_yaml import MASKS, flip_indices, keypoint_shape, mask_ids, masks_folder
 from .yaml_file import read_yaml
@@ -67,7 +67,8 @@ def _class_folders(path: Path, *splits: Path | None) -> list[Path]:
     """Where class names lie: in the folder, with its labels, or with the images or labels of a part."""
     parts = [folder for split in splits if split for folder in (split, _folder_beside(split, "labels"))]
     beside = [split.parent for split in splits if split and split.name == "images"]
-    return list(dict.fromkeys([path, path / "labels", path / "images", *beside, *parts]))
+    around = [path.parent] if path.name == "images" else []
+    return list(dict.fromkeys([path, path / "labels", path / "images", *around, *beside, *parts]))
 
 
 def _with_masks(source: Source, folder: str) -> Source:
@@ -124,6 +125,8 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> 
     }
     classes = yaml_classes(content, path, places)
     check_unique(classes.names or (), path)
+    if not classes.files:
+        refuse_other_notes(path, places.folder, classes.names or ())
     source = Source(
         kind="yolo",
         path=path,
@@ -179,8 +182,20 @@ def _open_list(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
         raise InvalidDataError(
             f"{path} is none of: UCD or COCO .json, data.yaml, folder, .zip, .tar(.gz), .txt list of images"
         )
-    samples = _list_samples(path, path.parent, volume, skipped)
-    return Source(kind="yolo", path=path, samples=samples, files=[path], why=f"{path.name} lists images")
+    samples, classes = (
+        _list_samples(path, path.parent, volume, skipped),
+        find_classes(_class_folders(path.parent)),
+    )
+    return Source(
+        kind="yolo",
+        path=path,
+        samples=samples,
+        names=classes.names,
+        ids=classes.ids,
+        files=[path, *classes.files],
+        warnings=classes.warnings,
+        why=f"{path.name} lists images",
+    )
 
 
 def _list_samples(path: Path, root: Path, volume: DataVolume, skipped: Skipped) -> list[Sample]:
