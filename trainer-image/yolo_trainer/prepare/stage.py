@@ -22,7 +22,7 @@ from ..data.contact_sheet import draw_contact_sheet
 from ..data.dataset import PreparedSet, prepare_dataset
 from ..data.parallel import Report
 from ..data.summary import report_lines
-from ..errors import InvalidDataError, volume_errors
+from ..errors import InvalidDataError, WeightsMissingError, volume_errors
 from ..fetch.fetcher import Fetcher
 from ..runfolder.attempt import CLAIM_ENV, Attempt, join
 from .arguments import check_template
@@ -89,16 +89,22 @@ def choose_start(
 
     Train looks again by the same rule (`Attempt.start`): that may be hours later.
     """
-    weights = resolve_model(config.template.model, volume.weights)
     with attempt.start() as start:
         if start.stream is None:
+            weights = resolve_model(config.template.model, volume.weights)
             return weights, None, [_NO_RESUME] if config.resume else []
-        if start.exact:
-            return weights, start.path, []
+        warnings = [] if start.exact else [_WARM_START]
         if start.attempt is None and start.path:
             check_checkpoint(start.path)
-            weights = start.path
-        return weights, start.path, [_WARM_START]
+            return start.path, start.path, warnings
+        try:
+            return resolve_model(config.template.model, volume.weights), start.path, warnings
+        except WeightsMissingError as error:
+            known = attempt.find_weights(start)
+            if known is None:
+                raise
+            instead = f"{error.message}; went on with the model of the run folder"
+            return known, start.path, [*warnings, instead]
 
 
 def publish_info(

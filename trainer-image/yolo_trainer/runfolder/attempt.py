@@ -169,6 +169,14 @@ class Attempt:
             with self._writing(self.path):
                 checkpoint.carry_over(start.attempt / WEIGHTS / BEST, self.path / WEIGHTS / BEST)
 
+    def find_weights(self, start: Start) -> Path | None:
+        """A whole checkpoint of the attempt that is gone on from, by which the model can be built."""
+        if start.attempt is None:
+            return None
+        with volume_errors(start.attempt, "read"):
+            paths = [start.attempt / WEIGHTS / name for name in (LAST, BEST)]
+            return next(filter(checkpoint.is_whole, paths), None)
+
     def save_state(self, write: Callable[[Sink], object]) -> None:
         """Saves the state alone, as amid an epoch; the one before stays until this one is whole. Then older
         attempts have nothing more to give, and are freed.

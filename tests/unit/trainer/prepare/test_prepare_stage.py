@@ -233,6 +233,27 @@ def test_resume_names_the_attempt(world: Any) -> None:
     assert run(world, attempt=2, resume=True).resume_from == str(state)
 
 
+def test_resume_goes_on_without_the_file_of_its_model(world: Any) -> None:
+    """The façade promises it: what goes on needs no pretrained weights."""
+    world.example()
+    state = trained(world, model="gone")
+    with pytest.raises(WeightsMissingError):
+        run(world, model="gone", attempt=2)
+    last = checkpoint(state.parent / "weights" / "last.pt")
+
+    found = run(world, model="gone", attempt=2)
+
+    assert (found.weights, found.resume_from) == (str(last), str(state))
+    assert any("went on with the model of the run folder" in warning for warning in found.warnings)
+
+
+def test_adopted_folder_is_gone_on_from_without_the_file_of_its_model(world: Any) -> None:
+    world.example()
+    checkpoint(world.folder.weights / "last.pt")
+    found = run(world, model="gone", resume=True)
+    assert found.weights == str(world.folder.adopted / "weights" / "last.pt")
+
+
 def test_restart_goes_on_within_its_own_run_only(world: Any) -> None:
     world.example()
     trained(world)
