@@ -52,6 +52,8 @@ class Fault:
     """States are written to a volume as slow as this."""
     changes_to: str | None = None
     """File that gets a line for each change to the run folder."""
+    nan_at_step: int | None = None
+    """The optimizer's step of that number (from 0) makes a weight no number."""
     at_byte: int | None = None
     """The process is killed when any file is to become longer than so many bytes."""
 
@@ -79,6 +81,7 @@ def run_stage(
         _watch_batches(record, fault)
         _watch_reports(fault)
         _watch_saves(fault)
+        _watch_steps(fault)
         _arm(config["runsDir"], fault)
     worker.main()
 
@@ -206,6 +209,27 @@ def _watch_saves(fault: Fault) -> None:
         _Volume(file, whole.tell(), fault, number).write(whole.getvalue())
 
     torch.save = save
+
+
+def _watch_steps(fault: Fault) -> None:
+    if fault.nan_at_step is None:
+        return
+    import torch
+
+    from yolo_trainer.training.supervised import SupervisedTrainer
+
+    original: Callable[[Any], None] = SupervisedTrainer.optimizer_step
+    steps = 0
+
+    def optimizer_step(self: Any) -> None:
+        nonlocal steps
+        original(self)
+        if steps == fault.nan_at_step:
+            with torch.no_grad():
+                next(self.model.parameters())[0] = float("nan")
+        steps += 1
+
+    SupervisedTrainer.optimizer_step = optimizer_step  # type: ignore[method-assign]
 
 
 class Stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import signal
 import time
 from collections import Counter
@@ -12,6 +13,10 @@ from typing import Any
 import pytest
 
 pytest.importorskip("ultralytics")
+
+import torch
+
+from yolo_crds.trainer import ExitCode
 
 from .forked import Fault, Stage, read_record, run_attempt
 from .outcomes import assert_same, rows, state
@@ -319,3 +324,64 @@ def test_results_stay_when_an_attempt_starts_again_and_is_killed_before_it_goes_
     code, output = run_attempt(volumes, tmp_path)
     assert code == 0, output
     assert [row["epoch"] for row in rows(volumes)] == ["1", "2", "3"]
+
+
+def test_killed_before_its_checkpoints_are_in_their_places_an_epoch_gets_them(tmp_path: Path) -> None:
+    """Those of the epoch's own name, which no later one makes, as well as the last one's."""
+    template = {"savePeriod": 1, "saveInterval": {"minutes": 0}, "extraArgs": {"val": "False"}}
+    listing = tmp_path / "changes"
+    code, output = run_attempt(make(tmp_path, "whole"), tmp_path, template, Fault(changes_to=str(listing)))
+    assert code == 0, output
+    changes = listing.read_text().splitlines()
+    state_moved = re.compile(r"os.rename \.tmp-state\.pt\.[0-9a-f]{8}")
+    moved = [number for number, line in enumerate(changes) if state_moved.fullmatch(line)]
+    killed = make(tmp_path, "killed")
+    code, output = run_attempt(killed, tmp_path, template, Fault(at_change=moved[1] + 2))
+    assert code == -signal.SIGKILL, output
+    assert not (killed.attempt() / "weights" / "epoch1.pt").exists()
+
+    code, output = run_attempt(killed, tmp_path, template, attempt=2)
+
+    assert code == 0, output
+    assert {f"epoch{n}.pt" for n in range(3)} <= {path.name for path in killed.folder.weights.iterdir()}
+
+
+@pytest.mark.parametrize("step", [3, 5])  # an epoch's last one, and one within
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path, step: int) -> None:
+    """The loss of the batch that made them so was finite; the next attempt goes on from before it."""
+    volumes = make(tmp_path, "diverged")
+    template = {"saveInterval": {"minutes": 1e-6}, "hyperparameters": {"nbs": 4}}
+    code, output = run_attempt(volumes, tmp_path, template, Fault(nan_at_step=step))
+    assert code == ExitCode.FAILED, output
+    assert "FAILED Diverged" in output
+
+    for path in volumes.attempt().glob("state*.pt"):
+        saved = torch.load(path, weights_only=True)
+        assert all(bool(tensor.isfinite().all()) for tensor in saved["model"].values()), path
+    code, output = run_attempt(volumes, tmp_path, template, attempt=2)
+    assert code == 0, output
+
+
+def test_resume_with_classes_in_another_order_says_so(tmp_path: Path) -> None:
+    volumes = make(tmp_path, "classes")
+    code, output = run_attempt(volumes, tmp_path)
+    assert code == 0, output
+
+    data = {"train": "datasets/toy", "labels": ["green", "red"]}
+    code, output = run_attempt(volumes, tmp_path, {"epochs": 4, "data": data}, run=2, resume=True)
+
+    assert code == 0, output
+    assert "WARNING the classes are others" in output
+    assert "0 was 'red' and is 'green' now" in output
+
+
+def test_resume_without_the_file_of_its_model_goes_on_with_that_of_the_run_folder(tmp_path: Path) -> None:
+    volumes = make(tmp_path, "no-model")
+    code, output = run_attempt(volumes, tmp_path)
+    assert code == 0, output
+    (volumes.data / "weights" / "tiny.yaml").unlink()
+
+    code, output = run_attempt(volumes, tmp_path, {"epochs": 4}, run=2, resume=True)
+
+    assert code == 0, output
+    assert [row["epoch"] for row in rows(volumes)] == ["1", "2", "3", "4"]

@@ -32,6 +32,11 @@ def built_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     return [_plain({k: v for k, v in g.items() if k not in _RUNTIME_KEYS}) for g in optimizer.param_groups]
 
 
+def is_finite(model: torch.nn.Module) -> bool:
+    """Whether all weights are numbers: the loss of the batch whose step made them NaN was still finite."""
+    return all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
+
+
 def capture(
     trainer: Any,
     epochs_done: int,
@@ -91,7 +96,8 @@ def restore(trainer: Any, state: State) -> list[str]:
     # A new EMA: the one of setup shares its cached tensor pairs with what was replaced.
     trainer.ema = ModelEMA(trainer.model, updates=state["ema_updates"])
     trainer.ema.ema.load_state_dict(state["ema"])
-    warnings = _restore_optimizer(trainer.optimizer, state["optimizer"])
+    warnings = _compare_names(state["names"], trainer.data["names"])
+    warnings += _restore_optimizer(trainer.optimizer, state["optimizer"])
     if state["scaler"]:
         trainer.scaler.load_state_dict(state["scaler"])
     trainer.best_fitness = state["best_fitness"]
@@ -99,6 +105,18 @@ def restore(trainer: Any, state: State) -> list[str]:
     _restore_criterion(model, state["epochs_done"])
     trainer.start_epoch = state["epochs_done"]
     return warnings
+
+
+def _compare_names(before: Mapping[int, str], now: Mapping[int, str]) -> list[str]:
+    """What is to be said of classes that have other names or another order than those that were trained."""
+    others = [f"{i} was {name!r} and is {now[i]!r} now" for i, name in before.items() if now[i] != name]
+    if not others:
+        return []
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return [
+        f"the classes are others than those that the state was trained with: {', '.join(others[:3])}{more}; "
+        "what it knows of one now counts for the other"
+    ]
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> list[str]:

@@ -36,6 +36,11 @@ class _NothingLeft(Exception):  # noqa: N818
     """All epochs are done already; unwinds Ultralytics' set-up."""
 
 
+def _diverged(what: str, epoch: int) -> TrainerError:
+    message = f"{what} is not a finite number in epoch {epoch + 1}"
+    return TrainerError(Reason.DIVERGED, message, exit_code=ExitCode.FAILED)
+
+
 class SupervisedTrainer(RankedTrainer):
     """Comes before a task's trainer in the bases; all hooks call on to it."""
 
@@ -108,8 +113,8 @@ class SupervisedTrainer(RankedTrainer):
             if over:
                 session.report.warning(f"nothing was left to train: {over}")
             raise _NothingLeft
-        if session.best and session.best["epoch"] == self.start_epoch and not self.place.batches:
-            self._save_resumed()  # killed amid that save, an attempt has the state and not its best.pt
+        if self.start_epoch and not self.place.batches and self._has_checkpoints():
+            self._save_resumed()  # killed amid that save, an attempt has the state and not these
 
     def _restore(self, saved: state.State) -> None:
         """Puts everything that a state holds where it belongs."""
@@ -171,9 +176,9 @@ class SupervisedTrainer(RankedTrainer):
         is_best = self.fitness is not None and self.fitness == self.best_fitness
         if is_best:
             self.session.best = {"epoch": done, "fitness": self.fitness, "metrics": dict(self.metrics)}
-        is_numbered = self.save_period > 0 and self.epoch % self.save_period == 0
         is_last = self.stop or done >= self.epochs
-        if not (is_best or is_numbered or is_last or done % self.session.interval.epochs == 0):
+        is_due = self._is_numbered(self.epoch) or done % self.session.interval.epochs == 0
+        if not (is_best or is_last or is_due):
             return False
         self._save_epoch()
         return True
@@ -204,7 +209,12 @@ class SupervisedTrainer(RankedTrainer):
                 self._save_within()
 
     def _save_epoch(self) -> None:
-        """The state first: killed before the checkpoints are in their places, a resume makes them anew."""
+        """The state first: killed before the checkpoints are in their places, a resume makes them anew.
+
+        One that has diverged is not saved: what was saved before is what a resume goes on from.
+        """
+        if not state.is_finite(self.model):
+            raise _diverged("a weight of the model", self.epoch)
         with self._staged() as staging:
             super().save_model()
             content = self._capture()
@@ -214,6 +224,8 @@ class SupervisedTrainer(RankedTrainer):
 
     def _save_within(self) -> None:
         """The state alone, within an epoch; not one that has diverged."""
+        if not state.is_finite(self.model):
+            return
         if self.loss is not None and not math.isfinite(float(self.loss)):
             return
         content = self._capture()
@@ -251,9 +263,17 @@ class SupervisedTrainer(RankedTrainer):
         for name, value in (("loss", self.loss), ("fitness", self.fitness)):
             number = value.detach() if isinstance(value, torch.Tensor) else value
             if number is not None and not math.isfinite(float(number)):
-                message = f"the {name} is not a finite number in epoch {epoch + 1}"
-                raise TrainerError(Reason.DIVERGED, message, exit_code=ExitCode.FAILED)
+                raise _diverged(f"the {name}", epoch)
         return False
+
+    def _has_checkpoints(self) -> bool:
+        """Whether the epoch that the state is of has checkpoints that no later epoch makes."""
+        best = self.session.best["epoch"] if self.session.best else self.start_epoch
+        return best == self.start_epoch or self._is_numbered(self.start_epoch - 1)
+
+    def _is_numbered(self, epoch: int) -> bool:
+        """Whether the epoch (from 0) has a checkpoint of its own name, as Ultralytics decides it."""
+        return bool(self.save_period > 0 and epoch % self.save_period == 0)
 
     def _why_over(self, saved: state.State) -> str | None:
         """Why there is nothing left to train, "" if a save was merely the last one's; None if there is."""
