@@ -185,9 +185,12 @@ def test_box_that_cvat_turned_is_turned(world: Any) -> None:
     assert found.details.dataset.skipped == {"turnedBox": 1}
 
 
-def test_object_without_a_name_is_counted(world: Any) -> None:
-    write(world, drawn(0, polygon(BOX), label=""))
+def test_object_without_a_name_is_counted_and_makes_no_background(world: Any) -> None:
+    write(world, drawn(0, polygon(BOX), label=""), drawn(1, polygon(TRIANGLE)))
     assert prepare(world).details.dataset.skipped == {"brokenShape": 1}
+    write(world, drawn(0, polygon(BOX), label=""))
+    with pytest.raises(InvalidDataError, match="an image has labels .* none of which can be used"):
+        prepare(world)
 
 
 def test_files_of_voc_among_them_are_two_kinds(world: Any) -> None:

@@ -24,6 +24,7 @@ MASKS = "Masks"
 NO_IMAGES = frozenset({MASKS, "Scribbles"})
 """Folders beside the label files whose pictures are no images of the data set."""
 _LABELS = "Annotations"
+_NAMELESS = Shape("broken", "", ())
 _ROTATION = re.compile(r"(?:^|,)\s*rotation\s*=\s*([^,]*)")
 
 
@@ -49,7 +50,7 @@ def read_labelme_xml(path: Path) -> Labels:
         elif label := element.words("name"):
             parts.append(Part(_shape(element, label, path, size, notes), wholes.get(_id(element, i))))
         else:
-            notes.append(("brokenShape", shown))
+            parts.append(Part(_NAMELESS))
     shapes, joined = join_groups(parts)
     return Labels(tuple(shapes), size, (*notes, *[("joinedShape", path.name)] * joined))
 
