@@ -107,13 +107,20 @@ def fenced(folder: RunFolder, me: Claim, last: Claim | None) -> FencedError:
         return FencedError(f"{folder.train} was not taken for {mine} (by its prepare stage); it stops")
     if last.is_of(me):
         return FencedError(f"{folder.train}: {mine} was started once more, and goes on there; this one stops")
-    whose = "" if last.uid == me.uid else f" of another training object ({last.uid})"
+    whose = "" if last.uid == me.uid else f" of another training object ({last.uid}{_later(me, last)})"
     owner = f"run {last.run} attempt {last.attempt}{whose}"
     return FencedError(f"{folder.train} belongs to {owner}; {mine} stops")
 
 
+def _later(me: Claim, last: Claim) -> str:
+    """By how much another object is the newer one: hours, where the clock of the API server was set back."""
+    if me.created is None or last.created is None or last.created <= me.created:
+        return ""
+    return f", created {last.created - me.created:.0f} s after this one by the API server's clock"
+
+
 def _numbers(folder: RunFolder) -> list[int]:
-    return [int(name) for name in files.names(folder.claims) if name.isdigit()]
+    return [int(name) for name in files.names(folder.claims) if name.isdecimal()]
 
 
 def _newest(folder: RunFolder, numbers: list[int]) -> Claim | None:

@@ -42,7 +42,7 @@ class Licence:
         for base in self._bases:
             for name in files.names(base / PUBLISHING):
                 number = name.partition("-")[0]
-                if number.isdigit() and int(number) < self._claim:
+                if number.isdecimal() and int(number) < self._claim:
                     files.remove_folder(base / PUBLISHING / name)
 
     def publish(self, source: Path, place: Path, *, link: bool = False) -> None:

@@ -303,3 +303,18 @@ def test_overtaken_attempt_publishes_nothing_at_its_end(tmp_path: Path) -> None:
     first.finish(result(first, 9))
 
     assert (first.folder.weights / "best.pt").read_text() == "best.pt object-1-r1a2 2"
+
+
+def test_object_that_is_fenced_by_a_clock_that_was_set_back_says_by_how_much(tmp_path: Path) -> None:
+    claim(config(tmp_path, created=5000.0))
+    with pytest.raises(
+        FencedError, match="object-1, created 3500 s after this one by the API server's clock"
+    ):
+        claim(config(tmp_path, "object-2", created=1500.0))
+
+
+@pytest.mark.parametrize("name", ["²", "@eaDir", ".DS_Store", "00000001~"])
+def test_foreign_file_among_the_claims_counts_for_nothing(tmp_path: Path, name: str) -> None:
+    first = claim(config(tmp_path))
+    (first.folder.claims / name).write_text("x")
+    assert claim(config(tmp_path, attempt=2)).claim.number == 2
