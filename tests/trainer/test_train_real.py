@@ -17,6 +17,7 @@ import torch
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import TrainerConfig
+from yolo_trainer.prepare.checkpoints import check_checkpoint
 from yolo_trainer.runfolder.attempt import claim
 
 from .training_process import Training, Volumes, run
@@ -59,6 +60,8 @@ def test_training_publishes_files_at_the_old_paths(volumes: Volumes, tmp_path: P
     assert result.weights.best is not None
     assert result.weights.best.path == "train/toy/weights/best.pt"
     assert result.weights.best.size == (folder.weights / "best.pt").stat().st_size
+    for name in ("best.pt", "last.pt"):
+        check_checkpoint(folder.weights / name)  # another training may start from it
 
 
 def test_training_prints_progress(volumes: Volumes, tmp_path: Path) -> None:
@@ -143,6 +146,7 @@ def test_training_killed_goes_on_after_its_last_whole_epoch(volumes: Volumes, tm
         assert training.finish() == 8, training.output
     assert volumes.result().reason is Reason.WORKER_KILLED
     assert volumes.result().epochs_done == 2
+    check_checkpoint(volumes.attempt() / "weights/last.pt")
 
     second = run(volumes.config(attempt=2, resume=True), tmp_path)
 

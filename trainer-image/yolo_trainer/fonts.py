@@ -4,4 +4,4 @@ from pathlib import Path
 
 FOLDER = Path("/opt/yolo/fonts")
 UNICODE = FOLDER / "Arial.Unicode.ttf"
-"""Names in any script: Chinese, Japanese, Korean, and what DejaVu has. Ultralytics looks for that name."""
+"""For names in any script: Chinese, Japanese, Korean, what DejaVu has. Ultralytics looks for this name."""

@@ -33,7 +33,7 @@ class Lines(NamedTuple):
 
     lines: list[str]
     labelled: int
-    """Labels of listed classes that it had, whatever became of them; broken ones count."""
+    """Labels of listed classes that it had, whatever became of them; also broken ones of no known class."""
     marked: int = 0
     """Those of them that their annotator marked as not to be learnt from."""
 
@@ -60,7 +60,7 @@ def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipp
     lines: dict[str, None] = {}
     labelled = marked = 0
     for shape in sample.shapes:
-        if shape.label not in index and shape.kind != "broken":
+        if shape.label not in index and (shape.label or shape.kind != "broken"):
             skipped.add_unknown(shape.label)
             continue
         labelled += 1

@@ -43,12 +43,15 @@ _TEXTS = (
     ),
     (
         re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|\?xml)", re.IGNORECASE),
-        "a web page, such as a download sends in place of a file",
+        "a web page or other XML, such as a download sends in place of a file",
         "download the file again, and look at what comes",
     ),
 )
 _FORMATS = (
-    (re.compile(rb"\x08[\x01-\x20](?:\x12.{1,64}|\x3a|\x42)", re.DOTALL), "a model in ONNX format"),
+    (
+        re.compile(rb"\x08[\x01-\x20](?:\x12.{1,64}|\x3a|\x42)", re.DOTALL),
+        "an exported model (ONNX, CoreML or TensorFlow)",
+    ),
     (re.compile(rb"\x89HDF\r\n"), "a model of Keras (HDF5)"),
     (re.compile(rb".{4}TFL3", re.DOTALL), "a model of TensorFlow Lite"),
     (re.compile(rb"ftrt|.{2}\x00\x00\{\"", re.DOTALL), "an engine of TensorRT"),
@@ -58,6 +61,7 @@ _FORMATS = (
         "weights of Darknet",
     ),
     (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|.{257}ustar", re.DOTALL), "an archive"),
+    (re.compile(rb"\x80[\x02-\x05]"), "a pickle of Python that torch.save has not written"),
 )
 """By how files of a kind begin."""
 _OLD_TORCH = re.compile(rb"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.")

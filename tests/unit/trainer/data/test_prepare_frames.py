@@ -192,6 +192,16 @@ def test_a_second_prepare_of_known_images_knows_how_they_are_turned(world: Any) 
     assert boxes_of(second, "phone_1") == {upright(INNER, 6), upright(LONG, 6)}
 
 
+def test_sets_of_before_are_asked_again_how_their_images_are_turned(world: Any) -> None:
+    picture(world, "datasets/demo/phone_1.jpg", INNER)
+    write_voc(world, "phone_1", STORED, [INNER])
+    manifest = prepare(world).folder / "manifest.jsonl"
+    assert '"orientation":6' in manifest.read_text()
+    manifest.write_text(manifest.read_text().replace('"orientation"', '"unknown"'))
+    write_voc(world, "phone_1", STORED, [INNER, LONG])
+    assert boxes_of(prepare(world), "phone_1") == {upright(INNER, 6), upright(LONG, 6)}
+
+
 @pytest.mark.parametrize("orientation", TURNED)
 def test_keypoints_and_outlines_are_turned_too(world: Any, orientation: int) -> None:
     picture(world, "datasets/demo/phone.jpg", INNER, orientation=orientation)

@@ -32,7 +32,9 @@ def test_verify_image_gives_the_upright_size(
     if ending == "bmp":
         want = (40, 20)  # the format has no tag
     found = verify(path, decode=decode)
-    assert (found.width, found.height) == want
+    assert found.upright == want
+    assert found.stored == (40, 20)
+    assert found.orientation == (1 if ending == "bmp" else orientation)
 
 
 @pytest.mark.parametrize(

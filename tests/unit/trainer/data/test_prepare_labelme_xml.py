@@ -189,7 +189,7 @@ def test_object_without_a_name_is_counted_and_makes_no_background(world: Any) ->
     write(world, drawn(0, polygon(BOX), label=""), drawn(1, polygon(TRIANGLE)))
     assert prepare(world).details.dataset.skipped == {"brokenShape": 1}
     write(world, drawn(0, polygon(BOX), label=""))
-    with pytest.raises(InvalidDataError, match="an image has labels .* none of which can be used"):
+    with pytest.raises(InvalidDataError, match=r"an image has labels .* none of which can be used"):
         prepare(world)
 
 

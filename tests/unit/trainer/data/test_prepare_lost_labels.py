@@ -123,6 +123,13 @@ def test_shapes_that_are_all_lost_are_refused(world: Any, shapes: list[object], 
     assert want in found.value.message
 
 
+def test_a_broken_shape_of_a_class_that_is_not_listed_is_no_matter(world: Any) -> None:
+    broken = {"label": "b", "points": [["x", 1], [2, 3]]}
+    ucd(world, Fwe0001=[rectangle(5, 5, 20, 20)], Fwe0002=[broken])
+    found = prepare(world, train="demo", val="demo", labels=["a"])
+    assert found.details.unknown_labels == {"b": 2}
+
+
 def test_a_size_of_another_shape_loses_all_labels(world: Any) -> None:
     ucd(world, [64, 64], Fwe0001=[rectangle(5, 5, 20, 20)], Fwe0002=[rectangle(1, 1, 9, 9, label="b")])
     with pytest.raises(InvalidDataError, match=r"Fwe0001 \(64 x 64 in the labels, 64 x 48 in the file\)"):
@@ -137,6 +144,15 @@ def test_what_is_marked_difficult_is_left_out_and_no_background(world: Any) -> N
     found = prepare(world, labels=["a"])
     assert {p.stem for p in found.folder.glob("images/train/*")} == {"easy"}
     assert found.details.dataset.skipped == {"difficult": 4, "markedOnly": 4}
+
+
+def test_what_is_marked_difficult_stays_a_mark_in_a_size_that_is_not_the_images(world: Any) -> None:
+    voc(world, "hard", difficult=True)
+    voc(world, "easy", difficult=False)
+    file = world.data / "datasets/demo/hard.xml"
+    size = "<annotation><size><width>64</width><height>64</height></size>"
+    file.write_text(file.read_text().replace("<annotation>", size))
+    assert prepare(world, labels=["a"]).details.dataset.skipped == {"difficult": 2, "markedOnly": 2}
 
 
 def test_an_object_without_a_box_is_refused(world: Any) -> None:

@@ -27,8 +27,10 @@ def archive(*globals_: tuple[str, str], pickled: bytes | None = None, **more: by
 
 def proto_4(module: str, name: str) -> bytes:
     """A pickle of protocol 4 whose class is looked up by strings of the memo."""
-    words = b"".join(b"\x8c" + bytes([len(word)]) + word.encode() + b"\x94" for word in (module, name))
-    return b"\x80\x04" + words + b"0" + b"0" + b"h\x00h\x01\x93."
+    words = b"".join(
+        b"\x8c" + bytes([len(word)]) + word.encode() + b"\x94" for word in (module, name, "other")
+    )
+    return b"\x80\x04" + words + b"000h\x00h\x01\x93."
 
 
 TASKS = "ultralytics.nn.tasks"
@@ -81,8 +83,8 @@ SCRIPT = archive(("__torch__", "Model"), **{"mine/code/__torch__.py": b"", "mine
         (b"<!DOCTYPE html><html>Not found</html>", "a web page"),
         (b"\n  <HTML><body>", "a web page"),
         (b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', "a web page"),
-        (b"\x08\x08\x12\x07pytorch\x1a\x052.3.0" + bytes(40), "a model in ONNX format"),
-        (b"\x08\x09:\xe5\x01\n\x10" + bytes(40), "a model in ONNX format"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.3.0" + bytes(40), r"an exported model \(ONNX"),
+        (b"\x08\x09:\xe5\x01\n\x10" + bytes(40), r"an exported model \(ONNX"),
         (b"\x89HDF\r\n\x1a\n" + bytes(40), "Keras"),
         (b"\x1c\0\0\0TFL3" + bytes(40), "TensorFlow Lite"),
         (b"ftrt" + bytes(40), "TensorRT"),
@@ -90,6 +92,7 @@ SCRIPT = archive(("__torch__", "Model"), **{"mine/code/__torch__.py": b"", "mine
         (b"\x40\x01\0\0\0\0\0\0{\"__metadata__\": 1", "safetensors"),
         (b"\0\0\0\0\x02\0\0\0\x05\0\0\0" + bytes(40), "weights of Darknet"),
         (b"\x1f\x8b\x08\0", "an archive"),
+        (pickle.dumps({"a.weight": 1}), "a pickle of Python"),
         (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "PyTorch before 1.6"),
         (b'{"error": "not found"}', r"of no known kind: it begins with '\{\"error\""),
         (WHOLE[:-30], "torn: "),

@@ -54,8 +54,10 @@ def ucd_source(path: Path, images: Path, skipped: Skipped) -> Source:
     return _source(path, [path], images, skipped)
 
 
-_BROKEN = Shape("broken", "", ())
-"""In place of what could not be read."""
+def _broken(entry: object) -> Shape:
+    """In place of a shape that could not be read; with its label, if it has one."""
+    label = entry.get("label") if isinstance(entry, dict) else None
+    return Shape("broken", label.strip() if isinstance(label, str) else "", ())
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class _Labels:
     def add(self, entries: list[Any], read: Callable[[Any], Shape | None]) -> None:
         """Takes the shapes of a list."""
         for entry in entries:
-            self.shapes.append(read(entry) or _BROKEN)
+            self.shapes.append(read(entry) or _broken(entry))
 
 
 def _source(path: Path, files: list[Path], images: Path, skipped: Skipped) -> Source:
@@ -122,7 +124,7 @@ class _Content:
                 case (("shapes" | "xml_info"), [*entries]):
                     self.labels.setdefault(uc, _Labels()).add(entries, _READERS[key])
                 case (("shapes" | "xml_info"), _) if raw is not None:
-                    self.labels.setdefault(uc, _Labels()).shapes.append(_BROKEN)
+                    self.labels.setdefault(uc, _Labels()).shapes.append(_broken(raw))
 
 
 def _parts(path: Path) -> list[Path]:
