@@ -167,6 +167,7 @@ def _prepare(job: _Job) -> PreparedSet:
     )
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
     named = job.train + (f" in {job.data.image}" if job.data.image else "")
+    job.skipped.reword(job.told)
     details = summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
     folder = volume.prepared / details.dataset.hash
     make_to_use(

@@ -66,11 +66,13 @@ class Inspected(NamedTuple):
     problem: str | None = None
     """A kind of `Skipped`, such as `corruptImage`."""
     detail: str = ""
+    place: str = ""
+    """Where an image with a problem lies, or would lie."""
 
     @property
     def shown(self) -> str:
-        """Its name for people, with the class that it stands for: names are unique within one alone."""
-        return f"{self.class_name}/{self.stem}" if self.class_name else self.stem
+        """Its path for people, who know it from the volume on."""
+        return self.place or (self.facts.path if self.facts else self.stem)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Conversion:
     """The source's class names by index."""
     mask_rule: MaskRule | None = None
     """What the ids of class masks become, where there are any."""
+    field: str = ""
+    """What named the images, as `template.data.val`."""
     hidden: tuple[str, ...] = ()
     """Folders that people need not be told of: label files are shown relative to them."""
 
@@ -111,7 +115,8 @@ class Conversion:
         skipped = Skipped()
         beside = partial(_texts_beside, sample.label_file)
         file = LabelFile(rows, self.shown(sample.label_file), facts.upright, beside)
-        reading = _reading(row_lines(file, self.remap, self.target, skipped, self.names), skipped)
+        lines = row_lines(file, self.remap, self.target, skipped, self.names)
+        reading = _reading(lines, skipped, sample, facts)
         is_open = facts.orientation > 1 and reading.text
         return reading, TwoWays(Evidence(), reading) if is_open else None
 
@@ -136,21 +141,21 @@ class Conversion:
             skipped.add("sizeMismatch", sample.stem)
         for kind, name in sample.notes:
             skipped.add(kind, name)
-        return _reading(shape_lines(sample, size, self.target, skipped), skipped)
+        return _reading(shape_lines(sample, size, self.target, skipped), skipped, sample, facts)
 
     def _wrong_size(self, sample: Sample, facts: ImageFacts) -> Reading:
         """Of shapes in a size that the image has in no frame: where in it they lie is not known."""
         skipped = Skipped()
         found = shape_lines(sample, sample.size or facts.upright, self.target, skipped)
         if found.labelled == found.marked:
-            return _reading(found._replace(lines=[]), skipped)
+            return _reading(found._replace(lines=[]), skipped, sample, facts)
         skipped = Skipped(unknown=skipped.unknown)
         if skipped.unknown:
             skipped.counts["unknownLabel"] = skipped.unknown.total()
         width, height = (f"{v:g}" for v in sample.size or ())
         sizes = f"{width} x {height} in the labels, {facts.width} x {facts.height} in the file"
         skipped.add("otherSize", f"{sample.stem} ({sizes})")
-        return _reading(Lines([], found.labelled), skipped)
+        return _reading(Lines([], found.labelled), skipped, sample, facts)
 
     def _of_mask(self, located: Located, facts: ImageFacts, orientation: int = 1) -> Reading:
         assert located.mask_file is not None, "asked for where there are masks"
@@ -189,6 +194,7 @@ def build_conversions(
             remap={i: target.index.get(name) for i, name in by_id.items()},
             names=by_id,
             mask_rule=build_rule(source.mask_ids, names, target.names) if has_masks else None,
+            field=f"template.data.{split if split in sources else 'train'}",
             hidden=(str(source.tree.root), str(source.tree.layout.root)),
         )
     return by_split
@@ -226,6 +232,7 @@ class Inspection:
             sample.class_name,
             problem=located.problem,
             detail=located.detail,
+            place=facts.path if facts else _place(located),
         )
         if facts is None or located.problem:
             return found
@@ -240,9 +247,11 @@ class Inspection:
             return found._replace(problem=problem, detail=str(error))
         except FileNotFoundError:
             return found._replace(problem="missingImage")
+        except InvalidDataError as error:
+            raise error.reworded(lambda message: f"{conversion.field}: {message}") from error
         except OSError as error:
             raise from_os_error(error, facts.path, "read") from error
-        return found._replace(facts=facts, reading=reading, two_ways=two_ways)
+        return found._replace(facts=facts, reading=reading, two_ways=two_ways, place="")
 
 
 def _read(located: Located, facts: ImageFacts, conversion: Conversion) -> tuple[Reading, TwoWays | None]:
@@ -257,10 +266,11 @@ def _read(located: Located, facts: ImageFacts, conversion: Conversion) -> tuple[
     return Reading(), None
 
 
-def _reading(found: Lines, skipped: Skipped) -> Reading:
+def _reading(found: Lines, skipped: Skipped, sample: Sample, facts: ImageFacts) -> Reading:
     """Lines are sorted: the order that tools write labels in means nothing (Ultralytics draws overlapping
     outlines by their area), and is to change neither a set nor its hash.
     """
+    skipped.rename(sample.stem, facts.path)
     is_lost = found.labelled and not found.lines
     return Reading(
         text="".join(f"{line}\n" for line in sorted(found.lines)),
@@ -268,6 +278,15 @@ def _reading(found: Lines, skipped: Skipped) -> Reading:
         lost=", ".join(skipped.reasons()) if is_lost else "",
         is_marked=bool(is_lost) and found.marked == found.labelled,
     )
+
+
+def _place(located: Located) -> str:
+    """Where an image would lie; its name alone where a detail says more, or where it is a code that may have
+    several endings."""
+    sample = located.sample
+    if located.detail or len(sample.endings) > 1:
+        return f"{sample.class_name}/{sample.stem}" if sample.class_name else sample.stem
+    return f"{sample.folder}/{sample.stem}{sample.endings[0]}"
 
 
 def _with_labels(located: Located) -> Sample:

@@ -63,10 +63,10 @@ def _without_twins(items: list[Item], skipped: Skipped) -> list[Item]:
         first, second = sorted((other, item), key=lambda i: (i.facts.path, _labels(i)))
         taken[item.image] = first
         if _labels(first) == _labels(second):
-            skipped.add("duplicateImage", item.shown)
+            skipped.add("duplicateImage", item.facts.path)
         else:
             folders = " and ".join(Path(i.facts.path).parent.name for i in (first, second))
-            skipped.add("differingTwin", f"{item.shown} in {folders}")
+            skipped.add("differingTwin", f"{item.facts.path} in {folders}")
     return list(taken.values())
 
 

@@ -68,11 +68,6 @@ class Item:
         return f"images/{self.split}/{self.name}"
 
     @property
-    def shown(self) -> str:
-        """Its name for people, with the class that it stands for."""
-        return f"{self.class_name}/{self.name}" if self.class_name else self.name
-
-    @property
     def label(self) -> str | None:
         """Path of the label file in the set; None for classification and with a mask."""
         return None if self.class_mask else label_of(self.image)
@@ -112,6 +107,10 @@ class SetPlan:
             if tree.holds(facts.path):
                 return tree
         return self.volume
+
+    def shown(self, item: Item) -> str:
+        """The image that an item is made of, for people."""
+        return self.tree_of(item.facts).relative(item.facts.path)
 
     def is_copied(self, facts: ImageFacts) -> bool:
         """Whether an image is copied: one that must be completed, or that train could not see by a link."""

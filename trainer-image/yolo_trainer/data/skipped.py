@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 NAMES_KEPT = 5
@@ -28,6 +29,19 @@ class Skipped:
         """Counts one box whose label is not among the listed ones."""
         self.counts["unknownLabel"] += 1
         self.unknown[label] += 1
+
+    def rename(self, stem: str, path: str) -> None:
+        """Names an image by its path where it is named by its stem, alone or with more in brackets."""
+        for kept in self.names.values():
+            kept[:] = [
+                path + name.removeprefix(stem) if name == stem or name.startswith(f"{stem} (") else name
+                for name in kept
+            ]
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Changes every name."""
+        for kept in self.names.values():
+            kept[:] = map(change, kept)
 
     def merge(self, other: Skipped) -> None:
         """Counts what was counted elsewhere."""

@@ -124,7 +124,7 @@ def _repeated(plan: SetPlan) -> list[str]:
     """What is to be said of images, told by content, that are there more than once."""
     names: dict[str, dict[str, list[str]]] = {"train": {}, "val": {}}
     for item in plan.items:
-        names[item.split].setdefault(item.facts.sha256, []).append(item.shown)
+        names[item.split].setdefault(item.facts.sha256, []).append(plan.shown(item))
     train, val = names["train"], names["val"]
     shared = [found[0] for sha256, found in train.items() if sha256 in val]
     twins = [

@@ -48,7 +48,7 @@ def test_picture_of_a_crowd_is_left_out_and_no_background(world: Any, mark: obje
     found = prepare(world)
     assert rows(found) == {"0": "0", "1": "01", "3": ""}
     assert found.details.dataset.skipped == {"crowd": 2, "markedOnly": 1}
-    assert found.details.skipped_names["markedOnly"] == ["2"]
+    assert found.details.skipped_names["markedOnly"] == ["datasets/demo/2.png"]
 
 
 def test_picture_of_a_crowd_that_is_not_asked_for_stays_a_background(world: Any) -> None:

@@ -103,7 +103,8 @@ def test_labels_in_the_stored_size_are_turned_with_the_image(
     assert boxes_of(found, "phone_1") == {upright(INNER, orientation)}
     assert boxes_of(found, "phone_2") == {upright(LONG, orientation)}
     assert counts(found) == {"turnedLabels": 4}
-    assert found.details.skipped_names["turnedLabels"] == ["phone_1", "phone_2"]
+    want = ["datasets/demo/phone_1.jpg", "datasets/demo/phone_2.jpg"]
+    assert found.details.skipped_names["turnedLabels"] == want
 
 
 @pytest.mark.parametrize("orientation", TURNED)
@@ -179,7 +180,7 @@ def test_rows_of_yolo_stay_and_the_pictures_are_named(world: Any, orientation: i
     assert (found.folder / "labels/train/turned.txt").read_text() == "0 0.500000 0.500000 0.250000 0.500000\n"
     assert counts(found) == {"frameUntold": 2}
     (warning,) = [text for text in found.details.warnings if "EXIF" in text]
-    assert "2 (turned)" in warning
+    assert "2 (datasets/demo/images/turned.jpg)" in warning
 
 
 def test_a_second_prepare_of_known_images_knows_how_they_are_turned(world: Any) -> None:
@@ -294,7 +295,7 @@ def test_a_size_that_is_the_images_in_no_frame_is_refused_with_both(world: Any) 
     picture(world, "datasets/demo/a.jpg", INNER, orientation=1)
     write_voc(world, "a", (120, 88), [INNER])
     with pytest.raises(
-        InvalidDataError, match=r"a \(120 x 88 in the labels, 120 x 80 in the file\)"
+        InvalidDataError, match=r"a\.jpg \(120 x 88 in the labels, 120 x 80 in the file\)"
     ) as found:
         prepare(world)
     assert "template.data.lostLabels: leaveOut" in (found.value.hint or "")

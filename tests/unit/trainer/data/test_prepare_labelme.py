@@ -128,7 +128,7 @@ def test_mask_without_a_pixel_is_counted(world: Any) -> None:
     write(world, mask, shape("rectangle", [[2.0, 2.0], [9.0, 9.0]]))
     found = prepare(world)
     assert found.details.dataset.skipped == {"otherShape": 1}
-    assert "one (mask without a pixel)" in " ".join(found.details.warnings)
+    assert "one.png (mask without a pixel)" in " ".join(found.details.warnings)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_shapes_without_an_area_are_left_out_and_counted(world: Any, kind: str) 
     write(world, shape(kind, [[1, 1], [30, 30]]), shape("rectangle", [[2.0, 2.0], [9.0, 9.0]]))
     found = prepare(world)
     assert found.details.dataset.skipped == {"otherShape": 1}
-    assert f"one ({kind})" in " ".join(found.details.warnings)
+    assert f"one.png ({kind})" in " ".join(found.details.warnings)
 
 
 def test_group_that_is_no_number_is_named(world: Any) -> None:

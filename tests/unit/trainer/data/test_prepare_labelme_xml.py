@@ -142,7 +142,7 @@ def test_mask_that_is_missing_is_counted(world: Any) -> None:
     write(world, drawn(0, segm("gone.png")), drawn(1, polygon(BOX)))
     found = prepare(world)
     assert found.details.dataset.skipped == {"otherShape": 1}
-    assert "one (mask, Masks/gone.png is missing)" in " ".join(found.details.warnings)
+    assert "one.png (mask, Masks/gone.png is missing)" in " ".join(found.details.warnings)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,10 @@ def test_left_out_they_are_counted_and_named(world: Any) -> None:
     found = prepare(world, lostLabels="leaveOut")
     assert {p.stem for p in found.folder.glob("images/train/*")} == {"good", "empty"}
     assert found.details.dataset.skipped == {"lostLabels": 2, "outside": 2}
-    assert "images left out, none of their labels can be used: 2 (lost)" in found.details.warnings
+    assert (
+        "images left out, none of their labels can be used: 2 (datasets/demo/images/lost.png)"
+        in found.details.warnings
+    )
 
 
 def test_as_backgrounds_they_are_counted_and_named(world: Any) -> None:
@@ -104,16 +107,16 @@ def test_no_labels_unlisted_ones_and_some_that_are_lost_are_no_matter(world: Any
 @pytest.mark.parametrize(
     ("shapes", "want"),
     [
-        ([rectangle(70, 5, 90, 20)], "boxes outside of the image: Fwe0002"),
-        ([rectangle(5, 5, 5, 20)], "boxes without width or height: Fwe0002"),
+        ([rectangle(70, 5, 90, 20)], "boxes outside of the image: img_cache/Fwe0002.png"),
+        ([rectangle(5, 5, 5, 20)], "boxes without width or height: img_cache/Fwe0002.png"),
         (
             [rectangle(5, 5, 9, 20, kind="linestrip")],
-            "a kind that the task does not take: Fwe0002 (linestrip)",
+            "a kind that the task does not take: img_cache/Fwe0002.png (linestrip)",
         ),
-        ([{"label": "a", "points": [["x", 1], [2, 3]]}], "two numbers each: Fwe0002"),
-        ([7], "two numbers each: Fwe0002"),
-        ([7, rectangle(5, 5, 9, 20, label="b")], "two numbers each: Fwe0002"),
-        (7, "two numbers each: Fwe0002"),
+        ([{"label": "a", "points": [["x", 1], [2, 3]]}], "two numbers each: img_cache/Fwe0002.png"),
+        ([7], "two numbers each: img_cache/Fwe0002.png"),
+        ([7, rectangle(5, 5, 9, 20, label="b")], "two numbers each: img_cache/Fwe0002.png"),
+        (7, "two numbers each: img_cache/Fwe0002.png"),
     ],
 )
 def test_shapes_that_are_all_lost_are_refused(world: Any, shapes: list[object], want: str) -> None:
@@ -132,7 +135,9 @@ def test_a_broken_shape_of_a_class_that_is_not_listed_is_no_matter(world: Any) -
 
 def test_a_size_of_another_shape_loses_all_labels(world: Any) -> None:
     ucd(world, [64, 64], Fwe0001=[rectangle(5, 5, 20, 20)], Fwe0002=[rectangle(1, 1, 9, 9, label="b")])
-    with pytest.raises(InvalidDataError, match=r"Fwe0001 \(64 x 64 in the labels, 64 x 48 in the file\)"):
+    with pytest.raises(
+        InvalidDataError, match=r"Fwe0001\.png \(64 x 64 in the labels, 64 x 48 in the file\)"
+    ):
         prepare(world, train="demo", val="demo", labels=["a"])
     with pytest.raises(InvalidDataError, match="no box of any listed label"):
         prepare(world, train="demo", val="demo", labels=["a"], lostLabels="leaveOut")
@@ -158,7 +163,7 @@ def test_what_is_marked_difficult_stays_a_mark_in_a_size_that_is_not_the_images(
 def test_an_object_without_a_box_is_refused(world: Any) -> None:
     voc(world, "empty", difficult=False, box=False)
     voc(world, "easy", difficult=False)
-    with pytest.raises(InvalidDataError, match=r"empty \(object without bndbox\)"):
+    with pytest.raises(InvalidDataError, match=r"empty\.png \(object without bndbox\)"):
         prepare(world, labels=["a"])
 
 
@@ -183,7 +188,9 @@ def test_crowds_alone_are_left_out_and_no_background(world: Any) -> None:
 
 def test_a_part_of_which_nothing_is_left_is_told(world: Any) -> None:
     yolo(world, lost="0 1.5 0.5 0.2 0.2\n")
-    with pytest.raises(InvalidDataError, match=r"no image whose labels can be used .*: 2 \(lost\)"):
+    with pytest.raises(
+        InvalidDataError, match=r"no image whose labels can be used .*: 2 \(datasets/demo/images/lost\.png\)"
+    ):
         prepare(world, lostLabels="leaveOut")
 
 

@@ -73,14 +73,14 @@ def test_everything_left_out_is_counted_and_named(world: Any) -> None:
     data = world.config(data={"train": "all", "labels": ["a"]}).template.data
     details = prepare_dataset(world.volume, data, "detect", world.report).details
     assert details.skipped_names == {
-        "clipped": ["good"],
-        "corruptImage": ["torn (no image, or of a format that Ultralytics does not take)"],
-        "duplicateBox": ["good"],
+        "clipped": ["img_cache/good.jpg"],
+        "corruptImage": ["img_cache/torn.jpg (no image, or of a format that Ultralytics does not take)"],
+        "duplicateBox": ["img_cache/good.jpg"],
         "duplicateImage": ["twin"],
         "missingImage": ["gone (looked for img_cache/gone.jpg)"],
-        "noSize": ["good"],
-        "otherShape": ["good (point)"],
-        "outside": ["good"],
+        "noSize": ["img_cache/good.jpg"],
+        "otherShape": ["img_cache/good.jpg (point)"],
+        "outside": ["img_cache/good.jpg"],
         "unsafeName": ["'../x'"],
     }
     assert details.unknown_labels == {"vest": 1}
@@ -88,9 +88,9 @@ def test_everything_left_out_is_counted_and_named(world: Any) -> None:
     assert set(details.dataset.skipped.values()) == {1}
     for sentence in (
         "boxes left out, label not listed: 1 (vest 1)",
-        "boxes left out, outside of the image: 1 (good)",
-        "boxes cut at the image's edge: 1 (good)",
-        "boxes left out, without width or height: 1 (good)",
+        "boxes left out, outside of the image: 1 (img_cache/good.jpg)",
+        "boxes cut at the image's edge: 1 (img_cache/good.jpg)",
+        "boxes left out, without width or height: 1 (img_cache/good.jpg)",
         "images left out, file missing: 1 (gone (looked for img_cache/gone.jpg))",
         "images named twice, taken once: 1 (twin)",
     ):
@@ -104,8 +104,10 @@ def test_images_that_are_there_twice_are_named(world: Any) -> None:
     data = world.config(data={"train": "demo", "labels": ["a"]}).template.data
     warnings = prepare_dataset(world.volume, data, "detect", world.report).details.warnings
     assert warnings == [
-        "images in both the training and the validation set, whose metrics they flatter: 1 (a.png)",
-        "images of the same content under different names: 1 (b.png = c.png)",
+        "images in both the training and the validation set, whose metrics they flatter: 1 "
+        "(datasets/demo/images/train/a.png)",
+        "images of the same content under different names: 1 "
+        "(datasets/demo/images/train/b.png = datasets/demo/images/train/c.png)",
     ]
 
 

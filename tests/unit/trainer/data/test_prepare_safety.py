@@ -338,7 +338,7 @@ def odd_name(scene: Scene) -> None:
     ("arrange", "kind", "name"),
     [
         (image(png(PIXELS, size=(40_000, 40_000))), "corruptImage", "exceeds limit"),
-        (image(png(PIXELS, size=(1 << 31, 1 << 31))), "corruptImage", "b ("),
+        (image(png(PIXELS, size=(1 << 31, 1 << 31))), "corruptImage", "images/train/b.png ("),
         (image(TEXT_BOMB), "corruptImage", "MAX_TEXT_CHUNK"),
         (image(SVG), "corruptImage", NO_FORMAT),
         (image(EPS), "corruptImage", NO_FORMAT),

@@ -63,12 +63,15 @@ def broken_own(world: Any) -> dict[str, Any]:
     ("damage", "want"),
     [
         (empty_folder, r"template\.data\.val: no images in 'datasets/none'"),
-        (broken_copy, r"template\.data\.val: no usable image in 'datasets/v'; images left out, .*: 2 \(a4 "),
+        (
+            broken_copy,
+            r"template\.data\.val: no usable image in 'datasets/v'; images left out, .*: 2 \(\S+/a4\.jpg ",
+        ),
         (emptied_own, r"template\.data\.train: no images in `val:` of .*/data\.yaml"),
         (emptied_own_without_yaml, r"no images in the validation part of datasets/s$"),
         (
             broken_own,
-            r"no usable image in `val:` of .*/data\.yaml; images left out, file corrupt .*: 2 \(a4 ",
+            r"no usable image in `val:` of .*/data\.yaml; images left out, file corrupt .*: 2 \(\S+/a4\.jpg ",
         ),
     ],
 )
@@ -114,3 +117,18 @@ def test_images_that_are_there_twice_with_different_labels_are_told(base: Any) -
     details = prepare(base).details
     assert details.dataset.skipped == {"differingTwin": 1, "duplicateImage": 1}
     assert details.skipped_names["differingTwin"][0].endswith(".jpg in x and y")
+
+
+@pytest.mark.parametrize(("broken", "field"), [("t", "train"), ("v", "val")])
+def test_fault_in_a_label_file_is_told_with_the_field_that_named_its_images(
+    world: Any, broken: str, field: str
+) -> None:
+    for name in "tv":
+        world.image(f"datasets/{name}/a.png", shade=ord(name))
+        row = "0 0.5 0.5\n" if name == broken else "0 0.5 0.5 0.2 0.2\n"
+        world.text(f"datasets/{name}/a.txt", row)
+    data = Data.model_validate({"train": "t", "val": "v", "labels": ["a"]})
+    with pytest.raises(
+        InvalidDataError, match=rf"^template\.data\.{field}: datasets/{broken}/a\.txt, line 1"
+    ):
+        prepare_dataset(world.volume, data, "detect", world.report)

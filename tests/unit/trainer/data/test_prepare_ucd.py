@@ -200,7 +200,7 @@ def test_missing_and_corrupt_images_are_counted_by_code(world: Any) -> None:
     assert found.details.dataset.images == 2
     assert found.details.dataset.skipped == {"corruptImage": 1, "missingImage": 1}
     assert found.details.skipped_names["missingImage"] == ["Fwe0001 (looked for img_cache/Fwe0001.jpg)"]
-    assert found.details.skipped_names["corruptImage"][0].startswith("Fwe0002 (")
+    assert found.details.skipped_names["corruptImage"][0].startswith("img_cache/Fwe0002.jpg (")
 
 
 def test_code_that_carries_an_ending_is_told(world: Any) -> None:
@@ -280,7 +280,7 @@ def test_names_may_hold_folders_of_either_slash(world: Any) -> None:
         (
             {"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [rectangle([1, 1], [9, 9], kind="linestrip")]}},
             ["a"],
-            r"none of which can be used \(shapes of a kind .* not take: Fwe0000 \(linestrip\)\)",
+            r"none of which can be used \(shapes .* not take: img_cache/Fwe0000\.jpg \(linestrip\)\)",
         ),
         ({"uc_list": ["Fwe7777"]}, ["a"], "no usable image"),
         ({"uc_list": ["Fwe0000"], "shapes": {"Fwe0000": [rectangle([1, 1], [9, 9])]}}, [], "labels in it: a"),

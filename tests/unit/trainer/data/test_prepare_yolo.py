@@ -217,7 +217,8 @@ def test_rows_that_are_no_numbers_are_told_with_the_remedy(world: Any, row: byte
     standard(world)
     file = world.data / "datasets/demo/labels/train/t1.txt"
     file.write_bytes(ROW.encode() + row)
-    with pytest.raises(InvalidDataError, match=f"^datasets/demo/labels/train/t1.txt, {want}"):
+    place = "template.data.train: datasets/demo/labels/train/t1.txt"
+    with pytest.raises(InvalidDataError, match=f"^{place}, {want}"):
         prepare(world)
     file.write_text(ROW, encoding="utf-16")
     with pytest.raises(InvalidDataError, match=r"t1\.txt is text in UTF-16") as error:
