@@ -39,6 +39,7 @@ from .splits import Part, split_parts
 from .summary import summarize
 from .task_fit import (
     check_channels,
+    check_class_codes,
     check_label_files,
     check_outlines,
     check_same_keypoints,
@@ -134,6 +135,7 @@ def _prepare(job: _Job) -> PreparedSet:
     count_unlabelled(sources, located, job.skipped)
     count_elsewhere(sources, located, job.skipped)
     target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
+    job.warnings += check_class_codes(target.names)
     passed = sources["train"].passed.for_classes(sources["train"].names, target.names)
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}

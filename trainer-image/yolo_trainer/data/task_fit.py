@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -117,6 +118,25 @@ def check_same_keypoints(train: Source, val: Source) -> None:
             f"{train.path.name} for training {train.kpt_shape[0]}",
             "validate on data with the keypoints that are trained on, in the same order",
         )
+
+
+def check_class_codes(names: Sequence[str]) -> list[str]:
+    """A warning where Ultralytics calls classes otherwise: where the first name begins with `n0` it looks
+    all of them up among ImageNet's codes (nn/autobackend.py, check_class_names).
+
+    Raises InvalidDataError when one cannot be such a code: a training would end by it.
+    """
+    if not names or not names[0].startswith("n0"):
+        return []
+    if strange := next((name for name in names if not re.fullmatch(r"n\d{8}", name)), None):
+        raise InvalidDataError(
+            f"template.data: the first class is called {names[0]!r}; Ultralytics takes a name that begins "
+            f"with n0 for a code of ImageNet and looks all classes up there, where {strange!r} is not",
+            "call the first class otherwise, or name another one first in template.data.labels",
+        )
+    return [
+        f"{names[0]} … are codes of ImageNet to Ultralytics, which calls the classes by their English names"
+    ]
 
 
 def check_label_files(source: Source, located: Sequence[Located]) -> None:

@@ -59,7 +59,7 @@ ODD = [
         "names:" + "".join(f"\n  - {name}" for name in ODD),
         "names:" + "".join(f"\n  {i}: {name}" for i, name in enumerate(ODD)),
         "names:" + "".join(f"\n  '{i}': {name}" for i, name in enumerate(ODD)),
-        "names:" + "".join(f"\n  {i:02}: '{name}'" for i, name in enumerate(ODD)),
+        "names:" + "".join(f"\n  {i:03}: '{name}'" for i, name in enumerate(ODD)),
         "defaults: &d {names: [" + ", ".join(ODD) + "]}\n<<: *d",
     ],
 )
@@ -114,6 +114,7 @@ def test_file_that_names_gives_is_read(world: Any) -> None:
         ),
         ("names: gone.txt", {}, "`names:` 'gone.txt' is not there; looked for datasets/demo/gone.txt"),
         ("names: helmet", {}, "`names:` 'helmet' is not there"),
+        ("names: images", {}, "`names: images` is no file of names but a folder"),
     ],
 )
 def test_names_that_do_not_agree_are_refused(world: Any, yaml: str, files: dict[str, str], want: str) -> None:
@@ -124,8 +125,9 @@ def test_names_that_do_not_agree_are_refused(world: Any, yaml: str, files: dict[
         prepare(world)
 
 
-def test_classes_of_a_number_alone_are_called_so_and_told(world: Any) -> None:
-    lay(world, "nc: 2")
+@pytest.mark.parametrize("names", ["", "names:", "names: ''", "names: []", "names: {}"])
+def test_classes_of_a_number_alone_are_called_so_and_told(world: Any, names: str) -> None:
+    lay(world, f"{names}\nnc: 2")
     found = prepare(world).details
     assert list(found.dataset.classes) == ["class_0", "class_1"]
     want = "data.yaml has `nc: 2` and no `names:`; its classes are called class_0, class_1"
@@ -143,6 +145,15 @@ def test_data_yaml_without_names_and_number_says_so(world: Any) -> None:
         prepare(world)
     found = prepare(world, labels=["a"]).details
     assert "data.yaml has neither `names:` nor `nc:`" in found.warnings[0]
+
+
+def test_name_that_ultralytics_takes_for_a_code_of_imagenet_is_told(world: Any) -> None:
+    lay(world, "names: [n0ise, a]")
+    with pytest.raises(InvalidDataError, match=r"'n0ise'.* a code of ImageNet .* where 'n0ise' is not"):
+        prepare(world)
+    assert prepare(world, labels=["a", "n0ise"]).details.dataset.classes == {"a": 0, "n0ise": 3}
+    lay(world, "names: [n01440764, n01443537]")
+    assert "n01440764 … are codes of ImageNet to Ultralytics" in prepare(world).details.warnings[0]
 
 
 # --- keys that go on ----------------------------------------------------------------------------------------
@@ -306,6 +317,23 @@ def test_place_that_is_not_there_is_told_with_all_that_were_tried(world: Any, ya
     ) as error:
         prepare(world)
     assert want in error.value.message
+
+
+def test_path_of_another_machine_is_not_followed_to_a_namesake(world: Any) -> None:
+    lay(world, "path: /home/me/coco\ntrain: images/train\nval: images/val\nnames: [a]")
+    world.image("datasets/coco/images/train/x.png", shade=99)
+    found = prepare(world).details
+    assert (found.dataset.train_images, found.dataset.skipped) == (2, {})
+    assert "the file's own folder is taken" in found.warnings[0]
+
+
+def test_entry_of_another_machine_that_ends_as_two_folders_is_refused(world: Any) -> None:
+    lay(world, "path: sub\ntrain: /home/me/pictures\nnames: [a]")
+    for folder in ("sub/pictures", "pictures"):
+        world.image(f"datasets/demo/{folder}/x.png")
+    want = "ends as datasets/demo/sub/pictures and datasets/demo/pictures do"
+    with pytest.raises(InvalidDataError, match=want):
+        prepare(world)
 
 
 def test_link_out_of_the_volume_is_no_place(world: Any, tmp_path: Any) -> None:

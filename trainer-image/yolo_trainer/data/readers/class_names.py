@@ -19,9 +19,11 @@ def yaml_classes(content: Mapping[str, Any], path: Path, places: YamlPlaces) -> 
 
     Raises InvalidDataError when names and their number do not agree, or two files give different names.
     """
-    raw = content.get("names")
+    raw = content.get("names") or None
     if isinstance(raw, str):
         file = places.find(raw, f"{path}: `names:`")
+        if not file.is_file():
+            raise InvalidDataError(f"{path}: `names: {raw}` is no file of names but a folder")
         return _of_files(content, path, Classes(read_names(file), files=[file]), "gives names in")
     if raw is not None:
         return Classes(class_names(content, path))
