@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import InvalidDataError
 from .images import FORMATS
 from .tree import Tree
+from .walk import leads_back
 
 
 def refuse_links_out(paths: Iterable[Path], tree: Tree) -> None:
@@ -21,13 +22,18 @@ def refuse_links_out(paths: Iterable[Path], tree: Tree) -> None:
 
 
 def links_below(folder: Path) -> Iterator[Path]:
-    """Every link in a folder but those to images, of which one that leads out is only left out."""
-    folders = [folder]
+    """Every link in a folder but those to images, of which one that leads out is only left out.
+
+    A link to a folder is followed when the next one is asked for: by then it was found to lead nowhere else.
+    """
+    folders = [str(folder)]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.is_symlink():
                     if entry.name.rpartition(".")[2].lower() not in FORMATS:
                         yield Path(entry.path)
+                        if entry.is_dir() and not leads_back(entry.path, folder):
+                            folders.append(entry.path)
                 elif entry.is_dir():
-                    folders.append(Path(entry.path))
+                    folders.append(entry.path)

@@ -18,6 +18,7 @@ from yolo_crds.layout import DataVolume
 from .locate import Located
 from .source import Source
 from .tree import UNTOLD, State, Tree
+from .walk import walk
 
 SETTLED_NS = 2_000_000_000
 """A file that was written later than so long before a preparation began may have been read half."""
@@ -83,7 +84,7 @@ def states_of(
 def _surroundings(path: Path, source: Source, volume: DataVolume) -> Iterator[str]:
     """Folders in which something new could make another data set of the named one."""
     if path.is_dir():
-        yield from (folder for folder, _, _ in os.walk(path))
+        yield from (folder for folder, _, _ in walk(path))
     elif source.kind == "ucd" and path.suffix.lower() == ".json":
         yield str(path.parent / volume.images.name)  # an archive's own images, which go before the volume's
     else:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dataset_writers import coco_content, labelme_content, voc_text
 from yolo_crds.training import Data
@@ -141,3 +142,66 @@ def test_parts_of_a_set_are_not_elsewhere(world: Any) -> None:
     world.text("datasets/demo/annotations/train.json", json.dumps(coco_content({"a.png": BOX})))
     found = prepare(world, train="datasets/demo/annotations/train.json").details
     assert found.dataset.skipped == {}
+
+
+def linked(world: Any) -> None:
+    """A data set whose folders of training images and labels each hold a link to one elsewhere."""
+    for kind, ending in (("images", "png"), ("labels", "txt")):
+        for split, name in (("train", "a"), ("val", "c")):
+            place = f"datasets/demo/{kind}/{split}/{name}.{ending}"
+            _ = world.image(place, shade=ord(name)) if ending == "png" else world.text(place, ROW)
+        (world.data / f"datasets/demo/{kind}/train/more").symlink_to(f"../../../../store/{kind}")
+    world.image("store/images/deep/b.png", shade=7)
+    world.text("store/labels/deep/b.txt", ROW)
+
+
+@pytest.mark.parametrize("yaml", [None, "data.yaml", "cfg/demo.yaml"])
+def test_folder_behind_a_link_on_the_volume_is_read(world: Any, yaml: str | None) -> None:
+    linked(world)
+    if yaml:
+        up = "../" if "/" in yaml else ""
+        text = f"train: {up}images/train\nval: {up}images/val\nnames: [helmet]\n"
+        world.text(f"datasets/demo/{yaml}", text)
+    found = prepare(world, train=f"datasets/demo/{yaml}" if yaml else "demo").details
+    assert (found.dataset.train_images, found.dataset.val_images) == (2, 1)
+    assert (found.dataset.boxes, found.dataset.skipped) == (3, {"elsewhere": 1})
+    assert found.skipped_names["elsewhere"] == ["store/images/deep/b.png"]
+
+
+def test_links_in_a_ring_end(world: Any) -> None:
+    linked(world)
+    (world.data / "store/images/deep/up").symlink_to("..")
+    (world.data / "datasets/demo/images/train/all").symlink_to("../..")
+    (world.data / "store/images/deep/back").symlink_to("../../../datasets/demo/images/train")
+    assert prepare(world).details.dataset.train_images == 2
+
+
+def test_folder_behind_a_link_out_is_refused_before_it_is_listed(world: Any, tmp_path: Any) -> None:
+    linked(world)
+    world.text("datasets/demo/data.yaml", "train: images/train\nnames: [helmet]\n")
+    (tmp_path / "outside").mkdir()
+    (world.data / "datasets/demo/images/train/out").symlink_to(tmp_path / "outside")
+    for train in ("demo", "datasets/demo/data.yaml"):
+        with pytest.raises(
+            InvalidDataError, match=r"datasets/demo/images/train/out leads out of the data volume"
+        ):
+            prepare(world, train=train)
+
+
+@pytest.mark.parametrize("name", ["b.json", "b.xml", "b.txt"])
+def test_file_behind_two_links_out_is_refused(world: Any, tmp_path: Any, name: str) -> None:
+    linked(world)
+    (tmp_path / "secret").write_text("hush")
+    (world.data / "store/labels" / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(
+        InvalidDataError, match=rf"demo/labels/train/more/{name} leads out of the data volume"
+    ):
+        prepare(world)
+
+
+def test_folder_behind_a_link_that_is_called_as_an_image_is_not_listed(world: Any, tmp_path: Any) -> None:
+    linked(world)
+    (tmp_path / "outside").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "outside/x.png")
+    (world.data / "datasets/demo/images/train/out.png").symlink_to(tmp_path / "outside")
+    assert prepare(world).details.dataset.skipped == {"elsewhere": 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from ...errors import InvalidDataError
 from ..image_finder import ImageFinder
 from ..skipped import Skipped
 from ..source import Labels, Sample, Source
+from ..walk import walk
 from . import labelme_xml
 from .image_names import ImageNames, base_name
 from .image_sets import FOLDER as LISTS
@@ -198,9 +198,9 @@ def _refuse_inner(folder: Path) -> None:
 
 def files_below(folder: Path, suffix: str, depth: int = 64) -> Iterator[Path]:
     """Files of an ending, in order of the path, hidden ones left out; `depth` 0 looks into no subfolder."""
-    for parent, folders, files in os.walk(folder):
-        here = len(Path(parent).relative_to(folder).parts)
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if here < depth else []
+    for parent, folders, files in walk(folder):
+        if len(Path(parent).relative_to(folder).parts) >= depth:
+            folders.clear()
         for file in sorted(files):
             found = Path(parent, file)
             # A pipe of that name would be waited for without end.

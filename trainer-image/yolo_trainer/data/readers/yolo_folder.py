@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from ..images import FORMATS
 from ..skipped import Skipped
 from ..source import Sample, Source, check_unique
 from ..text_file import read_lines
+from ..walk import walk
 from .class_files import find_classes, refuse_other_notes
 from .class_names import yaml_classes
 from .data_yaml import MASKS, flip_indices, keypoint_shape, mask_ids, masks_folder
@@ -169,7 +169,7 @@ def _entry_samples(
     for item in entries:
         found = places.find(item, place)
         if found.is_dir():
-            samples += _samples(found)
+            samples += _samples(found, root=volume.root.resolve())
         elif found.suffix == ".txt":
             samples += _list_samples(found, places.folder, volume, skipped)
         else:
@@ -229,11 +229,11 @@ def _named_folder(path: Path, names: tuple[str, ...]) -> Path | None:
     return next((path / name for name in names if (path / name).is_dir()), None)
 
 
-def _samples(folder: Path, class_name: str | None = None) -> Iterator[Sample]:
-    """Every image below a folder, in order of the path."""
+def _samples(folder: Path, class_name: str | None = None, root: Path | None = None) -> Iterator[Sample]:
+    """Every image below a folder, in order of the path; `root` as for `walk`."""
     if not folder.is_dir():
         return
-    for parent, names in _image_names_below(folder):
+    for parent, names in _image_names_below(folder, root):
         labels = None if class_name else _folder_beside(parent, "labels")
         for name in names:
             stem, dot, ending = name.rpartition(".")
@@ -251,9 +251,8 @@ def images_below(folder: Path) -> Iterator[Path]:
     return (parent / name for parent, names in _image_names_below(folder) for name in names)
 
 
-def _image_names_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+def _image_names_below(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, list[str]]]:
+    for parent, _, files in walk(folder, root):
         names = [f for f in sorted(files) if f.rpartition(".")[2].lower() in FORMATS and f[0] != "."]
         if names:
             yield Path(parent), names
