@@ -10,6 +10,7 @@ from ..errors import InvalidDataError
 from .readers.yaml_file import read_yaml
 from .readers.yolo_folder import YAML_NAMES, YAML_SUFFIXES, split_folders
 
+_SETTINGS = ("cfg", "config", "configs")
 _MEANINGFUL = frozenset({"images", "train", "annotations"})
 
 
@@ -45,11 +46,13 @@ def refuse_inner(folder: Path, field: str) -> None:
 
 
 def unread_descriptions(folder: Path) -> list[str]:
-    """A warning for each YAML of another name in a folder that describes a data set and is not read."""
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in YAML_SUFFIXES)
+    """A warning for each YAML in a folder, or in its `cfg`, that describes a data set and is not read."""
+    places = [folder, *(folder / name for name in _SETTINGS if (folder / name).is_dir())]
+    files = (path for place in places for path in place.iterdir() if path.suffix.lower() in YAML_SUFFIXES)
     return [
-        f"{path.name} describes a data set and is not read: name the file itself, or call it data.yaml"
-        for path in files
+        f"{path.relative_to(folder)} describes a data set and is not read: name the file itself"
+        + (", or call it data.yaml" if path.parent == folder else "")
+        for path in sorted(files)
         if path.is_file() and _has_train(path)
     ]
 

@@ -270,6 +270,15 @@ def test_paths_are_taken_as_they_stand_or_without_their_dots(world: Any, file: s
     assert (found.train_images, found.val_images) == (2, 1)
 
 
+def test_description_in_cfg_that_is_not_read_is_named(world: Any) -> None:
+    (world.data / "datasets/demo/cfg").mkdir(parents=True)
+    lay(world, "path: ..\ntrain: images/train\nnames: [a]", file="cfg/demo.yaml")
+    want = "cfg/demo.yaml describes a data set and is not read: name the file itself"
+    assert want in prepare(world, labels=["x"]).details.warnings
+    with pytest.raises(InvalidDataError, match=f"gives classes no order; {want}"):
+        prepare(world)
+
+
 def test_dots_are_only_taken_off_where_they_lead_to_nothing(world: Any) -> None:
     lay(world, "train: ../other/train\nval: images/val\nnames: [a]")
     world.image("datasets/other/train/x.png", shade=99)
