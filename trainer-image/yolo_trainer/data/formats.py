@@ -68,6 +68,8 @@ class _Opening:
     """That named it, as `template.data.train`."""
     take_crowds: bool = False
     """COCO's `iscrowd: 1` marks one object, as `template.data.crowd` says."""
+    is_rest: bool = False
+    """A file of the same data set was opened before, and holds what the task takes."""
 
     @property
     def volume(self) -> DataVolume:
@@ -170,7 +172,14 @@ def _open_json(path: Path, opening: _Opening) -> Source:
     kind = _json_kind(path)
     if kind == "coco":
         _check_task("coco", path, opening)
-        return open_coco(path, opening.root, opening.task, opening.skipped, take_crowds=opening.take_crowds)
+        return open_coco(
+            path,
+            opening.root,
+            opening.task,
+            opening.skipped,
+            take_crowds=opening.take_crowds,
+            is_rest=opening.is_rest,
+        )
     if kind == "labelme":
         raise InvalidDataError(
             f"{opening.field}: {path.name} is LabelMe's label file of one image; name its folder"
@@ -317,7 +326,7 @@ def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source
     source = _open_file(train[0], opening)
     if not val:
         return source
-    own_val = _open_file(val[0], opening)
+    own_val = _open_file(val[0], replace(opening, is_rest=True))
     check_same_keypoints(source, own_val)
     return replace(
         source,

@@ -201,3 +201,15 @@ def test_validation_with_another_number_of_keypoints_is_refused(world: Any, name
     )
     with pytest.raises(InvalidDataError, match=rf"{names[1]} has 3 keypoints .*, {names[0]} for training 2"):
         prepare_dataset(world.volume, Data.model_validate(data), "pose", world.report)
+
+
+def test_validation_part_of_boxes_alone_beside_outlines_is_a_mixture(world: Any) -> None:
+    content = example()
+    world.text("datasets/demo/val.json", json.dumps(content))
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = OUTLINE
+    world.text("datasets/demo/train.json", json.dumps(content))
+    for i in (1, 2):
+        world.image(f"datasets/demo/{i}.png", shade=i)
+    found = prepare_dataset(world.volume, Data.model_validate({"train": "demo"}), "segment", world.report)
+    assert found.details.dataset.skipped == {"boxAsPolygon": 4}

@@ -103,6 +103,16 @@ def test_crowds_of_the_validation_file_are_told_too(world: Any) -> None:
     assert any("val.json: 1 of 2 annotations" in warning for warning in prepare(world).details.warnings)
 
 
+def test_validation_part_of_crowds_alone_is_told_and_does_not_end_the_training(world: Any) -> None:
+    write(world, (2, 1, 1), images=4)
+    (world.data / "datasets/demo/all.json").rename(world.data / "datasets/demo/val.json")
+    write(world, (0, 1, 0), images=4)
+    (world.data / "datasets/demo/all.json").rename(world.data / "datasets/demo/train.json")
+    found = prepare(world)
+    assert any("val.json: 1 of 1 annotations mark a crowd" in warning for warning in found.details.warnings)
+    assert found.details.dataset.skipped["markedOnly"] == 1
+
+
 def test_picture_of_difficult_objects_alone_is_no_background_either(world: Any) -> None:
     for i, difficult in enumerate((0, 1, 0)):
         world.image(f"datasets/demo/{i}.png", shade=i * 40)

@@ -38,18 +38,27 @@ def is_coco(content: Mapping[str, Any]) -> bool:
     return isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list)
 
 
-def open_coco(path: Path, root: Path, task: Task, skipped: Skipped, *, take_crowds: bool = False) -> Source:
+def open_coco(
+    path: Path,
+    root: Path,
+    task: Task,
+    skipped: Skipped,
+    *,
+    take_crowds: bool = False,
+    is_rest: bool = False,
+) -> Source:
     """The data set in a COCO file; `root` is the volume's resolved root.
 
     The file is read as a stream: once up to the end of the images and categories, and once more for the
     annotations, which need both and may come before them.
 
-    Raises InvalidDataError that names the entry: a category that is not there, numbers that are none.
+    Raises InvalidDataError that names the entry: a category that is not there, numbers that are none; and for
+    a file of boxes or crowds alone, unless `is_rest`: another file of the data set holds what the task takes.
     """
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     head = read_head(path, shown)
     keypoints = head.keypoints() if task == "pose" else []
-    reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped, take_crowds)
+    reader = _Reader(head, ShapeReader(task, skipped, len(keypoints)), skipped, take_crowds, is_rest)
     for _, i, raw in stream_json(path, ["annotations"]):
         reader.add(raw, f"annotations[{i}]")
     reader.check_images()
@@ -78,6 +87,7 @@ class _Reader:
     shape: ShapeReader
     skipped: Skipped
     take_crowds: bool
+    is_rest: bool
     shapes: dict[Id, PackedShapes] = field(default_factory=dict)
     """By the image's id."""
     used: set[Id] = field(default_factory=set)
@@ -139,7 +149,9 @@ class _Reader:
                 "parts of the image's width and height",
                 "multiply x and width by the image's width, y and height by its height",
             )
-        if task in ("segment", "semantic") and kinds and set(kinds) == {"rectangle"}:
+        if self.is_rest or task not in ("segment", "semantic"):
+            return
+        if kinds and set(kinds) == {"rectangle"}:
             raise InvalidDataError(
                 f"{self.head.shown}: none of its {kinds.total()} annotations has a `segmentation`, which "
                 f"{task} needs; the data fit detect",
@@ -153,7 +165,7 @@ class _Reader:
         if self.take_crowds or crowds <= CROWD_SHARE * (crowds + objects):
             return []
         what = f"{crowds} of {crowds + objects} annotations mark a crowd (iscrowd: 1)"
-        if not objects:
+        if not (objects or self.is_rest):
             raise InvalidDataError(f"{self.head.shown}: {what}, and a crowd is not trained on", _CROWD_HINT)
         return [f"{self.head.shown}: {what} and are left out, in COCO about 1 %; {_CROWD_HINT}"]
 
