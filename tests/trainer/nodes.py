@@ -22,7 +22,7 @@ from yolo_crds.meta import CPU_REQUEST_ENV, Stage
 from yolo_crds.trainer import ExitCode, Result, TrainerConfig, parse_result
 from yolo_trainer.node import Node
 from yolo_trainer.process.report import Report
-from yolo_trainer.supervise.child import GIVE_UP
+from yolo_trainer.supervise.child import GIVE_UP, GPU_FAILED
 from yolo_trainer.supervise.nodes import NodeRanks
 from yolo_trainer.supervise.peers import Peers
 from yolo_trainer.supervise.stop import StopSignal
@@ -160,6 +160,7 @@ def _launch(index: str, store: str, control: str, token: str) -> int:
     ranks = NodeRanks(work, 1, Report.from_environment(), node, peers, int(store))
     signal.signal(signal.SIGTERM, ranks.stop)
     signal.signal(GIVE_UP, ranks.give_up)
+    signal.signal(GPU_FAILED, ranks.gpu_failed)
     return ranks.run()
 
 

@@ -102,6 +102,10 @@ class Report:
             print(f"WARNING {message}", file=sys.stderr, flush=True)
             self._send("warning", {"message": message})
 
+    def gpu_failed(self, message: str) -> None:
+        """A GPU of another pod has failed: the training may hang from now on."""
+        self._send("gpu_failed", {"message": message})
+
     @property
     def is_first(self) -> bool:
         """Whether this process speaks for the training: its only one, or rank 0 of several."""

@@ -22,6 +22,8 @@ from .output import Lines
 
 GIVE_UP = signal.SIGUSR2
 """Tells the launcher of one of several pods that its ranks hang, which is nothing that anybody asked for."""
+GPU_FAILED = signal.SIGHUP
+"""Tells it that a GPU of its pod has failed, which the first pod, who watches for progress, shall know."""
 _READ = 1 << 16
 _DRAIN_SECONDS = 2.0
 """Grandchildren that were killed may hold the streams open a moment longer."""
@@ -109,14 +111,18 @@ class Child:
 
     def terminate(self, number: int = signal.SIGTERM) -> None:
         """Asks the worker to end: by SIGTERM, or, a launcher whose ranks hang, by `GIVE_UP`."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        self.tell(number)
 
     def dump_stacks(self) -> None:
         """Lets each worker write its stacks to its standard error."""
         for pid in self._pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGUSR1)
+
+    def tell(self, number: int) -> None:
+        """Sends a signal to the worker, or launcher, alone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
 
     def signal_group(self, number: int) -> None:
         """Sends a signal to the worker and all that it started."""

@@ -99,6 +99,7 @@ class NodeRanks(Ranks):
         """Exit code of a rank here that failed by a cause of its own."""
         self._stopping = False
         self._hangs = False
+        self._gpu_failed = False
         self._heard: Word | None = None
         """How it ended elsewhere."""
         self._has_said_left = False
@@ -121,6 +122,11 @@ class NodeRanks(Ranks):
         del number, frame
         self._hangs = True
 
+    def gpu_failed(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """The first pod is told that a GPU of this one has failed; as a signal's handler, too."""
+        del number, frame
+        self._gpu_failed = True
+
     def _run(self) -> int:
         with self._peers as peers:
             while not self._is_over(now := time.monotonic()):
@@ -135,6 +141,10 @@ class NodeRanks(Ranks):
                 if self._stop_wanted and not self._stopping:
                     self._stopping = True
                     peers.say(Says.STOP)
+                if self._gpu_failed and peers.have_met:
+                    self._gpu_failed = False
+                    text = f"a GPU of pod {self._node.index} has failed; the log of that pod names it"
+                    peers.say(Says.GPU_FAILED, text)
                 if self._hangs and self._own is None:
                     self._own = ExitCode.HUNG
                     peers.say(Says.FAILED, f"pod {self._node.index} has seen no progress, and gave up")
@@ -186,6 +196,10 @@ class NodeRanks(Ranks):
         self._peers.say(Says.FAILED, f"{self._name(rank)} on pod {self._node.index} {how}")
 
     def _take(self, word: Word, now: float) -> None:
+        if word.says is Says.GPU_FAILED:
+            if self._node.leads:
+                self._report.gpu_failed(word.text)
+            return
         if word.says is Says.STOP:
             self._stop_wanted = self._stopping = True
             if self._own is None and self._heard is None:

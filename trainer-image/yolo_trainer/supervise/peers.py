@@ -41,11 +41,17 @@ class Says(StrEnum):
     BEAT = "beat"
     STOP = "stop"
     """It was asked to end: all save and leave."""
+    GPU_FAILED = "gpu failed"
+    """The driver says so of a GPU in its pod; the training goes on as long as it can."""
     FAILED = "failed"
     LEFT = "left"
     """Rank 0 has ended, well or as it was asked to; `code` is its exit code."""
     LOST = "lost"
     """Never said, but concluded: it is silent, or its connection broke."""
+
+
+_HANDED_ON = frozenset({Says.STOP, Says.GPU_FAILED, Says.FAILED, Says.LEFT})
+"""What concerns the launchers themselves, of all pods."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,7 @@ class Peers:
             line.node = word.node
         if word.says is Says.BEGIN and not self._node.leads:
             self.have_met = True
-        return line.node is not None and word.says in {Says.STOP, Says.FAILED, Says.LEFT}
+        return line.node is not None and word.says in _HANDED_ON
 
     def _judge(self, line: _Line, now: float) -> Iterator[Word]:
         silent = now - line.heard

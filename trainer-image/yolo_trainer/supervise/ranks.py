@@ -20,7 +20,7 @@ from yolo_crds.trainer import RENDEZVOUS_PORT
 from ..config import parse_config
 from ..node import Node
 from ..process.report import Report
-from .child import GIVE_UP
+from .child import GIVE_UP, GPU_FAILED
 from .outcome import error_of_killed
 
 _POLL_SECONDS = 0.05
@@ -68,6 +68,9 @@ class Ranks:
     def give_up(self, number: int = 0, frame: FrameType | None = None) -> None:
         """They hang: they are asked to end like that; as a signal's handler, too."""
         self.stop(number, frame)
+
+    def gpu_failed(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """A GPU of this pod has failed, which there is no other pod to tell; as a signal's handler, too."""
 
     def run(self) -> int:
         """Starts the ranks and waits for all; the exit code of rank 0 if that is 0, else of the first that
@@ -156,6 +159,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ranks.stop)
     signal.signal(GIVE_UP, ranks.give_up)
+    signal.signal(GPU_FAILED, ranks.gpu_failed)
     return ranks.run()
 
 

@@ -24,9 +24,9 @@ from ..errors import TrainerError, from_os_error, volume_errors
 from ..node import Node
 from ..runfolder.attempt import Attempt, claim, rejoin
 from ..runfolder.attempts import find_finished
-from .child import GIVE_UP, Child, reap_orphans, worker_command
+from .child import GIVE_UP, GPU_FAILED, Child, reap_orphans, worker_command
 from .console import Console
-from .gpu_events import SILENCE_SECONDS, GpuEvents, Heard, blame
+from .gpu_events import SILENCE_SECONDS, GpuEvents, blame
 from .outcome import Ending, Outcome, decide, more_telling
 from .progress import Progress
 from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
@@ -150,19 +150,24 @@ class Supervisor:
                 else:
                     watchdog.event(value, now)
                     self._take(value, now)
+                    if value.get("event") == "gpu_failed":
+                        self._warn(str(value["message"]), now)
+                        watchdog.doubt(SILENCE_SECONDS)
             now = time.monotonic()
             for heard in gpu_events.news():
-                self._warn_of(heard, watchdog, now)
+                self._warn(str(heard), now)
+                if heard.is_fault:
+                    watchdog.doubt(SILENCE_SECONDS)
+                    if not self._node.leads:
+                        child.tell(GPU_FAILED)
             self.console.progress_if_due(now)
             self._end_if_due(child, watchdog, now)
             if os.getpid() == 1:
                 reap_orphans(*self._workers.pids)
 
-    def _warn_of(self, heard: Heard, watchdog: Watchdog, now: float) -> None:
-        self.progress.warn(str(heard))
-        self.console.line("err", f"WARNING {heard}", now)
-        if heard.is_fault:
-            watchdog.doubt(SILENCE_SECONDS)
+    def _warn(self, message: str, now: float) -> None:
+        self.progress.warn(message)
+        self.console.line("err", f"WARNING {message}", now)
         self.console.progress(now)
 
     def _take(self, event: Mapping[str, object], now: float) -> None:

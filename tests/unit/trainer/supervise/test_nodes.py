@@ -79,6 +79,10 @@ class Told(Report):
     def __init__(self) -> None:
         super().__init__(None)
         self.failures: list[str] = []
+        self.failed_gpus: list[str] = []
+
+    def gpu_failed(self, message: str) -> None:
+        self.failed_gpus.append(message)
 
     def failed(self, error: TrainerError, *, seen: bool = False) -> None:
         self.failures.append(f"{error.reason}{' (seen)' if seen else ''}: {error}")
@@ -127,6 +131,30 @@ def test_ranks_that_hang_end_those_of_other_pods_for_a_reason_and_not_by_anybody
         thread.join()
     assert codes == [int(ExitCode.HUNG), int(ExitCode.PEER_LOST)]
     assert told.failures == ["PeerLost (seen): pod 0 has seen no progress, and gave up"]
+
+
+def test_the_first_pod_is_told_of_a_gpu_that_failed_in_another_one() -> None:
+    """It alone sees whether the training still moves, and shall not wait for half an hour then."""
+    port, codes, told = free_port(), [-1, -1], Told()
+    launchers = [
+        NodeRanks(["sh", "-c", WAIT], 1, report, node(index), Peers(node(index), port, print))
+        for index, report in enumerate((told, Report(None)))
+    ]
+
+    def launch(index: int) -> None:
+        codes[index] = launchers[index].run()
+
+    threads = [threading.Thread(target=launch, args=[index]) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    wait_for("ranks in both pods", lambda: all(one._processes for one in launchers), 20)
+    launchers[1].gpu_failed()
+    wait_for("its word", lambda: bool(told.failed_gpus), 20)
+    launchers[0].stop()
+    for thread in threads:
+        thread.join()
+    assert told.failed_gpus == ["a GPU of pod 1 has failed; the log of that pod names it"]
+    assert codes == [143, 143], "the training went on until it was stopped"
 
 
 def test_pods_of_another_attempt_are_no_peers() -> None:

@@ -28,6 +28,7 @@ from yolo_crds.trainer import (
 from yolo_trainer.errors import TrainerError
 from yolo_trainer.node import Node
 from yolo_trainer.runfolder.attempt import Attempt, claim
+from yolo_trainer.supervise.gpu_events import GpuEvents, Heard
 from yolo_trainer.supervise.stop import StopSignal
 from yolo_trainer.supervise.supervisor import Supervisor
 
@@ -264,6 +265,51 @@ def test_run_tells_a_launcher_of_several_pods_that_its_ranks_hang(
 
     assert code is ExitCode.HUNG
     assert f"asked by {want.name}" in runner.out
+
+
+def test_run_is_impatient_once_a_gpu_of_another_pod_has_failed(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo_trainer.supervise.supervisor.SILENCE_SECONDS", 0.5)
+    code = runner.run(
+        """
+        report.epoch_started(1, 2, 4)
+        report.gpu_failed("a GPU of pod 1 has failed")
+        time.sleep(60)
+        """,
+        node=Node(0, 2),
+    )
+
+    assert code is ExitCode.HUNG
+    assert "WARNING a GPU of pod 1 has failed" in runner.folder.err_log.read_text()
+    assert runner.result.warnings == ["a GPU of pod 1 has failed"]
+
+
+def test_run_in_another_pod_than_the_first_tells_its_launcher_of_a_failed_gpu(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(GpuEvents):
+        """Has heard of it as soon as somebody listens to the signal."""
+
+        def news(self) -> list[Heard]:
+            if self._told or not (runner.root / "ready").exists():
+                return []
+            self._told = 1
+            return [Heard(79, "GPU-a")]
+
+    monkeypatch.setattr("yolo_trainer.supervise.supervisor.GpuEvents", Failing)
+    code = runner.run(
+        f"""
+        from pathlib import Path
+        signal.signal(signal.SIGHUP, lambda *_: os._exit(0))
+        Path({str(runner.root / "ready")!r}).touch()
+        time.sleep(60)
+        """,
+        claimed=False,
+        node=Node(1, 2),
+    )
+
+    assert code is ExitCode.DONE, "it was told"
 
 
 def test_run_takes_output_for_life_outside_of_batches(runner: Runner) -> None:
