@@ -165,7 +165,9 @@ def _waiting_since(verdict: Verdict) -> str | None:
         gave_way = verdict.failure is not None and verdict.failure.reason in _GIVEN_UP
         return before or (job.created if job else None) if gave_way else None
     trains = pod is not None and pod.stage == meta.Stage.TRAIN and pod.started_at is not None
-    return None if trains or verdict.terminal else before
+    # Whoever suspends it takes it out of those that wait.
+    ended = verdict.terminal or verdict.state in {State.LEAVING, State.SUSPENDED}
+    return None if trains or ended else before
 
 
 def _data_ready(verdict: Verdict) -> bool:

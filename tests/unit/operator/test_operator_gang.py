@@ -139,6 +139,17 @@ def test_all_pods_wait_until_there_is_room_for_all_by_the_first_pods_eta() -> No
     assert status.waiting.forecast.basis == "when dogs ends, by its own ETA"
 
 
+def test_who_is_suspended_between_two_tries_does_not_wait_meanwhile() -> None:
+    """Else `pendingDeadlineSeconds` was over when it was resumed, before it had another try."""
+    given_up = TRAINING | {
+        "status": _decide(HALF, training=_after(HALF, seconds=30), seconds=323).status.to_wire()
+    }
+    assert given_up["status"]["waitingSince"]
+    suspended = given_up | {"spec": given_up["spec"] | {"suspend": True}}
+    status = decide(make_view(suspended, seconds=330), SETTINGS).status
+    assert (status.phase, status.waiting_since) == (Phase.SUSPENDED, None)
+
+
 def test_two_that_began_to_wait_in_one_second_are_not_both_the_first() -> None:
     """Neither are two that were given up before: the pods of now tell who is first, for both the same."""
     other = make_training("dogs", template=TEMPLATE)
