@@ -12,8 +12,8 @@ from .sight import Sight
 _GONE_ON = "and raise spec.run"
 
 
-def advise(sights: Sequence[Sight], ask: Ask, start: Start | str | None) -> str:
-    """What would help, the least effort first."""
+def advise(sights: Sequence[Sight], ask: Ask, start: Start | str | None, pods: int = 1) -> str:
+    """What would help `pods` pods that ask alike, the least effort first."""
     if not sights:
         return HINTS[Reason.UNSCHEDULABLE]
     advice = []
@@ -21,7 +21,7 @@ def advise(sights: Sequence[Sight], ask: Ask, start: Start | str | None) -> str:
         advice.append("starts by itself then")
     device = ask.device
     if device is not None:
-        advice += _advise_on_device(sights, ask, device)
+        advice += _advise_on_device(sights, ask, device, pods)
     for kind, how in (
         (Kind.TAINTED, "tolerate its taint in spec.template.scheduling.tolerations, or have it removed"),
         (Kind.CORDONED, "have it uncordoned"),
@@ -38,7 +38,7 @@ def advise(sights: Sequence[Sight], ask: Ask, start: Start | str | None) -> str:
     return "; or ".join(advice[:3]) if advice else HINTS[Reason.UNSCHEDULABLE]
 
 
-def _advise_on_device(sights: Sequence[Sight], ask: Ask, device: str) -> list[str]:
+def _advise_on_device(sights: Sequence[Sight], ask: Ask, device: str, pods: int) -> list[str]:
     offering = [sight for sight in sights if sight.kind is not Kind.NO_DEVICE]
     if not offering:
         found = {n for s in sights for n, amount in s.node.allocatable.items() if is_device(n) and amount}
@@ -55,7 +55,7 @@ def _advise_on_device(sights: Sequence[Sight], ask: Ask, device: str) -> list[st
     )
     now = roomy.least.get(device, 0) if roomy else 0
     most = max((s.node.allocatable.get(device, 0) for s in possible), default=0)
-    if roomy and 1000 <= now < wanted:
+    if roomy and 1000 <= now < wanted and pods == 1:
         return [f"with gpus: {now // 1000} it would fit on {roomy.node.name} now (raise spec.run)"]
     if 0 < most < wanted:
         return [f"no node that it may use has more than {most // 1000}: set gpus to that {_GONE_ON}"]

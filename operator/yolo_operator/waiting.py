@@ -80,7 +80,7 @@ def explain_waiting(
         holders=_print_holders(around, ask, {sight.node.name for sight in sights}),
     )
     reason = Reason.GPUS_SHARED if shared else Reason.UNSCHEDULABLE
-    hint = HINTS[reason] if shared else advise(sights, ask, start)
+    hint = HINTS[reason] if shared else advise(sights, ask, start, pods)
     return failure(reason, told, hint=hint), waiting
 
 

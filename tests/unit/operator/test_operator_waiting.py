@@ -282,6 +282,13 @@ def test_advice_says_what_would_help(wanted: Ask, around: Surroundings, want: st
     assert want in hint
 
 
+def test_fewer_gpus_are_no_advice_for_several_pods_of_which_one_alone_would_fit() -> None:
+    around = known(node("a", 2), node("b", 2), holders=(holder("x", "a", 1), holder("y", "b", 2)))
+    hint = explain(ask(), around, pods=2)[0].hint
+    assert hint == HINTS[Reason.UNSCHEDULABLE]
+    assert "with gpus: 1 it would fit on a now" in str(explain(ask(), around)[0].hint)
+
+
 def test_what_others_hold_is_told_as_a_number_and_at_most_where_it_is_not_seen() -> None:
     held = (holder("cats", "a", 1),)
     seen, _ = explain(ask(), Surroundings((node("a"),), {"a": {GPU: 2 * UNIT}}, held))
