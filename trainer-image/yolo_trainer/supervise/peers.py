@@ -31,6 +31,8 @@ _TELL_SECONDS = 10.0
 _CONNECT_SECONDS = 2.0
 _AGAIN_SECONDS = 0.5
 _LINE_MOST = 1 << 14
+_READS_MOST = 8
+"""Reads of one connection before it is the next one's turn, whoever sends without end."""
 
 
 class Says(StrEnum):
@@ -99,7 +101,9 @@ class _Line:
     def read(self, now: float) -> list[Word]:
         found = []
         with contextlib.suppress(BlockingIOError):
-            while not self.broken:
+            for _ in range(_READS_MOST):
+                if self.broken:
+                    break
                 try:
                     data = self.socket.recv(1 << 16)
                 except BlockingIOError:

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,7 +17,7 @@ from yolo_trainer.node import Node
 from yolo_trainer.process.report import Report
 from yolo_trainer.supervise.nodes import NodeRanks, interface_of, node_environment
 from yolo_trainer.supervise.outcome import Ending, decide, more_telling
-from yolo_trainer.supervise.peers import Peers, Says, Word, parse_word
+from yolo_trainer.supervise.peers import Peers, Says, Word, _Line, parse_word
 
 CONFIG = {
     "stage": "train",
@@ -225,6 +226,15 @@ def test_wrong_index_is_refused(text: str) -> None:
 )
 def test_what_is_no_word_is_ignored(line: bytes) -> None:
     assert parse_word(line) is None
+
+
+def test_who_sends_without_end_keeps_nobody_from_being_heard() -> None:
+    class Endless:
+        def recv(self, size: int) -> bytes:
+            return b"GET /\n" * (size // 6)
+
+    line = _Line(cast("socket.socket", Endless()), 0.0)
+    assert line.read(1.0) == []
 
 
 def test_word_comes_as_it_was_sent() -> None:
