@@ -17,6 +17,7 @@ UNIT = 1000
 _SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3, "": Decimal(1)}
 _SUFFIXES |= {unit: Decimal(1000) ** i for i, unit in enumerate("kMGTPE", 1)}
 _SUFFIXES |= {f"{unit}i": Decimal(1024) ** i for i, unit in enumerate("KMGTPE", 1)}
+_LIKE_A_GPU = re.compile(r"gpu|/mig-")
 _QUANTITY = re.compile(
     r"\+?([0-9]{1,24}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:[eE]([+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i))?"
 )
@@ -46,8 +47,12 @@ class Ask:
 
     @property
     def device(self) -> str | None:
-        """The extended resource that it asks for; None when it needs no GPU."""
-        return next((name for name in self.requests if is_device(name)), None)
+        """The extended resource that stands for its GPUs; None when it needs none.
+
+        A webhook may have added others, as for a network card: what is named like a GPU goes before them.
+        """
+        devices = [name for name in self.requests if is_device(name)]
+        return min(devices, key=lambda name: _LIKE_A_GPU.search(name) is None, default=None)
 
 
 def is_device(resource: str) -> bool:

@@ -368,6 +368,13 @@ def test_view_ask_counts_as_the_scheduler_does() -> None:
     assert (got.device, got.priority) == (GPU, 7)
 
 
+def test_device_is_the_gpu_and_not_what_a_webhook_added() -> None:
+    assert Ask({"cpu": 1000, "intel.com/sriov": 1000, GPU: 2000}).device == GPU
+    assert Ask({"a.example/nic": 1000, "nvidia.com/mig-1g.10gb": 1000}).device == "nvidia.com/mig-1g.10gb"
+    assert Ask({"habana.ai/gaudi": 1000}).device == "habana.ai/gaudi"
+    assert Ask({"cpu": 1000}).device is None
+
+
 def test_sum_others_leaves_out_trainings_that_are_served_and_pods_that_ended() -> None:
     def pod(namespace: str, phase: str = "Running", **labels: str) -> dict[str, Any]:
         spec = {"nodeName": "a", "containers": [{"resources": {"requests": {GPU: "1"}}}]}
