@@ -16,8 +16,7 @@ from demo.client import OldClient
 from demo.digits import make_pictures, write_ucd
 from demo.install import System
 from demo.system import bring_up
-from e2e.trainings import LABELS, finish_training, start_training, until_training, volume_folder
-from simulated_gpus.devices import RESOURCE
+from e2e.trainings import LABELS, finish_training, hold_gpu, start_training, until_training, volume_folder
 from simulated_gpus.nodes import GpuNode
 from yolo_crds.meta import LABEL_STAGE, LABEL_TRAINING, Stage
 
@@ -74,7 +73,8 @@ def _epochs(system: System, cluster: Cluster, name: str) -> list[int]:
 
 
 def test_half_of_the_gpus_are_given_back_until_all_are_there(system: System, client: OldClient) -> None:
-    _hold_gpu(system, "holder")
+    hold_gpu(system, "holder")
+    system.kubectl("wait", "--for=condition=Ready", "pod/holder", "--timeout=60s")
     name = "pair"
     _start(system, name, epochs=3)
 
@@ -176,25 +176,3 @@ def test_a_node_that_is_cut_off_costs_an_attempt_and_no_epoch(
     status = finish_training(system, name)
     assert (status["restarts"], status["printed"]["epoch"]) == (0, "8/8")
     assert _epochs(system, cluster, name) == list(range(1, 9))
-
-
-def _hold_gpu(system: System, name: str) -> None:
-    """A pod that holds one of the GPUs and does nothing."""
-    image = system.kubectl(
-        "get", f"deploy/{system.release}-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
-    )
-    program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
-    container = {
-        "name": "main",
-        "image": image,
-        "command": ["python", "-c", program],
-        "resources": {"limits": {RESOURCE: "1"}},
-    }
-    body = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"restartPolicy": "Never", "containers": [container]},
-    }
-    system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))
-    system.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")

@@ -10,7 +10,7 @@ from cluster import Cluster
 from cluster.api import wait_for
 from demo.client import OldClient
 from demo.install import System, change_values
-from e2e.trainings import SMALL, end_training, start_training, until_training
+from e2e.trainings import SMALL, end_training, hold_gpu, start_training, until_training
 from simulated_gpus import nodes
 from simulated_gpus.agent import agent_values
 from simulated_gpus.devices import RESOURCE
@@ -74,7 +74,7 @@ def test_gpu_info_tells_who_holds_which_gpu(
     ]
     assert all(row["memory_total"] == 80 << 10 and row["health"] == "ok" for row in idle)
 
-    _hold(system, "holder")
+    hold_gpu(system, "holder", {LABEL_TRAINING: "helmet"})
     held = _until(client, "a holder", lambda rows: any(row["pod"] for row in rows))
     (mine,) = [row for row in held if row["pod"]]
     (other,) = [row for row in held if not row["pod"]]
@@ -118,24 +118,6 @@ def test_gpu_info_tells_who_holds_which_gpu(
 
 
 _NOWHERE = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "true"}}}}})
-
-
-def _hold(system: System, name: str) -> None:
-    """A pod that holds one GPU, does nothing, and has the label of a training."""
-    image = system.kubectl(
-        "get", f"deploy/{system.release}-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
-    )
-    program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
-    container = {
-        "name": "trainer",
-        "image": image,
-        "command": ["python", "-c", program],
-        "resources": {"limits": {RESOURCE: "1"}},
-    }
-    metadata = {"name": name, "labels": {LABEL_TRAINING: "helmet"}}
-    spec = {"restartPolicy": "Never", "containers": [container]}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))
 
 
 Rows = list[dict[str, Any]]

@@ -1,12 +1,14 @@
 """Small trainings on the CPU, started as users of the custom resource do."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cluster import Cluster
 from demo.client import OldClient
 from demo.install import System
+from simulated_gpus.devices import RESOURCE
 from yolo_crds import meta
 
 ARGUMENTS: dict[str, Any] = {
@@ -80,3 +82,24 @@ def volume_folder(system: System, cluster: Cluster, claim: str) -> Path:
 def prepared_folder(system: System, cluster: Cluster) -> Path:
     """Where the prepared sets lie on this machine."""
     return volume_folder(system, cluster, "yolo-data") / "prepared"
+
+
+def hold_gpu(system: System, name: str, labels: Mapping[str, str] | None = None) -> None:
+    """A pod that holds one of the GPUs, does nothing, and is no training's, whatever its labels say."""
+    image = system.kubectl(
+        "get", f"deploy/{system.release}-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
+    )
+    program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
+    container = {
+        "name": meta.TRAINER_CONTAINER,
+        "image": image,
+        "command": ["python", "-c", program],
+        "resources": {"limits": {RESOURCE: "1"}},
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": dict(labels or {})},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))

@@ -2,14 +2,13 @@
 
 import os
 import threading
-from pathlib import Path
 
 import pynvml
 import pytest
 
 from cluster.api import wait_for
-from simulated_gpus.library import STATE_VARIABLE, load_library
-from simulated_gpus.scenario import ScenarioFile, build_scenario
+from simulated_gpus.fixtures import node
+from simulated_gpus.scenario import ScenarioFile
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
 from yolo_crds.training import Resources, Template
@@ -19,20 +18,10 @@ from yolo_trainer.supervise.outcome import Outcome
 
 from .test_supervisor_run import Runner, runner, stop
 
-__all__ = ["runner", "stop"]
+__all__ = ["node", "runner", "stop"]
 
 KILLED = Outcome(ExitCode.WORKER_KILLED, Reason.WORKER_KILLED, "the training process was killed by signal 9")
 OFF_THE_BUS, PAGE_FAULT = Heard(79, "GPU-a"), Heard(31, "GPU-a")
-
-
-@pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScenarioFile:
-    """A node with two GPUs."""
-    file = ScenarioFile(tmp_path / "state")
-    file.write(build_scenario("node-1", 2))
-    monkeypatch.setenv(STATE_VARIABLE, os.fspath(file.path))
-    load_library(file.path)
-    return file
 
 
 @pytest.mark.parametrize(
