@@ -55,6 +55,16 @@ def test_split_folders_may_have_folders_of_images_and_labels(world: Any) -> None
     assert (dataset.train_images, dataset.val_images, dataset.boxes) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("images", ["images/{}", "JPEGImages/{}", "{}"])
+def test_label_files_of_all_parts_in_one_folder(world: Any, images: str) -> None:
+    for split in ("train", "val", "test"):
+        pair(world, f"{images.format(split)}/{split}.jpg", f"Annotations/{split}.xml")
+    world.text("datasets/demo/Annotations/lost.xml", voc_text("lost.jpg", [("a", 4, 4, 20, 20)]))
+    dataset = prepare(world).details.dataset
+    assert (dataset.train_images, dataset.val_images, dataset.boxes) == (1, 1, 2)
+    assert dataset.skipped == {"missingImage": 2}  # lost.jpg, in either part
+
+
 def test_folder_of_several_data_sets_is_refused(world: Any) -> None:
     for year in ("VOC2007", "VOC2012"):
         pair(world, f"{year}/JPEGImages/{year}.jpg", f"{year}/Annotations/{year}.xml")

@@ -144,9 +144,12 @@ class AnnotatedFolder:
                 label_files[self._meant(label_file, same_name)] = label_file
         finder = ImageFinder(self.root, [labels, images, self.path], self.skipped)
         named = ImageNames(finder, label_files)
+        elsewhere = self._stems_of_other_parts(labels, images)
         for label_file in left:
             name = form.image_name(label_file) or label_file.stem
             image_file = named.find(name, label_file)
+            if image_file not in label_files and label_file.stem in elsewhere:
+                continue
             if image_file is None:
                 self.skipped.add(finder.refusal(name), repr(name)[:80])
             elif label_files.get(image_file):
@@ -155,6 +158,12 @@ class AnnotatedFolder:
                 label_files[image_file] = label_file
         read = form.reader(self.task)
         return [_sample(image, found, read) for image, found in label_files.items()]
+
+    def _stems_of_other_parts(self, labels: Path, images: Path) -> frozenset[str]:
+        """Names without endings of all images, where one folder has the label files of training, validation
+        and test images: those of the others are no lost ones."""
+        is_shared = labels.parent == self.path and images not in (self.path, _image_folder(self.path))
+        return frozenset(image.stem for image in images_below(self.path)) if is_shared else frozenset()
 
     def _meant(self, label_file: Path, images: list[Path]) -> Path:
         """Of images that differ in their endings alone the one that their label file names."""
@@ -172,7 +181,12 @@ class AnnotatedFolder:
             *(images.parent / name for name in _LABEL_FOLDERS if images != path),
             *(images / name for name in _LABEL_FOLDERS),
         ]
-        return next((c for c in candidates if next(files_below(c, self.form.suffix), None)), images)
+        if images.parent in (path / name for name in _IMAGE_FOLDERS) and not self._has_labels(images):
+            candidates += [path / name for name in _LABEL_FOLDERS]  # of all its folders together
+        return next((folder for folder in candidates if self._has_labels(folder)), images)
+
+    def _has_labels(self, folder: Path) -> bool:
+        return next(files_below(folder, self.form.suffix), None) is not None
 
 
 def _image_folder(folder: Path) -> Path:
