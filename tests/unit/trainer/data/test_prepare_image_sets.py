@@ -100,6 +100,12 @@ def test_lists_without_one_for_training_are_told(world: Any) -> None:
     assert "ImageSets/Main has val.txt and no train.txt: all images are taken" in found.details.warnings
 
 
+def test_lists_go_before_folders_of_images(world: Any) -> None:
+    write(world, "train/a", "train/b", "val/c")
+    lists(world, train="train/a\nval/c\n", val="train/b\n")
+    assert split(prepare(world)) == ({"a", "c"}, {"b"})
+
+
 def test_list_that_names_no_image_is_an_error_that_says_so(world: Any) -> None:
     write(world, *"ab")
     lists(world, train="x\ny\n", val="a\n")

@@ -50,9 +50,10 @@ def test_of_two_endings_the_one_that_is_named_has_the_labels(world: Any) -> None
 
 def test_split_folders_may_have_folders_of_images_and_labels(world: Any) -> None:
     for split in ("train", "val"):
-        pair(world, f"{split}/JPEGImages/{split}.jpg", f"{split}/Annotations/{split}.xml")
+        pair(world, f"{split}/JPEGImages/a.png", f"{split}/Annotations/a.xml")
+        world.image(f"datasets/demo/{split}/JPEGImages/night/a.png", shade=200)
     dataset = prepare(world).details.dataset
-    assert (dataset.train_images, dataset.val_images, dataset.boxes) == (1, 1, 2)
+    assert (dataset.train_images, dataset.val_images, dataset.boxes) == (2, 2, 2)
 
 
 @pytest.mark.parametrize("images", ["images/{}", "JPEGImages/{}", "{}"])

@@ -130,12 +130,12 @@ def test_folders_of_the_mits_own_layout(world: Any) -> None:
 
 
 def test_subsets_of_datumaro_are_the_split(world: Any) -> None:
-    for i, name in enumerate(("train/one", "val/two", "train/sub/deep")):
+    for i, name in enumerate(("train/one", "val/two", "val/three", "val/sub/deep")):
         world.image(f"datasets/demo/Images/{name}.jpg", shade=i * 40)
         text = annotation(f"{name}.jpg".rpartition("/")[2], drawn(0, polygon(BOX)))
         world.text(f"datasets/demo/Annotations/{name}.xml", text)
     dataset = prepare(world).details.dataset
-    assert (dataset.train_images, dataset.val_images, dataset.boxes, dataset.skipped) == (2, 1, 3, {})
+    assert (dataset.train_images, dataset.val_images, dataset.boxes, dataset.skipped) == (1, 3, 4, {})
 
 
 def test_mask_that_is_missing_is_counted(world: Any) -> None:
