@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolo_crds.layout import ARTIFACT_DIR, DataVolume
-from yolo_crds.references import shown
-from yolo_crds.schema import load_schema
 from yolo_crds.training import Data, Task
 
-from ..errors import SPEC_HINT, InvalidDataError, TrainerError, volume_errors
+from ..errors import TrainerError, volume_errors
 from .border import count_elsewhere
+from .class_choice import choose_classes
 from .convert import Target
-from .formats import labels_of, open_source
+from .earlier import is_found_whole, keys_of, known_facts, recall_set, with_known
+from .formats import open_source
 from .frame_choice import settle_frames
 from .images import ImageFacts
 from .index import Index
 from .inspection import Inspected, Inspection, build_conversions
 from .items import make_items
+from .job import Job
 from .locate import Located, Locator
 from .lost_labels import apply_rule
-from .manifest import Details, TornManifestError, is_as_read, is_whole, read_manifest
+from .manifest import Details, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
 from .recall import Origin, Outcome, recall_key, states_of
@@ -45,10 +41,8 @@ from .task_fit import (
     check_same_keypoints,
     count_unlabelled,
 )
-from .tree import UNTOLD, Tree, open_image
-from .usage import make_to_use, mark_used
-
-_VERSION = 6  # of the rules below; part of the key under which an outcome is remembered
+from .tree import Tree, open_image
+from .usage import make_to_use
 
 
 @dataclass(frozen=True)
@@ -66,39 +60,6 @@ class PreparedSet:
         return self.folder / self.details.data_yaml
 
 
-@dataclass
-class _Job:
-    """One preparation on its way."""
-
-    volume: DataVolume
-    data: Data
-    task: Task
-    report: Report
-    tree: Tree
-    """That `data` names paths in: the data volume, or the image volume of `data.image`."""
-    remote: Remote | None
-    skipped: Skipped = field(default_factory=Skipped)
-    warnings: list[str] = field(default_factory=list)
-    started_ns: int = field(default_factory=time.time_ns)
-
-    @cached_property
-    def trees(self) -> tuple[Tree, ...]:
-        """All that files may lie in, the data volume first."""
-        volume = Tree(self.volume)
-        return (volume, self.tree) if self.tree.image else (volume,)
-
-    def told(self, text: str) -> str:
-        """A sentence with paths as seen from their volume."""
-        for tree in self.trees:
-            text = tree.told(text)
-        return text
-
-    @property
-    def train(self) -> str:
-        """How the user named the training data, for messages."""
-        return shown(self.data.train)
-
-
 def prepare_dataset(
     volume: DataVolume,
     data: Data,
@@ -114,19 +75,19 @@ def prepare_dataset(
     what `errors.volume_errors` raises.
     """
     tree = open_image(data.image, image_folder) if data.image else Tree(volume)
-    job = _Job(volume, data, task, report, tree, remote)
+    job = Job(volume, data, task, report, tree, remote)
     try:
         return _prepare(job)
     except TrainerError as error:
         raise error.reworded(job.told) from error
 
 
-def _prepare(job: _Job) -> PreparedSet:
+def _prepare(job: Job) -> PreparedSet:
     volume, data, task, report, tree = job.volume, job.data, job.task, job.report, job.tree
     paths = {name: find(tree, reference, name, job.remote) for name, reference in _references(data).items()}
-    index, about = Index(volume.index), recall_key(_options(job), paths, tree.image)
-    if (outcome := index.outcome(about)) and (recalled := _recall_set(job, index, outcome)):
-        return recalled
+    index, about = Index(volume.index), recall_key(job.options, paths, tree.image)
+    if (outcome := index.outcome(about)) and (recalled := recall_set(job, index, outcome)):
+        return PreparedSet(volume.prepared / outcome.hash, recalled, outcome.origins)
     sources = _open_sources(job, paths)
     parts = split_parts(job.data, sources)
     located = _locate_all(job, sources, parts)
@@ -134,14 +95,14 @@ def _prepare(job: _Job) -> PreparedSet:
     check_label_files(sources["train"], located)
     count_unlabelled(sources, located, job.skipped)
     count_elsewhere(sources, located, job.skipped)
-    target = Target(task, tuple(_class_names(job, sources["train"])), sources["train"].kpt_shape)
+    target = Target(task, tuple(choose_classes(job, sources["train"])), sources["train"].kpt_shape)
     job.warnings += check_class_codes(target.names)
     passed = sources["train"].passed.for_classes(sources["train"].names, target.names)
     # From here on samples are let go of one by one: their labels are most of what is in memory.
     sources = {name: replace(source, samples=[], own_val=None) for name, source in sources.items()}
     parts = {split: replace(part, samples=[]) for split, part in parts.items()}
     located = fill(job.trees[0], located, job.remote)  # once nothing else is known to be wrong
-    key, source_key = _keys(job, sources, target, located)
+    key, source_key = keys_of(job, sources, target, located)
     origins = {name: Origin(kind=source.kind, path=source.path) for name, source in sources.items()}
     states, total = states_of(paths, sources, located, job.trees, job.started_ns), len(located)
 
@@ -152,9 +113,9 @@ def _prepare(job: _Job) -> PreparedSet:
             index.remember_outcome(about, outcome)
         return PreparedSet(volume.prepared / details.dataset.hash, details, origins)
 
-    if key and (details := index.lookup(key)) and _is_whole(job, details, located):
+    if key and (details := index.lookup(key)) and is_found_whole(job, details, located):
         return conclude(details)
-    known = _known_facts(job, index.last_hash(source_key))
+    known = known_facts(job, index.last_hash(source_key))
     inspected = _inspect_all(job, located, known, sources, target, parts)
     check_outlines(sources["train"], task, inspected)
     items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
@@ -187,7 +148,7 @@ def _references(data: Data) -> dict[str, str]:
     return {"train": data.train, **val}
 
 
-def _open_sources(job: _Job, paths: Mapping[str, Path]) -> dict[str, Source]:
+def _open_sources(job: Job, paths: Mapping[str, Path]) -> dict[str, Source]:
     sources = {}
     for name, path in paths.items():
         named = f"template.data.{name}"
@@ -208,34 +169,7 @@ def _open_sources(job: _Job, paths: Mapping[str, Path]) -> dict[str, Source]:
     return sources
 
 
-def _class_names(job: _Job, train: Source) -> list[str]:
-    """The classes in the order of their index: the labels asked for, else those that the data set names."""
-    labels = [label.strip() for label in job.data.labels]
-    if labels:
-        twice = [label for label, n in Counter(labels).items() if n > 1]
-        if twice:
-            raise InvalidDataError(f"template.data.labels: {twice[0]!r} is given twice", SPEC_HINT)
-        if "" in labels:
-            raise InvalidDataError(f"template.data.labels: label {labels.index('')} is blank", SPEC_HINT)
-        if train.kind == "folders" and labels != sorted(labels):
-            job.warnings.append("classification orders classes by name, not as template.data.labels does")
-        if train.names_note and not set(labels) & set(train.names or ()):
-            raise InvalidDataError(
-                f"template.data.labels: {', '.join(labels[:20])}: {train.names_note}",
-                "write `names:` into the data.yaml, or leave template.data.labels empty",
-            )
-        return sorted(labels) if train.kind == "folders" else labels
-    if train.names:
-        return train.names
-    found = ", ".join(labels_of(train)[:20])
-    what = "; ".join(["", *([f"labels in it: {found}"] if found else []), *train.warnings])
-    raise InvalidDataError(
-        f"template.data.labels is empty and {train.path} gives classes no order{what}",
-        "list the class names in template.data.labels; the order is the class index",
-    )
-
-
-def _locate_all(job: _Job, sources: dict[str, Source], parts: dict[str, Part]) -> list[Located]:
+def _locate_all(job: Job, sources: dict[str, Source], parts: dict[str, Part]) -> list[Located]:
     for part in parts.values():
         if not part.samples:
             raise part.refuse("images", job.skipped)
@@ -246,7 +180,7 @@ def _locate_all(job: _Job, sources: dict[str, Source], parts: dict[str, Part]) -
 
 
 def _inspect_all(
-    job: _Job,
+    job: Job,
     located: list[Located],
     known: dict[str, ImageFacts],
     sources: dict[str, Source],
@@ -255,7 +189,7 @@ def _inspect_all(
 ) -> list[Inspected]:
     """The usable samples, some of each part; `located` is empty afterwards."""
     total, conversions = len(located), build_conversions(sources, target, located)
-    todo = (_recall(one, known) for one in _drain(located))
+    todo = (with_known(one, known) for one in _drain(located))
     work = Inspection(job.data.verify == "decode", conversions)
     usable, lost = [], {split: Skipped() for split in parts}
     for one in map_chunks(work, todo, total, Workers.computing(total), "verify", job.report):
@@ -284,77 +218,3 @@ def _drain(located: list[Located]) -> Iterator[Located]:
     located.reverse()
     while located:
         yield located.pop()
-
-
-def _recall(located: Located, known: dict[str, ImageFacts]) -> Located:
-    """With what an earlier preparation found out about the image, if that still holds."""
-    if located.facts is None:
-        return located
-    earlier = known.get(located.facts.path)
-    if earlier is None or not earlier.is_unchanged(located.facts):
-        return located
-    return located._replace(facts=earlier)
-
-
-def _keys(
-    job: _Job, sources: dict[str, Source], target: Target, located: list[Located]
-) -> tuple[str | None, str]:
-    """Keys of the index: of the sources in exactly this state with these options, None where nothing tells
-    that state; of the sources alone."""
-    names = {name: [source.kind, str(source.path), source.tree.image] for name, source in sources.items()}
-    options = [*_options(job), target.names]
-    digest = hashlib.sha256(json.dumps([options, names], sort_keys=True).encode())
-    is_told = all(one.is_told for one in located)
-    for source in sources.values():
-        for file in source.files:
-            state = source.tree.state(file.stat())
-            is_told = is_told and state[-1] != UNTOLD
-            digest.update(json.dumps([str(file), *state]).encode())
-    for one in located:
-        digest.update(repr(one.state()).encode("utf-8", "surrogateescape"))
-    source_key = hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
-    return digest.hexdigest() if is_told else None, source_key
-
-
-def _options(job: _Job) -> list[object]:
-    """What an outcome depends on besides files."""
-    return [_VERSION, load_schema().ultralytics, job.data.to_wire(), job.task]
-
-
-def _recall_set(job: _Job, index: Index, outcome: Outcome) -> PreparedSet | None:
-    """The set that was prepared from the same references, if all that it was made of is as it was."""
-    details = index.lookup(outcome.key)
-    folder = job.volume.prepared / outcome.hash
-    if details is None or not outcome.holds(job.trees) or not folder.is_dir():
-        return None
-    mark_used(folder)  # before the look
-    manifest = read_manifest(folder)
-    if manifest is None or not is_as_read(manifest, {tree.image: tree for tree in job.trees}, job.report):
-        return None
-    return PreparedSet(folder, details, outcome.origins)
-
-
-def _is_whole(job: _Job, details: Details, located: list[Located]) -> bool:
-    """Whether a set is as it was prepared, with copies if these are asked for; it is stamped as used."""
-    folder = job.volume.prepared / details.dataset.hash
-    if not folder.is_dir():
-        return False
-    mark_used(folder)  # before the look
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return False
-    seen = {one.facts.path: one.facts.state for one in located if one.facts}
-    root, only_copies = job.trees[0].root, job.data.copy_images
-    return is_whole(manifest, root, seen, job.report, only_copies=only_copies)
-
-
-def _known_facts(job: _Job, last_hash: str | None) -> dict[str, ImageFacts]:
-    """What is known of images, by path, as deep as it is asked for."""
-    manifest = read_manifest(job.volume.prepared / last_hash) if last_hash else None
-    roots = {tree.image: tree.root for tree in job.trees}
-    facts = manifest.facts(roots) if manifest else ()
-    is_enough = job.data.verify == "header"
-    try:
-        return {one.path: one for one in facts if one.orientation and (one.decoded or is_enough)}
-    except TornManifestError:
-        return {}

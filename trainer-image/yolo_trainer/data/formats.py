@@ -5,11 +5,8 @@ A further format is one more branch here and a module that returns a `Source`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from yolo_crds.layout import DataVolume
 from yolo_crds.training import Task
@@ -17,20 +14,17 @@ from yolo_crds.training import Task
 from ..errors import InvalidDataError
 from .archive import is_archive, unpack
 from .foreign import refuse_foreign, refuse_foreign_file
-from .json_file import read_outline
+from .kinds import DEPTH, json_kind, kinds_in
 from .links import links_below, refuse_links_out
 from .parallel import Report
 from .readers.annotated_folder import LABELME, LABELME_XML, VOC, AnnotatedFolder, FileFormat, files_below
-from .readers.coco import is_coco, open_coco
+from .readers.coco import open_coco
 from .readers.darknet import SUFFIX, find_data, open_darknet
 from .readers.dota import find_dota, may_be_labels, open_dota
 from .readers.image_sets import set_of_list
-from .readers.labelme import is_labelme
 from .readers.ndjson import find_platform, open_platform
-from .readers.ucd import is_ucd, is_volume, split_source, ucd_source
-from .readers.voc import kind_of_annotation
+from .readers.ucd import is_volume, split_source, ucd_source
 from .readers.voc_masks import refuse_masks_alone
-from .readers.xml_tree import read_xml
 from .readers.yolo_folder import YAML_NAMES, class_folders, open_class_folders, open_yolo
 from .skipped import Skipped
 from .source import Source
@@ -45,9 +39,6 @@ from .task_fit import (
 from .tree import Tree
 from .wrapping import refuse_inner, unread_descriptions, without_wrapping
 
-_NOT_INSTANCES = ("captions", "image_info", "panoptic", "stuff")
-_DEPTH = 2  # folders below the named one in which annotation files are looked for
-_PEEKED = 20  # annotation files that are opened to tell the kind
 _LABELS_PEEKED = 50
 _ANNOTATED = {
     "voc": (VOC, "an <annotation>"),
@@ -159,7 +150,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
         )
     if folder := set_of_list(path):
         refuse_links_out(links_below(folder), opening.tree)
-        if "voc" in _kinds_in(folder, opening)[0]:
+        if "voc" in kinds_in(folder, opening.task)[0]:
             return _open_annotated(folder, VOC, opening, f"{path.name} is a list of Pascal VOC", path)
         refuse_masks_alone(folder)
     if ending == SUFFIX:
@@ -169,7 +160,7 @@ def _open_file(path: Path, opening: _Opening) -> Source:
 
 
 def _open_json(path: Path, opening: _Opening) -> Source:
-    kind = _json_kind(path)
+    kind = json_kind(path)
     if kind == "coco":
         _check_task("coco", path, opening)
         return open_coco(
@@ -203,7 +194,7 @@ def _open_folder(path: Path, opening: _Opening) -> Source:
         return _checked(open_yolo(path, opening.volume, opening.task, opening.skipped), opening)
     if darknet := find_data(path):
         return _open_file(darknet, opening)
-    kinds, broken = _kinds_in(path, opening)
+    kinds, broken = kinds_in(path, opening.task)
     if len(kinds) > 1:
         names = " and ".join(f"{kind_name(kind)} ({files[0].name})" for kind, files in kinds.items())
         raise InvalidDataError(
@@ -232,7 +223,7 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
     if sign := find_dota(path):
         _check_task("dota", sign, opening)
         return open_dota(path, sign, opening.skipped)
-    if not any(may_be_labels(file) for file in files_below(path, ".txt", _DEPTH + 1)):
+    if not any(may_be_labels(file) for file in files_below(path, ".txt", DEPTH + 1)):
         if platform := find_platform(path):
             return _open_file(platform, opening)
         refuse_foreign(path, opening.field)
@@ -247,7 +238,7 @@ def _open_rows(path: Path, opening: _Opening, broken: InvalidDataError | None) -
 
 
 def _open_class_folders(path: Path, opening: _Opening) -> Source:
-    kinds, _ = _kinds_in(path, opening)
+    kinds, _ = kinds_in(path, opening.task)
     for kind, files in kinds.items():
         _check_task(kind, files[0], opening)
     if sign := find_dota(path):
@@ -261,51 +252,6 @@ def _open_annotated(
 ) -> Source:
     _check_task(form.kind, path, opening)
     return AnnotatedFolder(path, form, opening.root, opening.task, opening.skipped).open(why, only)
-
-
-def _kinds_in(path: Path, opening: _Opening) -> tuple[dict[str, list[Path]], InvalidDataError | None]:
-    """The kinds that annotation files in a folder show, each with the files that do; and the fault of one
-    that is of no kind because it cannot be read."""
-    kinds: dict[str, list[Path]] = {}
-    broken = None
-    for suffix in (".xml", ".json"):
-        for file in islice(files_below(path, suffix, _DEPTH), _PEEKED):
-            try:
-                kind = _kind_of(file)
-            except InvalidDataError as error:
-                broken = broken or error
-                continue
-            if kind is not None:
-                kinds.setdefault(kind, []).append(file)
-    if (untold := kinds.pop("annotation", None)) and not {"voc", "labelme-xml"} & kinds.keys():
-        kinds["voc"] = untold
-    if split := sorted(path.glob("*.uci")):
-        kinds.setdefault("ucd", []).extend(split)
-    if coco := kinds.get("coco"):
-        # Of COCO's own files those with keypoints are of use for pose alone: they know no class but persons.
-        is_pose = opening.task == "pose"
-        kinds["coco"] = [f for f in coco if f.name.startswith("person_keypoints") == is_pose] or coco
-    return kinds, broken
-
-
-def _kind_of(path: Path) -> str | None:
-    """The kind of an annotation file; None for other JSON or XML, which may lie in a folder too."""
-    if path.suffix.lower() == ".xml":
-        return kind_of_annotation(read_xml(path))
-    if path.name.startswith(_NOT_INSTANCES):
-        return None
-    return _json_kind(path)
-
-
-def _json_kind(path: Path) -> str | None:
-    """The kind of data set that the first keys of a JSON file show."""
-    outline = read_outline(path, enough=lambda so_far: _kind_by_keys(so_far) is not None)
-    return _kind_by_keys(outline)
-
-
-def _kind_by_keys(content: Mapping[str, Any]) -> str | None:
-    signs = {"coco": is_coco, "labelme": is_labelme, "ucd": is_ucd}
-    return next((kind for kind, fits in signs.items() if fits(content)), None)
 
 
 def _open_coco_files(path: Path, files: list[Path], opening: _Opening) -> Source:

@@ -12,7 +12,7 @@ import pytest
 from dataset_writers import pack_zip
 from prepared_sets import DAY, age
 from yolo_crds.training import Data
-from yolo_trainer.data import dataset, prepared_set, usage
+from yolo_trainer.data import earlier, prepared_set, usage
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.data.manifest import first_changed, read_manifest
 from yolo_trainer.data.usage import mark_used, stamp_of
@@ -91,7 +91,7 @@ def test_set_that_prepare_hands_out_is_whole(
     age(world)
     (stored,) = list_sets(world.volume, {})
     collector = Collector(stored, aside, decide)
-    collector.watch(monkeypatch, dataset, usage)
+    collector.watch(monkeypatch, earlier, usage)
     monkeypatch.setattr(prepared_set, "mark_used", lambda path: None)  # an earlier stamp would hide the order
     found = prepare(world, **data)
     collector.take("handed out")
