@@ -156,9 +156,9 @@ def check_label_files(source: Source, located: Sequence[Located]) -> None:
 
 
 def check_outlines(source: Source, task: Task, inspected: Iterable[Inspected]) -> None:
-    """Raises InvalidDataError for segment when of a YOLO data set no training image has an outline: rows of 5
-    columns alone are boxes, whose corners a model would learn in place of outlines."""
-    if task != "segment" or source.kind not in ("yolo", "ndjson"):
+    """Raises InvalidDataError for segment when no label of a training image is an outline: a model would
+    learn the corners of boxes in place of outlines."""
+    if task != "segment":
         return
     boxes, first = 0, None
     for one in inspected:
@@ -170,12 +170,11 @@ def check_outlines(source: Source, task: Task, inspected: Iterable[Inspected]) -
             boxes += as_polygon
             first = first or skipped.names["boxAsPolygon"][0]
     if boxes:
-        shown = source.tree.relative(str(source.path))
+        outlines = "rows of the class and at least three points" if source.kind == "yolo" else "polygons"
         raise InvalidDataError(
-            f"template.data.train: all {boxes} labels of {shown} are boxes, and none is an outline (the "
-            f"first: {first}); they fit detect",
-            "set template.task to detect and take a model without -seg; or export the outlines, rows of the "
-            "class and at least three points",
+            f"template.data.train: all {boxes} labels of {source.path} are boxes, and none is an outline "
+            f"(the first: {first}); they fit detect",
+            f"set template.task to detect and take a model without -seg; or export the outlines, {outlines}",
         )
 
 
