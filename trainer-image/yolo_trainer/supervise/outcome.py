@@ -47,12 +47,16 @@ def _outcome(code: ExitCode, reason: Reason, message: str) -> Outcome:
 def more_telling(known: Mapping[str, object] | None, told: Mapping[str, object]) -> Mapping[str, object]:
     """Which of two last words of a worker's processes says why it ended; the first one, as a rule.
 
-    A process that lost another one speaks first and of the connection alone, and the launcher then asks the
-    rest to end: neither knows why. The launcher does, where it has seen the other one killed.
+    A process that lost another one, or stopped with it, speaks first and of that alone, and the launcher then
+    asks the rest to end: neither knows why. The launcher does, where it has seen the other one killed or has
+    heard that another pod was asked to end.
     """
     if known is None or (_is_hearsay(known) and not _is_hearsay(told)):
         return told
-    return told if told.get("seen") is True and told.get("reason") != Reason.INTERRUPTED else known
+    if told.get("seen") is not True:
+        return known
+    knows_more = told.get("reason") != Reason.INTERRUPTED
+    return told if knows_more or (_is_hearsay(known) and known.get("seen") is not True) else known
 
 
 def _is_hearsay(failure: Mapping[str, object]) -> bool:

@@ -216,6 +216,18 @@ def test_decide_tells_which_rank_the_kernel_killed_for_memory() -> None:
     assert (outcome.reason, outcome.message) == (Reason.OOM_KILLED, f"out of memory (cgroup): {said}")
 
 
+@pytest.mark.parametrize("hearsay", [WITNESS, ASKED])
+def test_more_telling_is_the_launcher_that_heard_of_another_pods_end(hearsay: dict[str, object]) -> None:
+    """A rank stops with that of the other pod, often before the launcher has heard of it."""
+    message = "pod 1 was asked to end"
+    heard = {"reason": "Interrupted", "message": message, "exit_code": 143, "secondhand": False, "seen": True}
+    assert more_telling(hearsay, heard) is heard
+    assert more_telling(heard, hearsay) is heard
+    assert more_telling(CAUSE, heard) is CAUSE
+    outcome = decide(143, heard, None, "", 0)
+    assert (outcome.exit_code, outcome.message) == (ExitCode.INTERRUPTED, message)
+
+
 def test_more_telling_is_the_launcher_that_saw_a_rank_killed() -> None:
     seen = {**WITNESS, "secondhand": False, "seen": True}
     assert more_telling(CAUSE, seen) is seen
