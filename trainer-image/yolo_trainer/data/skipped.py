@@ -123,6 +123,8 @@ _WORDS = {
     "difficultKept": "boxes marked difficult (DOTA), trained on like the others",
     "strayLabel": "labels left out, their image is not in the data set",
     "noKeypoints": "boxes without keypoints, trained on with none visible",
+    "emptyLabelFile": "images with an empty label file, taken as background; Datumaro's Darknet has one "
+    "also for images of polygons or masks alone",
     "noLabelFile": "images without a label file, taken as background",
     "trackId": "rows whose last number was taken off, the id of a track (CVAT's Track exports)",
     "boxAsPolygon": "boxes taken as polygons of four corners",

@@ -96,3 +96,13 @@ def test_description_of_another_name_is_found(world: Any) -> None:
     want = prepare(world).folder
     (world.data / "datasets/dm/obj.data").rename(world.data / "datasets/dm/voc.data")
     assert prepare(world).folder == prepare(world, train="datasets/dm/voc.data").folder == want
+
+
+def test_images_with_an_empty_label_file_are_named(world: Any) -> None:
+    """Datumaro writes one for an image whose objects are polygons or masks: findings/datumaro-darknet-…"""
+    export(world, {"train": "abcd", "valid": "e"})
+    world.text("datasets/dm/obj_train_data/b.txt", "")
+    found = prepare(world)
+    assert found.details.dataset.skipped == {"emptyLabelFile": 1}
+    assert found.details.skipped_names["emptyLabelFile"] == ["datasets/dm/obj_train_data/b.png"]
+    assert found.details.dataset.backgrounds == 1

@@ -134,10 +134,20 @@ def _listed(path: Path, finder: ImageFinder, skipped: Skipped) -> list[Sample]:
         if not (name := line.strip()):
             continue
         if image := _find(name, finder):
-            samples.append(yolo_sample(image))
+            sample = yolo_sample(image)
+            samples.append(sample)
+            if sample.label_file and _is_empty(sample.label_file):
+                skipped.add("emptyLabelFile", str(image))
         else:
             skipped.add(finder.refusal(name), repr(name)[:80])
     return samples
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _find(name: str, finder: ImageFinder) -> Path | None:
