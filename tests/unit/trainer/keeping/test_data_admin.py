@@ -204,6 +204,9 @@ def test_verify_finds_changed_labels_by_content_alone(world: Any, capsys: pytest
 @pytest.mark.parametrize("task", ["segment", "semantic", "obb"])
 def test_verify_of_whole_sets_of_other_tasks(world: Any, task: Task) -> None:
     world.many(count=4)
+    file = world.data / "ucd/many.json"
+    outline = file.read_text().replace("rectangle", "polygon").replace("[40, 40]", "[40, 8], [40, 40]")
+    file.write_text(outline)
     data = Data.model_validate({"train": "many", "labels": ["a"]})
     prepare_dataset(world.volume, data, task, world.report)
     assert run(world, "verify") == 0
