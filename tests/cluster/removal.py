@@ -25,13 +25,21 @@ def remove_cluster(state: Path) -> None:
     """Ends and removes the cluster in `state`, its volumes too, and frees its slot."""
     slot = slots.slot_of(state)
     if slot is None:  # an API server alone whose record went with the cache
-        end(marked(state))
+        _end_all(state)
     else:
         _remove_everything(state, slot)
         slots.release(slot, state)
     for path in state.iterdir() if state.exists() else ():
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _end_all(state: Path) -> None:
+    """By their records first: a process that is just about to run its program shows no environment."""
+    supervisor = Supervisor(state)
+    for name in supervisor.names():
+        supervisor.stop(name)
+    end(marked(state))
 
 
 def sweep_orphans() -> None:
