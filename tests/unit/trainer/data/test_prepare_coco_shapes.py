@@ -183,6 +183,21 @@ def test_turned_box_with_an_outline_goes_by_the_outline_unless_that_is_the_uprig
         assert lines(prepare(world, "detect", annotation)) == ["0 0.400000 0.366667 0.150000 0.400000"]
 
 
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize(
+    ("drawn", "want"),
+    [([20, 16, 24, 12], TURNED), ([20, 16, 25, 13], TURNED), ([24, 10, 10, 20], None)],
+    ids=["the box", "the box and its edge", "another shape"],
+)
+def test_turned_box_with_a_mask_goes_by_the_mask_unless_that_is_the_upright_box(
+    world: Any, drawn: list[int], want: str | None, pack: bool
+) -> None:
+    found = prepare(world, "segment", turn(90, segmentation=mask(drawn, HEIGHT, WIDTH, pack=pack)))
+    outline = "0 0.300000 0.166667 0.425000 0.166667 0.425000 0.500000 0.300000 0.500000"
+    assert lines(found) == [want or outline]
+    assert found.details.dataset.skipped == ({"turnedBox": 2} if want else {})
+
+
 FLAT = [20, 12, 44, 12, 44, 32, 20, 32]
 PAIRS = [[20, 12], [44, 12], [44, 32], [20, 32]]
 

@@ -21,7 +21,7 @@ from .coco_outlines import OUTLINE_HINT, all_numbers, as_masks, as_parts
 from .rle import join_parts, mask_polygons
 
 _SAME = 0.1  # pixels between corners that are taken for the same
-
+_SAME_PIXEL = 1.5  # the same of a mask's, which lie on whole pixels: less than one away in both directions
 
 _BOX_HINT = (
     "COCO's boxes are upright, in pixels; for turned ones give the corners as `segmentation`, or the angle "
@@ -90,7 +90,7 @@ class ShapeReader:
         keypoints = self._keypoints(one)
         segmentation, has_box = one.raw.get("segmentation"), bool(one.raw.get("bbox"))
         turned = self._turned(one) if has_box else ()
-        if turned and (not segmentation or _is_upright(segmentation, one.box)):
+        if turned and (not segmentation or _is_upright(one, segmentation)):
             self.skipped.add("turnedBox", f"{one.shown} by {one.raw['attributes']['rotation']} degrees")
             return Shape("polygon", one.label, turned, keypoints)
         # Whether the box of a turned object with an outline is turned, tools disagree; its outline is.
@@ -194,11 +194,13 @@ def _check_pixels(one: Annotation, segmentation: Any) -> None:
         fit_outline(points, frame, one.image.size)
 
 
-def _is_upright(segmentation: Any, box: Box) -> bool:
-    """Whether an outline is no more than the four corners of the box before it is turned."""
-    parts = as_parts(segmentation) or []
+def _is_upright(one: Annotation, segmentation: Any) -> bool:
+    """Whether an outline or mask is no more than the four corners of the box before it is turned."""
+    slack, parts = _SAME, as_parts(segmentation) or []
+    if masks := as_masks(segmentation):
+        slack, parts = _SAME_PIXEL, [outline for mask in masks for outline in _decode(one, mask)[0]]
     points = [point for part in parts for point in part]
-    return all(min(math.dist(point, corner) for corner in corners(box)) <= _SAME for point in points)
+    return all(min(math.dist(point, corner) for corner in corners(one.box)) <= slack for point in points)
 
 
 def _as_number(raw: object) -> float | None:
