@@ -155,6 +155,33 @@ def test_turned_box_beside_an_outline_is_for_obb(world: Any, task: Task, want: A
     assert pixels(line) == near(want) if want else box(line) == (1, 2, 9, 8)
 
 
+FAIR1M = (
+    "<objects><object><coordinate>pixel</coordinate><type>rectangle</type>\n<possibleresult><name>a</name>"
+    "</possibleresult><points><point>1,2</point><point>20,2</point><point>20,9</point><point>1,9</point>"
+    "</points></object></objects>"
+)
+
+
+@pytest.mark.parametrize(
+    ("inner", "want"),
+    [
+        (FAIR1M, "<object> in <objects>"),
+        (f"<objects>{drawn(BOX)}</objects>", "<object> in <objects>"),
+        (drawn(BOX).replace("object>", "Object>"), "<Object>"),
+        (BOX, "<bndbox>"),
+        (f"<item><name>a</name>{BOX}</item>", "<bndbox> in <item>"),
+    ],
+)
+def test_objects_that_stand_elsewhere_are_refused_and_make_no_background(
+    world: Any, inner: str, want: str
+) -> None:
+    """FAIR1M's root is `<annotation>` too."""
+    write(world, inner)
+    with pytest.raises(InvalidDataError, match=rf"one\.xml, line 3: {want} is not where") as error:
+        prepare(world)
+    assert "FAIR1M" in (error.value.hint or "")
+
+
 @pytest.mark.parametrize(
     "inner", [BOX.replace("</bnd", "<angle>0.5</angle></bnd"), BOX + "<rotation>30</rotation>"]
 )

@@ -20,6 +20,7 @@ from .xml_tree import Element, as_number, read_xml
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _NAMED_CORNERS = ("left_top", "right_top", "right_bottom", "left_bottom")
 _ANGLES = frozenset({"angle", "rotation", "theta"})
+_OBJECT_TAGS = frozenset({"object", "bndbox", "robndbox"})
 _YES = frozenset({"1", "true", "yes"})
 
 
@@ -35,9 +36,22 @@ def read_voc(path: Path, task: Task) -> Labels:
             f"{path} is a file of LabelMe 3.0 among files of Pascal VOC",
             "give each kind a folder of its own",
         )
+    _refuse_inner(root, path)
     notes: list[Note] = []
     shapes = [_shape(element, path, task, notes) for element in root.all("object")]
     return Labels(tuple(shapes), size_of(root, "size", "width", "height"), tuple(notes))
+
+
+def _refuse_inner(root: Element, path: Path) -> None:
+    """Raises InvalidDataError for objects that stand where Pascal VOC has none: they would not be read."""
+    for child in (child for child in root.children if child.tag != "object"):
+        if found := next((e for e in (child, *child.below()) if e.tag.lower() in _OBJECT_TAGS), None):
+            where = "" if found is child else f" in <{child.tag}>"
+            raise InvalidDataError(
+                f"{path}, line {found.line}: <{found.tag}>{where} is not where Pascal VOC has its objects",
+                "want <annotation><object><name> and <bndbox> in it; FAIR1M and others write an XML of their "
+                "own: convert it to Pascal VOC, DOTA or YOLO",
+            )
 
 
 def image_of_voc(path: Path) -> str | None:

@@ -31,6 +31,12 @@ class Element:
         """The children of that tag, in their order."""
         return (child for child in self.children if child.tag == tag)
 
+    def below(self) -> Iterator[Element]:
+        """All elements within, in their order."""
+        for child in self.children:
+            yield child
+            yield from child.below()
+
     def words(self, tag: str) -> str:
         """The text of a child; empty when there is none."""
         child = self.find(tag)
