@@ -182,6 +182,25 @@ def test_objects_that_stand_elsewhere_are_refused_and_make_no_background(
     assert "FAIR1M" in (error.value.hint or "")
 
 
+@pytest.mark.parametrize("encoding", ["GBK", "gb2312", "Shift_JIS", "windows-1252", "UTF-8"])
+def test_files_of_other_encodings_are_read(world: Any, encoding: str) -> None:
+    write(world)
+    label = "Tür" if encoding == "windows-1252" else "人"
+    text = f'<?xml version="1.0" encoding="{encoding}"?>\n<annotation>{SIZE}{drawn(BOX, label)}</annotation>'
+    (world.data / "datasets/demo/one.xml").write_bytes(text.encode(encoding))
+    assert len(lines_of(prepare(world, labels=[label]))["one"]) == 1
+
+
+@pytest.mark.parametrize(("encoding", "content"), [("GBK", b"\xff\xff"), ("zlib", b"a"), ("klingon", b"a")])
+def test_encodings_that_are_none_are_named(world: Any, encoding: str, content: bytes) -> None:
+    write(world)
+    head = f'<?xml version="1.0" encoding="{encoding}"?><annotation><object><name>'.encode()
+    text = head + content + f"</name>{BOX}</object></annotation>".encode()
+    (world.data / "datasets/demo/one.xml").write_bytes(text)
+    with pytest.raises(InvalidDataError, match=r"one\.xml is not XML: .*encoding"):
+        prepare(world)
+
+
 @pytest.mark.parametrize(
     "inner", [BOX.replace("</bnd", "<angle>0.5</angle></bnd"), BOX + "<rotation>30</rotation>"]
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,9 @@ from ...errors import InvalidDataError, volume_errors
 
 MAX_BYTES = 16 << 20
 _MAX_DEPTH = 32
+_DECLARED = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][\w.-]*)")
+_OF_EXPAT = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "ascii"})
+"""Encodings that expat decodes itself, as Python names them."""
 
 
 @dataclass
@@ -62,6 +67,16 @@ def as_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _decoded(raw: bytes, encoding: str) -> bytes | None:
+    """A file of an encoding that Python knows and expat does not, such as GBK, in UTF-8; None for others."""
+    try:
+        if codecs.lookup(encoding).name in _OF_EXPAT:
+            return None
+        return raw.decode(encoding).encode()
+    except (LookupError, ValueError):
+        return None
+
+
 def read_xml(path: Path) -> Element:
     """The root of an XML file; a document type is refused, and with it every entity that could expand.
 
@@ -71,7 +86,11 @@ def read_xml(path: Path) -> Element:
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise InvalidDataError(f"{path} is larger than {MAX_BYTES} bytes")
-    parser = expat.ParserCreate()
+    declared = _DECLARED.match(raw)
+    if declared and (text_of := _decoded(raw, declared[1].decode("ascii"))) is not None:
+        raw, parser = text_of, expat.ParserCreate("utf-8")
+    else:
+        parser = expat.ParserCreate()
     top = Element("", 0)
     stack = [top]
 
@@ -99,6 +118,6 @@ def read_xml(path: Path) -> Element:
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
         parser.Parse(raw, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two for an encoding
         raise InvalidDataError(f"{path} is not XML: {error}") from error
     return top.children[0]
