@@ -100,6 +100,20 @@ def test_lists_without_one_for_training_are_told(world: Any) -> None:
     assert "ImageSets/Main has val.txt and no train.txt: all images are taken" in found.details.warnings
 
 
+@pytest.mark.parametrize(
+    "folder", ["ImageSets", "ImageSets/Segmentation", "ImageSets/main", "imagesets/Main"]
+)
+def test_lists_that_lie_elsewhere_are_told_for_they_are_not_followed(world: Any, folder: str) -> None:
+    write(world, *"abcd")
+    world.text(f"datasets/demo/{folder}/train.txt", "a\nb\n")
+    world.text(f"datasets/demo/{folder}/val.txt", "c\nd\n")
+    found = prepare(world)
+    assert len(lines_of(found)) == 4
+    for name in ("train", "val"):
+        told = f"{folder}/{name}.txt lies outside of ImageSets/Main and is not followed: all images are taken"
+        assert told in found.details.warnings
+
+
 def test_lists_go_before_folders_of_images(world: Any) -> None:
     write(world, "train/a", "train/b", "val/c")
     lists(world, train="train/a\nval/c\n", val="train/b\n")

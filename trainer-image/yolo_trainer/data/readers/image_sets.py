@@ -69,9 +69,8 @@ def follow_image_sets(path: Path, samples: Sequence[Sample], images: Path, skipp
         found = ", ".join(f"{name}.txt" for name in lists)
         told = [f"{FOLDER}/{_MAIN} has {found} and no train.txt: all images are taken"] if lists else []
         told += [
-            f"{name}.txt lies outside of {FOLDER}/{_MAIN} and is not followed: all images are taken"
-            for name in (*_TRAIN, *_VAL)
-            if (path / f"{name}.txt").is_file()
+            f"{list_} lies outside of {FOLDER}/{_MAIN} and is not followed: all images are taken"
+            for list_ in _lists_elsewhere(path)
         ]
         return ListedSplit(list(samples), warnings=told)
     chosen = names.pick(folder / f"{train}.txt", lists[train], skipped)
@@ -84,6 +83,16 @@ def follow_image_sets(path: Path, samples: Sequence[Sample], images: Path, skipp
         if id(sample) not in taken:
             skipped.add("unlistedImage", sample.stem)
     return ListedSplit(chosen, own_val, [folder / f"{name}.txt" for name in (train, val) if name])
+
+
+def _lists_elsewhere(path: Path) -> list[str]:
+    """Lists called as those of a split that lie in the data set's folder, in `ImageSets` itself or in another
+    folder of it than `Main` (`Segmentation`, `main`); in whatever case that is written."""
+    tops = [top for top in sorted(path.iterdir()) if top.name.lower() == FOLDER.lower() and top.is_dir()]
+    inner = [folder for top in tops for folder in sorted(top.iterdir()) if folder.is_dir()]
+    folders = [folder for folder in (path, *tops, *inner) if folder != path / FOLDER / _MAIN]
+    lists = [folder / f"{name}.txt" for folder in folders for name in (*_TRAIN, *_VAL)]
+    return [str(file.relative_to(path)) for file in lists if file.is_file()]
 
 
 class _Names:
