@@ -228,6 +228,29 @@ def test_what_is_left_out_is_counted(world: Any) -> None:
     assert "one.xml, line 3: head" in told(found)
 
 
+def test_corners_the_other_way_round_and_further_boxes_are_told(world: Any) -> None:
+    swapped = "<bndbox><xmin>44</xmin><ymin>16</ymin><xmax>20</xmax><ymax>24</ymax></bndbox>"
+    write(world, drawn(swapped), drawn(BOX.replace("16", "2") + swapped))
+    found = prepare(world)
+    assert sorted(map(box, lines_of(found)["one"])) == [(20, 2, 44, 24), (20, 16, 44, 24)]
+    assert found.details.dataset.skipped == {"swappedCorners": 1, "furtherBox": 1}
+    assert "one.xml, line 3" in told(found)
+
+
+def test_second_label_file_of_an_image_is_told_as_such(world: Any) -> None:
+    """As in DIOR, where folders of upright and of turned boxes lie side by side."""
+    write(world)
+    for name in ("one", "two", "three"):
+        world.image(f"datasets/demo/JPEGImages/{name}.png", shade=len(name) * 30)
+        text = (world.data / f"datasets/demo/{name}.xml").read_text()
+        text = text.replace(SIZE, SIZE + drawn(BOX))
+        for kind in ("Horizontal Boxes", "Oriented Boxes"):
+            world.text(f"datasets/demo/Annotations/{kind}/{name}.xml", text)
+    found = prepare(world)
+    assert found.details.dataset.skipped == {"furtherLabels": 3}
+    assert "Oriented Boxes/one.xml" in told(found)
+
+
 def test_fiftyone_has_images_in_data_and_labels_beside(world: Any) -> None:
     for i, name in enumerate(("one", "two")):
         world.image(f"datasets/demo/data/{name}.png", shade=i * 40)

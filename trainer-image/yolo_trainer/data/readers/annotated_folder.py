@@ -153,7 +153,7 @@ class AnnotatedFolder:
             if image_file is None:
                 self.skipped.add(finder.refusal(name), repr(name)[:80])
             elif label_files.get(image_file):
-                self.skipped.add("strayLabel", label_file.name)
+                self.skipped.add("furtherLabels", str(label_file.relative_to(labels)))
             else:
                 label_files[image_file] = label_file
         read = form.reader(self.task)

@@ -128,6 +128,7 @@ def _shape(element: Element, path: Path, task: Task, notes: list[Note]) -> Shape
         points := read_outline(element, path, turned_first=task == "obb")
     ):
         return Shape("polygon", label, points)
+    notes += [("furtherBox", shown) for _ in [*element.all("bndbox")][1:]]
     if box is None:
         return Shape("object without bndbox", label, ())
     notes += [
@@ -142,6 +143,8 @@ def _box_shape(box: Element, label: str, path: Path, rotation: str, shown: str, 
     numbers = [as_number(box.words(corner)) for corner in _CORNERS]
     match numbers:
         case [float() as x1, float() as y1, float() as x2, float() as y2]:
+            if x1 > x2 or y1 > y2:
+                notes.append(("swappedCorners", shown))
             turned = turn_box((x1, y1, x2, y2), rotation, shown, notes)
             return Shape("polygon" if turned else "rectangle", label, turned or ((x1, y1), (x2, y2)))
     found = ", ".join(f"{corner} {box.words(corner)[:20]!r}" for corner in _CORNERS)
