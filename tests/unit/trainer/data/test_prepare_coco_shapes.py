@@ -169,9 +169,35 @@ def test_box_that_is_not_turned_stays(world: Any, rotation: object) -> None:
     assert (lines(found), found.details.dataset.skipped) == (["0 0.400000 0.366667 0.300000 0.200000"], {})
 
 
-def test_rotation_that_is_no_number_is_counted(world: Any) -> None:
+def test_rotation_that_is_no_number_is_counted_where_the_box_is_taken(world: Any) -> None:
     found = prepare(world, "detect", turn("left"))
     assert found.details.dataset.skipped == {"unreadRotation": 2}
+    outlined = turn("left", segmentation=[[20, 12, 44, 12, 44, 32, 20, 32]])
+    assert prepare(world, "segment", outlined).details.dataset.skipped == {}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({key: 30} for key in ("rotation", "angle", "theta")),
+        {"attributes": {"angle": 0.5}},
+        {"attributes": {"theta": "0.5", "rotation": 0}},
+    ],
+)
+def test_angle_of_unknown_meaning_is_counted_where_the_box_is_taken(
+    world: Any, more: dict[str, object]
+) -> None:
+    found = prepare(world, "detect", {"bbox": BOX, **more})
+    assert (lines(found), found.details.dataset.skipped) == ([UPRIGHT], {"unknownAngle": 2})
+    assert "1.png, annotations[0]: " in found.details.skipped_names["unknownAngle"][0]
+    outlined = {"bbox": BOX, "segmentation": [[20, 12, 44, 12, 44, 32, 20, 32]], **more}
+    assert prepare(world, "segment", outlined).details.dataset.skipped == {}
+
+
+@pytest.mark.parametrize("more", [{"angle": 0}, {"rotation": 0.0, "theta": None}, {"angle": "left"}])
+def test_angle_of_nothing_is_no_matter(world: Any, more: dict[str, object]) -> None:
+    found = prepare(world, "detect", {"bbox": BOX, **more})
+    assert (lines(found), found.details.dataset.skipped) == ([UPRIGHT], {})
 
 
 def test_turned_box_with_an_outline_goes_by_the_outline_unless_that_is_the_upright_box(world: Any) -> None:

@@ -22,6 +22,8 @@ from .rle import join_parts, mask_polygons
 
 _SAME = 0.1  # pixels between corners that are taken for the same
 _SAME_PIXEL = 1.5  # the same of a mask's, which lie on whole pixels: less than one away in both directions
+_NO_ANGLE = (None, "", 0)
+_ANGLES = ("rotation", "angle", "theta")
 
 _BOX_HINT = (
     "COCO's boxes are upright, in pixels; for turned ones give the corners as `segmentation`, or the angle "
@@ -49,6 +51,12 @@ class Annotation(NamedTuple):
     def shown(self) -> str:
         """Its image and its place, for what is counted."""
         return f"{self.image.name}, {self.place}"
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What tools add in `attributes`."""
+        attributes = self.raw.get("attributes")
+        return attributes if isinstance(attributes, dict) else {}
 
     def error(self, what: str, hint: str | None = None) -> InvalidDataError:
         """The error that names it."""
@@ -101,7 +109,23 @@ class ShapeReader:
         elif segmentation:
             _check_pixels(one, segmentation)
         x1, y1, x2, y2 = one.box
+        self._count_angle(one)
         return Shape("rectangle", one.label, ((x1, y1), (x2, y2)), keypoints)
+
+    def _count_angle(self, one: Annotation) -> None:
+        """Counts an angle of a box that is taken upright."""
+        attributes = one.attributes
+        found = attributes.get("rotation")
+        if found not in _NO_ANGLE and _as_number(found) is None:
+            self.skipped.add("unreadRotation", f"{one.shown}: {str(found)[:40]!r}")
+        said = {
+            **{key: one.raw.get(key) for key in _ANGLES},
+            **attributes,
+            "rotation": one.raw.get("rotation"),
+        }
+        for key in _ANGLES:
+            if _as_number(said.get(key)) not in (None, 0):
+                self.skipped.add("unknownAngle", f"{one.shown}: {key} {str(said[key])[:20]}")
 
     def _turned(self, one: Annotation) -> tuple[Point, ...]:
         """The corners of a box that is turned, else nothing.
@@ -109,14 +133,7 @@ class ShapeReader:
         CVAT writes `bbox` as it was before, and `attributes.rotation`: degrees, clockwise on the screen,
         about the centre (its `RotatedBoxesToPolygons`).
         """
-        attributes = one.raw.get("attributes")
-        found = attributes.get("rotation") if isinstance(attributes, dict) else None
-        if found in (None, "", 0):
-            return ()
-        degrees = _as_number(found)
-        if degrees is None:
-            self.skipped.add("unreadRotation", f"{one.shown}: {str(found)[:40]!r}")
-            return ()
+        degrees = _as_number(one.attributes.get("rotation")) or 0.0
         if degrees % 180 == 0:
             return ()
         x1, y1, x2, y2 = one.box
