@@ -87,3 +87,26 @@ def test_description_of_another_name_is_told(world: Any) -> None:
 def test_endings_in_capitals_are_taken(world: Any, want_hash: str) -> None:
     write_set(world, yaml="my.YAML")
     assert prepare(world, "datasets/s/my.YAML").details.dataset.hash == want_hash
+
+
+@pytest.mark.parametrize(("train", "val"), [("Train", "Val"), ("TRAIN", "TEST"), ("Training", "Validation")])
+def test_parts_with_capitals_are_no_classes(world: Any, train: str, val: str) -> None:
+    for i, folder in enumerate(f"{part}/{name}" for part in (train, val) for name in ("cat", "dog")):
+        world.image(f"datasets/s/{folder}/a.jpg", shade=i * 40)
+    found = prepare(world, task="classify").details.dataset
+    assert (list(found.classes), found.train_images, found.val_images) == (["cat", "dog"], 2, 2)
+
+
+def test_class_that_is_called_as_a_part_stays_a_class(world: Any) -> None:
+    for i, folder in enumerate(("Train", "Bus", "Car") * 2):
+        world.image(f"datasets/s/{folder}/a{i}.jpg", shade=i * 40)
+    assert list(prepare(world, task="classify").details.dataset.classes) == ["Bus", "Car", "Train"]
+
+
+def test_parts_of_label_files_with_capitals_are_the_split(world: Any) -> None:
+    for i, part in enumerate(("Train", "Train", "Validation")):  # CVAT's names of subsets
+        world.image(f"datasets/s/images/{part}/a{i}.jpg", shade=i * 40)
+        world.text(f"datasets/s/labels/{part}/a{i}.txt", "0 0.5 0.5 0.25 0.5\n")
+    found = prepare(world, labels=["cat"]).details.dataset
+    assert (found.train_images, found.val_images) == (2, 1)
+    assert found.images == 3

@@ -27,6 +27,8 @@ from .yaml_places import YamlPlaces
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
+_PARTS = frozenset({*_SPLITS["train"], *_SPLITS["val"], "images", "labels", "masks", "annotations"})
+"""Folders that data sets have, in lower case."""
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 
 
@@ -226,7 +228,13 @@ def split_folders(path: Path) -> tuple[Path | None, Path | None]:
 
 
 def _named_folder(path: Path, names: tuple[str, ...]) -> Path | None:
-    return next((path / name for name in names if (path / name).is_dir()), None)
+    """The first of the folders that is there; `Train` counts as `train` where no other folder but parts of a
+    data set lies beside it: next to `Car` and `Bus` it is a class."""
+    if found := next((path / name for name in names if (path / name).is_dir()), None):
+        return found
+    by_name = {name.lower(): path / name for name in _folders(path)} if path.is_dir() else {}
+    is_parted = by_name.keys() <= _PARTS
+    return next((by_name[name] for name in names if name in by_name), None) if is_parted else None
 
 
 def _samples(folder: Path, class_name: str | None = None, root: Path | None = None) -> Iterator[Sample]:
