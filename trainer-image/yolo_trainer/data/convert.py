@@ -16,7 +16,7 @@ from .geometry import Point
 from .label_file import LabelFile
 from .mask_frame import fit_outline
 from .row_extras import columns_wanted, without_extras
-from .row_numbers import read_rows
+from .row_numbers import FAR_OUT, pixels, read_rows
 from .skipped import Skipped
 from .source import Sample, Shape
 
@@ -217,6 +217,8 @@ def _row_line(
     if len(values) < 6 or len(values) % 2:
         want = columns_wanted(task, None)
         raise InvalidDataError(f"{place}: {len(values) + 1} columns; {task} takes {want}", _hint(values))
+    if far := next((v for v in values if abs(v) > FAR_OUT), None):
+        raise pixels(place, far)
     points = list(zip(values[::2], values[1::2], strict=True))
     if task == "obb" and len(points) != 4:
         skipped.add("polygonAsBox", place)

@@ -31,6 +31,9 @@ def without_extras(
 
     Raises InvalidDataError with the line when a row ends in a number too many that is no track id.
     """
+    if kpt_shape is None:
+        _refuse_keypoints(rows, file)
+        _refuse_confidence_and_id(rows, file)
     extra = [row for row in rows if _has_extra(row.values, task, kpt_shape)]
     if not extra or (kpt_shape is None and _are_keypoints(extra)):
         return rows
@@ -76,6 +79,37 @@ def _are_keypoints(rows: Sequence[Row]) -> bool:
         and (counts.pop() - _BOX) % 3 == 0
         and all(v in _VISIBLE for row in rows for v in row.values[_BOX + 2 :: 3])
     )
+
+
+def _refuse_keypoints(rows: Sequence[Row], file: LabelFile) -> None:
+    """Raises InvalidDataError for boxes with an even number of keypoints of three numbers, which would pass
+    as outlines: every third number is a visibility, and a 2 among them is no place in a picture."""
+    longer = [row for row in rows if len(row.values) > _BOX + 3]
+    if longer and _are_keypoints(longer) and any(2 in row.values[_BOX + 2 :: 3] for row in longer):
+        columns = len(longer[0].values) + 1
+        count = (columns - 1 - _BOX) // 3
+        raise InvalidDataError(
+            f"{file.where}, line {longer[0].line}: {columns} columns, and every third from the eighth on is "
+            f"0, 1 or 2: a box with {count} keypoints, and no outline",
+            f"write `kpt_shape: [{count}, 3]` into the data.yaml: with it the boxes fit detect, too, and the "
+            "keypoints pose",
+        )
+
+
+def _refuse_confidence_and_id(rows: Sequence[Row], file: LabelFile) -> None:
+    """Raises InvalidDataError for what Ultralytics' track saves (save_txt, save_conf): a label, a confidence
+    of 0 to 1 and the id of a track, which would pass as an outline, or as a further point of one."""
+    longer = [row for row in rows if len(row.values) > _BOX and len(row.values) % 2 == 0]
+    if not all(0 <= row.values[-2] <= 1 and row.values[-1].is_integer() for row in longer):
+        return
+    if found := next((row for row in longer if row.values[-1] > 1), None):
+        shorter = _short(" ".join(f"{v:g}" for v in (found.class_id, *found.values[:-2])))
+        raise InvalidDataError(
+            f"{file.where}, line {found.line}: {len(found.values) + 1} columns, of which the last two, "
+            f"{found.values[-2]:g} and {found.values[-1]:g}, are no point but a confidence and a track's id",
+            "Ultralytics' track saves such rows (save_txt, save_conf): predictions; if they are meant as "
+            f"labels, leave the two columns out: line {found.line} is then `{shorter}`",
+        )
 
 
 def _refusal(

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ..errors import InvalidDataError
 
-_FAR_OUT = 2.0  # normalised numbers beyond this are pixels
+FAR_OUT = 2.0
+"""Normalised numbers beyond this are pixels."""
 _DOTA = (
     "convert with ultralytics.data.converter.convert_dota_to_yolo_obb, or name the folder without a data.yaml"
 )
@@ -50,9 +51,17 @@ def _row(line: int, words: list[str], place: str) -> Row:
         raise InvalidDataError(f"{place}: {' '.join(words[:6])} is no label row")
     if len(rest) < 4:
         raise InvalidDataError(f"{place}: {len(words)} columns; at least 5 are needed")
-    if max(map(abs, rest[:4])) > _FAR_OUT:
-        raise InvalidDataError(f"{place}: coordinates are pixels; YOLO labels are parts of 0 to 1")
+    if max(map(abs, rest[:4])) > FAR_OUT:
+        raise pixels(place, next(v for v in rest if abs(v) > FAR_OUT))
     return Row(line, int(first), rest)
+
+
+def pixels(place: str, value: float) -> InvalidDataError:
+    """The error for a number of a row that counts pixels."""
+    return InvalidDataError(
+        f"{place}: coordinates are pixels ({value:g}); YOLO labels are parts of 0 to 1",
+        "divide what counts to the right by the width of the image, and what counts down by its height",
+    )
 
 
 def _why_no_numbers(words: list[str]) -> tuple[str, str | None]:

@@ -92,6 +92,31 @@ def test_other_numbers_are_refused_for_what_they_are(
         assert not re.search("confidence|take it off", error.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("task", "text", "want", "hint"),
+    [
+        ("detect", f"{BOX} 0.5 0.5 2 0.4 0.4 1", "11 columns.* with 2 keypoints", r"kpt_shape: \[2, 3\]"),
+        ("segment", f"{BOX} 0.5 0.5 2 0 0 0\n{BOX} 0.1 0.1 2 0.4 0.4 2", "no outline", "keypoints pose"),
+        ("detect", f"{BOX} 0.87 1\n0 0.7 0.2 0.3 0.1 0.5 2", "line 2: 7 columns.* 0.5 and 2", f"`0 {SMALL}`"),
+        ("segment", f"0 {TRIANGLE} 0.91 14", "9 columns.* 0.91 and 14.* track's id", f"`0 {TRIANGLE}`"),
+        ("segment", f"0 {TRIANGLE} 300 0.5", r"pixels \(300\)", "by the width of the image"),
+        ("detect", f"{BOX} 7 8", r"pixels \(7\)", "by the width of the image"),
+    ],
+)  # fmt: skip
+def test_what_would_pass_as_an_outline_is_refused(
+    world: Any, task: Task, text: str, want: str, hint: str
+) -> None:
+    write(world, text, f"0 {TRIANGLE}")
+    with pytest.raises(InvalidDataError, match=f"^template.data.train: datasets/lane.*{want}") as error:
+        prepare(world, task)
+    assert re.search(hint, error.value.hint or "")
+
+
+def test_outline_that_ends_at_the_edge_stays_one(world: Any) -> None:
+    write(world, f"0 0.2 0.2 0.6 0.2 0.4 1\n0 {TRIANGLE} 0.5 1", f"0 {TRIANGLE}")
+    assert len(rows(prepare(world, "segment"))) == 2
+
+
 def test_visibility_of_a_single_keypoint_is_no_track(world: Any) -> None:
     write(world, f"{BOX} 0.5 0.5 2", "", yaml="kpt_shape: [1, 2]")
     with pytest.raises(InvalidDataError, match=r"8 columns; kpt_shape \[1, 2\] takes 7"):
