@@ -13,6 +13,7 @@ from yolo_crds.training import Task
 from ..errors import InvalidDataError
 from . import geometry
 from .geometry import Point
+from .keypoints import keypoint, keypoint_words
 from .label_file import LabelFile
 from .mask_frame import fit_outline
 from .row_extras import columns_wanted, without_extras
@@ -74,7 +75,7 @@ def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipp
         scaled = geometry.scale(points, width, height)
         line = _outline_line(index[shape.label], scaled, target.task, (width, height), sample.stem, skipped)
         if line and target.kpt_shape:
-            line += _keypoint_words(shape, target.kpt_shape, width, height)
+            line += keypoint_words(shape, target.kpt_shape, width, height, sample.stem, skipped)
         if line in lines:
             skipped.add("duplicateBox", sample.stem)
         elif line:
@@ -160,14 +161,6 @@ def _outline(shape: Shape, task: Task) -> list[Point] | None:
                 return geometry.circle_polygon(points[0], points[1])
             return geometry.corners(geometry.circle_box(points[0], points[1]))
     return None
-
-
-def _keypoint_words(shape: Shape, kpt_shape: tuple[int, int], width: float, height: float) -> str:
-    """What follows the box in a pose label; keypoints that are not labelled are 0 0 0."""
-    count, dims = kpt_shape
-    found = [*shape.keypoints, *[(0.0, 0.0, 0.0)] * count][:count]
-    rows = [(_within(x / width), _within(y / height), v) if v else (0.0, 0.0, 0.0) for x, y, v in found]
-    return "".join(f" {value:.6f}" for row in rows for value in row[:dims])
 
 
 def _outline_line(
@@ -272,8 +265,7 @@ def _pose_line(index: int, values: list[float], target: Target, place: str, skip
     shown = values[:4] if inside else geometry.centre_form(clipped)
     keypoints: list[float] = []
     for i in range(4, len(values), dims):
-        x, y, *visible = values[i : i + dims]
-        keypoints += [_within(x), _within(y), *visible]
+        keypoints += keypoint(values[i : i + dims], place, skipped)
     return geometry.to_line(index, [*shown, *keypoints])
 
 

@@ -95,6 +95,7 @@ _WORDS = {
     "duplicateBox": "boxes given twice, taken once",
     "restoredImage": "images copied and completed, end marker missing",
     "clipped": "boxes cut at the image's edge",
+    "keypointOutside": "keypoints outside of the image, drawn to its edge",
     "outside": "boxes left out, outside of the image",
     "noSize": "boxes left out, without width or height",
     "brokenShape": "shapes left out, without a label or without points of two numbers each",

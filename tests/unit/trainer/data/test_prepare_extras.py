@@ -130,3 +130,25 @@ def test_corners_of_an_angle_count_in_pixels(world: Any) -> None:
         prepare(world)
     corners = "0.3125 0.8333 0.3125 0.1667 0.6875 0.1667 0.6875 0.8333"
     assert f"in degrees, line 1 would be `1 {corners}`" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("points", "want"),
+    [
+        ("0.5 0.5 2 30 20 1", r"line 1: coordinates are pixels \(30\)"),
+        ("0.5 0.5 2 0.4 0.4 -1", "line 1: -1 is no visibility of a keypoint"),
+    ],
+)
+def test_keypoints_that_are_none_are_refused(world: Any, points: str, want: str) -> None:
+    write(world, f"{BOX} {points}", "", yaml="kpt_shape: [2, 3]")
+    with pytest.raises(InvalidDataError, match=want):
+        prepare(world, "pose")
+
+
+def test_keypoints_outside_of_the_image_are_drawn_to_its_edge_and_counted(world: Any) -> None:
+    write(world, f"{BOX} 1.2 0.5 2 -1 -1 0\n{BOX} 1.0004 0.5 2 0.4 0.4 1", "", yaml="kpt_shape: [2, 3]")
+    found = prepare(world, "pose")
+    assert [row.split()[5:7] for row in rows(found)] == [["1.000000", "0.500000"]] * 2
+    assert found.details.dataset.skipped == {"keypointOutside": 1}
+    told = "keypoints outside of the image, drawn to its edge: 1 (datasets/lane/labels/train/t0.txt, line 1)"
+    assert told in found.details.warnings
