@@ -32,6 +32,7 @@ from .set_plan import SetPlan
 from .skipped import Skipped
 from .source import Source
 from .splits import Part, split_parts
+from .stray_labels import count_stray
 from .summary import summarize
 from .task_fit import (
     check_channels,
@@ -94,6 +95,7 @@ def _prepare(job: Job) -> PreparedSet:
     check_channels(sources)
     check_label_files(sources["train"], located)
     count_unlabelled(sources, located, job.skipped)
+    count_stray(sources, located, job.skipped)
     count_elsewhere(sources, located, job.skipped)
     target = Target(task, tuple(choose_classes(job, sources["train"])), sources["train"].kpt_shape)
     job.warnings += check_class_codes(target.names)

@@ -34,6 +34,8 @@ def keys_of(
             digest.update(json.dumps([str(file), *state]).encode())
     for one in located:
         digest.update(repr(one.state()).encode("utf-8", "surrogateescape"))
+    if strays := job.skipped.counts["strayLabel"]:  # label files of YOLO that no sample tells of
+        digest.update(str(strays).encode())
     source_key = hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
     return digest.hexdigest() if is_told else None, source_key
 

@@ -201,3 +201,36 @@ def test_another_rule_is_another_question(world: Any) -> None:
     assert prepare(world, lostLabels="background").folder != left_out.folder
     with pytest.raises(InvalidDataError):
         prepare(world)
+
+
+def stray_set(world: Any, yaml: str = "train: images/train\nval: images/val\nnames: [cat]\n") -> None:
+    for i, split in enumerate(("train", "train", "val")):
+        world.image(f"datasets/s/images/{split}/a{i}.jpg", shade=i * 40)
+        world.text(f"datasets/s/labels/{split}/a{i}.txt", "0 0.5 0.5 0.25 0.5\n")
+    world.text("datasets/s/data.yaml", yaml)
+
+
+def test_label_files_of_yolo_without_an_image_are_counted(world: Any) -> None:
+    stray_set(world)
+    world.text("datasets/s/labels/train/gone.txt", "0 0.5 0.5 0.25 0.5\n")
+    world.text("datasets/s/labels/val/a2 (1).txt", "0 0.5 0.5 0.25 0.5\n")
+    world.text("datasets/s/labels/train/classes.txt", "cat\n")
+    world.text("datasets/s/labels/train/log.txt", "exported on Monday\n")
+    data = Data.model_validate({"train": "datasets/s"})
+    found = prepare_dataset(world.volume, data, "detect", world.report).details
+    assert found.dataset.skipped == {"strayLabel": 2}
+    assert found.skipped_names["strayLabel"] == [
+        "datasets/s/labels/train/gone.txt",
+        "datasets/s/labels/val/a2 (1).txt",
+    ]
+    (world.data / "datasets/s/labels/train/gone.txt").unlink()
+    assert prepare_dataset(world.volume, data, "detect", world.report).details.dataset.skipped == {
+        "strayLabel": 1
+    }
+
+
+def test_labels_of_images_that_a_list_does_not_name_are_no_matter(world: Any) -> None:
+    stray_set(world, "train: train.txt\nval: images/val\nnames: [cat]\n")
+    world.text("datasets/s/train.txt", "images/train/a0.jpg\n")
+    data = Data.model_validate({"train": "datasets/s"})
+    assert prepare_dataset(world.volume, data, "detect", world.report).details.dataset.skipped == {}

@@ -331,7 +331,9 @@ def image(content: bytes) -> Callable[[Scene], None]:
 
 
 def odd_name(scene: Scene) -> None:
-    (scene.demo / "images/train/b.png").rename(scene.demo / "images/train" / os.fsdecode(b"b\xff\n.png"))
+    for folder, ending in (("images/train", "png"), ("labels/train", "txt")):
+        file = scene.demo / folder / f"b.{ending}"
+        file.rename(file.with_name(f"{os.fsdecode(bytes([98, 0xFF, 10]))}.{ending}"))
 
 
 @pytest.mark.parametrize(
