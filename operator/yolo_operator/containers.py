@@ -17,10 +17,12 @@ def find_trainer(containers: Iterable[Wire] | None) -> Wire:
 def others_run(status: Wire) -> bool:
     """Whether the pod is only still there for containers that the operator does not know.
 
-    Without any the kubelet tells the trainer's end a moment before the pod's.
+    Without any the kubelet tells the trainer's end a moment before the pod's. A pod is Pending as long as one
+    of its containers has never started, whatever the others do (`getPhase` in pkg/kubelet/kubelet_pods.go).
     """
     others = [c for c in status.get("containerStatuses") or () if c["name"] != meta.TRAINER_CONTAINER]
-    return status.get("phase") == "Running" and any("terminated" not in c.get("state", {}) for c in others)
+    ended = status.get("phase") in {"Succeeded", "Failed"}
+    return not ended and any("terminated" not in c.get("state", {}) for c in others)
 
 
 def phase_of(status: Wire, terminated: Wire | None, *, lingers: bool) -> str:

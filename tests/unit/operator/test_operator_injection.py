@@ -90,6 +90,14 @@ def test_the_trainers_end_is_the_end_of_training() -> None:
     assert _deleted(_decide(settled, [PREPARE, TRAIN], pods)) == ["cats-r1a1-prepare", "cats-r1a1-train"]
 
 
+def test_the_trainers_end_is_the_end_beside_a_container_that_never_started() -> None:
+    waits = {"waiting": {"reason": "ImagePullBackOff", "message": "no tag"}}
+    beside = {"name": "vault-agent", "state": waits}
+    ended = end(make_pod(TRAIN), result=make_result(Stage.TRAIN))
+    decision = _decide(RUNNING, [PREPARE, TRAIN], [PREPARED, _beside(ended, "Pending", beside)])
+    assert decision.status.phase == Phase.SUCCEEDED
+
+
 def test_the_trainers_end_is_the_end_of_prepare_whose_pod_goes_once_its_words_are_stored() -> None:
     pods = [_outlived(PREPARE, result=PREPARE_RESULT)]
     first = _decide(make_training(), [PREPARE], pods)
