@@ -21,7 +21,7 @@ def diagnose_blocked(
         admission = view.admissions.get(job.uid)
         waiting = Waiting(since=job.suspended_at, place=admission.place if admission else None)
         return diagnose_suspended(job, admission, view.now), waiting
-    blocked = diagnose_waiting(pod, view.events, attempt.stage)
+    blocked = diagnose_waiting(pod, view.events, attempt.stage, job.nodes if job else 1)
     if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
         return _of_several(attempt, blocked), None
     missing = [one for one in attempt.pods if one.waits_for_node] or [pod]

@@ -119,16 +119,16 @@ def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
 
 
 def diagnose_waiting(
-    pod: PodView | None, events: Iterable[EventView] = (), stage: Stage = Stage.TRAIN
+    pod: PodView | None, events: Iterable[EventView] = (), stage: Stage = Stage.TRAIN, pods: int = 1
 ) -> Failure | None:
-    """What keeps a stage's pod from starting; None while all goes its way.
+    """What keeps a stage's pod from starting, or one of several `pods`; None while all goes its way.
 
     `pod` is None when the Job controller could not create one. `events` are those of the pod or Job.
     The failure carries no attempt: this one has not failed, it waits.
     """
     found: tuple[Reason, str] | None
     if pod is None:
-        return _refused_pod(events, stage)
+        return _refused_pod(events, stage, pods)
     if pod.finished or pod.started_at is not None:
         return None
     if pod.unscheduled is not None:
@@ -233,14 +233,14 @@ def _stuck_creation(events: Iterable[EventView]) -> tuple[Reason, str] | None:
     return None
 
 
-def _refused_pod(events: Iterable[EventView], stage: Stage) -> Failure | None:
+def _refused_pod(events: Iterable[EventView], stage: Stage, pods: int) -> Failure | None:
     """By the newest event that tells of it."""
     for event in events:
         if event.reason == "FailedCreate":
-            return _refused(event.message, stage)
+            return _refused(event.message, stage, pods)
     return None
 
 
-def _refused(message: str, stage: Stage) -> Failure:
-    refusal = explain_refusal(message, stage)
+def _refused(message: str, stage: Stage, pods: int = 1) -> Failure:
+    refusal = explain_refusal(message, stage, pods)
     return failure(refusal.reason, message, hint=refusal.hint)

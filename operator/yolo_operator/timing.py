@@ -164,7 +164,8 @@ def deadline_passed(
         message = f"{whose} trained for {lifecycle.active_deadline_seconds} s, which is the limit"
         reason = Reason.DEADLINE_EXCEEDED
     else:
-        why = diagnose_waiting(attempt.pod, view.events, attempt.stage)
+        nodes = attempt.job.nodes if attempt.job else 1
+        why = diagnose_waiting(attempt.pod, view.events, attempt.stage, nodes)
         because = f": {why.message}" if why else ""
         message = f"no pod started within {lifecycle.pending_deadline_seconds} s{because}"
         reason = Reason.PENDING_TOO_LONG

@@ -91,7 +91,7 @@ CASES: dict[str, tuple[str, Stage, Reason, list[str]]] = {
         [
             "limit of 500m",
             "asks for 2",
-            "lower spec.template.resources.cpu",
+            "lower spec.template.resources.cpu to 500m and raise spec.run",
             "trainer.limitCpu",
             "default raised",
         ],
@@ -121,6 +121,86 @@ CASES: dict[str, tuple[str, Stage, Reason, list[str]]] = {
         Reason.OUTSIDE_LIMIT_RANGE,
         ["trainer.limitCpu"],
     ),
+    "a maximum for pods that state no limit": (
+        POD + "maximum cpu usage per Pod is 4.  No limit is specified",
+        Stage.TRAIN,
+        Reason.OUTSIDE_LIMIT_RANGE,
+        ["set trainer.limitCpu", "resources.cpuLimit"],
+    ),
+    "a limit above the most": (
+        POD + "maximum cpu usage per Container is 4, but limit is 8",
+        Stage.TRAIN,
+        Reason.OUTSIDE_LIMIT_RANGE,
+        ["change spec.template.resources.cpuLimit (where it is unset, cpu)"],
+    ),
+    "several bounds": (
+        POD + "[minimum cpu usage per Container is 4, but request is 2, "
+        "maximum memory usage per Pod is 8Gi, but limit is 16Gi]",
+        Stage.TRAIN,
+        Reason.OUTSIDE_LIMIT_RANGE,
+        ["change spec.template.resources.cpu ", "and change spec.template.resources.memory"],
+    ),
+    "disk, which nothing states": (
+        POD + "maximum ephemeral-storage usage per Pod is 2Gi.  No limit is specified",
+        Stage.TRAIN,
+        Reason.OUTSIDE_LIMIT_RANGE,
+        ["refuses it: have that changed"],
+    ),
+    "a CPU limit above the quota": (
+        POD + "exceeded quota: q, requested: limits.cpu=8, used: limits.cpu=0, limited: limits.cpu=4",
+        Stage.TRAIN,
+        Reason.EXCEEDS_QUOTA,
+        ["lower spec.template.resources.cpuLimit (where it is unset, cpu)"],
+    ),
+    "a number of objects": (
+        POD + "exceeded quota: q, requested: count/pods=1, used: count/pods=0, limited: count/pods=0",
+        Stage.TRAIN,
+        Reason.EXCEEDS_QUOTA,
+        ["count/pods 1 of 0", "): have the quota raised"],
+    ),
+    "a resource that is given by quota alone": (
+        POD + "insufficient quota to consume: requests.nvidia.com/gpu",
+        Stage.TRAIN,
+        Reason.FORBIDDEN,
+        ["waiting does not help", "requests.nvidia.com/gpu by quota alone", "counts it: have one made"],
+    ),
+    "another scope without quota": (
+        POD + "insufficient quota to match these scopes: [{CrossNamespacePodAffinity Exists []}]",
+        Stage.TRAIN,
+        Reason.FORBIDDEN,
+        ["waiting does not help", "scope: have one made"],
+    ),
+    "a quota that is new": (
+        POD + "status unknown for quota: q, resources: limits.memory",
+        Stage.TRAIN,
+        Reason.QUOTA_EXCEEDED,
+        ["has not counted yet", "tried again by itself"],
+    ),
+    "a quota that others write": (
+        'Error creating: Operation cannot be fulfilled on resourcequotas "q": the object has been modified; '
+        "please apply your changes to the latest version and try again",
+        Stage.TRAIN,
+        Reason.QUOTA_EXCEEDED,
+        ["tried again by itself"],
+    ),
+    "a training named quota": (
+        POD.replace("digits", "quota") + "no PriorityClass with name high was found",
+        Stage.TRAIN,
+        Reason.FORBIDDEN,
+        ["a RuntimeClass or PriorityClass that does not exist"],
+    ),
+    "an injected container's request above the default limit": (
+        BELOW_REQUEST.replace("containers[0]", "containers[1]"),
+        Stage.TRAIN,
+        Reason.OUTSIDE_LIMIT_RANGE,
+        ["containers[1], which somebody injected, asks for 2", "default raised"],
+    ),
+    "the same of one before the trainer": (
+        BELOW_REQUEST.replace("containers[0]", "initContainers[0]"),
+        Stage.TRAIN,
+        Reason.OUTSIDE_LIMIT_RANGE,
+        ["initContainers[0], which somebody injected, asks for 2"],
+    ),
     "OpenShift's ranges": (OPENSHIFT, Stage.TRAIN, Reason.FORBIDDEN, ["podSecurity.runAsUser", "null"]),
 }
 
@@ -145,3 +225,11 @@ def test_a_job_beyond_its_quota_is_told_alike() -> None:
     found = diagnose_refusal(403, f'jobs.batch "a" is forbidden: {text}')
     assert found is not None
     assert found.reason == Reason.EXCEEDS_QUOTA
+
+
+def test_pods_that_run_together_must_all_be_within_the_quota() -> None:
+    message = f"{POD}exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"
+    told = [diagnose_waiting(None, [EventView("FailedCreate", message)], pods=pods) for pods in (1, 2)]
+    assert [one.reason for one in told if one] == [Reason.QUOTA_EXCEEDED, Reason.EXCEEDS_QUOTA]
+    assert "pods 2 times 1 of 1" in str(told[1])
+    assert "spec.template.resources.nodes" in str(told[1])
