@@ -5,7 +5,7 @@ from yolo_crds.status import Failure, Status, Waiting
 
 from .admission import diagnose_suspended
 from .attempt import Attempt
-from .diagnosis import diagnose_waiting
+from .diagnosis import diagnose_predecessor, diagnose_waiting
 from .gang import count_pods
 from .nodes import turn_of
 from .snapshot import Snapshot
@@ -22,6 +22,7 @@ def diagnose_blocked(
         waiting = Waiting(since=job.suspended_at, place=admission.place if admission else None)
         return diagnose_suspended(job, admission, view.now), waiting
     blocked = diagnose_waiting(pod, view.events, attempt.stage, job.nodes if job else 1)
+    blocked = blocked or diagnose_predecessor(pod, view.now)
     if pod is None or blocked is None or blocked.reason != Reason.UNSCHEDULABLE:
         return _of_several(attempt, blocked), None
     missing = [one for one in attempt.pods if one.waits_for_node] or [pod]

@@ -50,6 +50,19 @@ def find_obstruction(status: Wire) -> str | None:
     return None
 
 
+def find_predecessor(spec: Wire, status: Wire) -> Wire:
+    """The status of the container before the trainer's that runs and keeps it waiting; empty where none does.
+
+    A sidecar (an init container that is restarted always) does so until it has started.
+    """
+    sidecars = {c["name"] for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"}
+    for container in status.get("initContainerStatuses") or ():
+        let_go = container["name"] in sidecars and container.get("started") is True
+        if "running" in container.get("state", {}) and not let_go:
+            return container
+    return {}
+
+
 def unhealthy_devices(container: Wire, gpu: str | None) -> Iterable[str]:
     """Ids of a container's devices that are unhealthy, of the resource that stands for GPUs.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from yolo_crds.conditions import HINTS, LIKE_A_GPU_FAULT, Reason
@@ -60,6 +61,8 @@ _INJECTED_HINT = (
     "whoever injects it must mend it, or leave training pods out: by a label or annotation, which "
     "trainer.podLabels and trainer.podAnnotations in the Helm values set"
 )
+_PREDECESSOR_SLOW = timedelta(seconds=60)
+"""What sets up a network or fetches a secret is done long before."""
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 """Each resource that the scheduler misses somewhere, in its message; it names all that a node lacks."""
 
@@ -140,6 +143,19 @@ def diagnose_waiting(
     else:
         found = _stuck_creation(events)
     return failure(*found, node=pod.node) if found else None
+
+
+def diagnose_predecessor(pod: PodView | None, now: datetime) -> Failure | None:
+    """That the trainer waits for an injected container that runs for long; None while none does."""
+    if pod is None or pod.predecessor_since is None or pod.started_at is not None or pod.finished:
+        return None
+    if now < parse_time(pod.predecessor_since) + _PREDECESSOR_SLOW:
+        return None
+    message = (
+        f"the container {pod.predecessor}, which somebody injected into the pod, runs since "
+        f"{pod.predecessor_since} and does not let the trainer's start"
+    )
+    return failure(Reason.CONTAINER_START_FAILED, message, hint=_INJECTED_HINT, node=pod.node)
 
 
 def diagnose_refusal(code: int, message: str) -> Failure | None:

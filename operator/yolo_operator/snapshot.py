@@ -14,6 +14,7 @@ from .ask import Ask, view_ask
 from .containers import (
     data_image_of,
     find_obstruction,
+    find_predecessor,
     find_trainer,
     others_run,
     phase_of,
@@ -139,6 +140,9 @@ class PodView:
     """Only containers that somebody injected still run: the trainer's has ended, and its end is the pod's."""
     beside: str | None = None
     """What keeps a container that somebody injected from letting the trainer's start."""
+    predecessor: str | None = None
+    """Name of a container that somebody injected, which runs before the trainer's may start."""
+    predecessor_since: str | None = None
     unhealthy: tuple[str, ...] = ()
     """Its devices that the kubelet calls unhealthy, by their ids; it tells so of a pod that runs."""
     ask: Ask = field(default_factory=Ask)
@@ -293,6 +297,7 @@ def view_pod(body: Wire) -> PodView | None:
     waiting, terminated = state.get("waiting", {}), state.get("terminated")
     lingers = terminated is not None and "deletionTimestamp" not in metadata and others_run(status)
     ask = view_ask(body.get("spec", {}))
+    predecessor = find_predecessor(body.get("spec", {}), status)
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -321,6 +326,8 @@ def view_pod(body: Wire) -> PodView | None:
         terminated=terminated and _view_terminated(terminated),
         lingers=lingers,
         beside=find_obstruction(status),
+        predecessor=predecessor.get("name"),
+        predecessor_since=predecessor.get("state", {}).get("running", {}).get("startedAt"),
         unhealthy=tuple(unhealthy_devices(find_trainer(status.get("containerStatuses")), ask.device)),
         ask=ask,
     )

@@ -8,7 +8,7 @@ from yolo_crds.status import Failure, Status
 from yolo_crds.training import YoloTraining
 
 from .attempt import Attempt
-from .diagnosis import diagnose_waiting, failure
+from .diagnosis import diagnose_predecessor, diagnose_waiting, failure
 from .gang_timeout import retry_delay
 from .snapshot import PodView, Snapshot, parse_time
 
@@ -166,6 +166,7 @@ def deadline_passed(
     else:
         nodes = attempt.job.nodes if attempt.job else 1
         why = diagnose_waiting(attempt.pod, view.events, attempt.stage, nodes)
+        why = why or diagnose_predecessor(attempt.pod, view.now)
         because = f": {why.message}" if why else ""
         message = f"no pod started within {lifecycle.pending_deadline_seconds} s{because}"
         reason = Reason.PENDING_TOO_LONG

@@ -178,3 +178,46 @@ def test_an_injected_container_that_keeps_the_trainer_from_starting_is_named(sta
         )
         assert "trainer.podAnnotations" in str(failure.hint)
     assert told[1].status.phase == Phase.FAILED
+
+
+def _waits_for(name: str, state: Body, **spec: Any) -> Body:
+    """A pod whose trainer waits for an injected container."""
+    pod = schedule(make_pod(TRAIN))
+    pod["spec"] = pod["spec"] | {"initContainers": [{"name": name, **spec}]}
+    pod["status"] |= {
+        "initContainerStatuses": [{"name": name, **state}],
+        "containerStatuses": [{"name": "trainer", "state": {"waiting": {"reason": "PodInitializing"}}}],
+    }
+    return pod
+
+
+RUNS = {"state": {"running": {"startedAt": at(30)}}}
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        _waits_for("vault-agent-init", RUNS),
+        _waits_for("istio-proxy", {**RUNS, "started": False}, restartPolicy="Always"),
+    ],
+)
+def test_an_injected_container_that_lets_the_trainer_wait_is_named_after_a_minute(pod: Body) -> None:
+    told = [
+        _decide(RUNNING, [PREPARE, TRAIN], [PREPARED, pod], seconds=seconds).verdict.failure
+        for seconds in (80, 100)
+    ]
+    assert told[0] is None, "containers that set something up are no news"
+    assert told[1] is not None
+    assert told[1].reason == Reason.CONTAINER_START_FAILED
+    name = pod["status"]["initContainerStatuses"][0]["name"]
+    assert f"{name}, which somebody injected into the pod, runs since {at(30)}" in told[1].message
+    late = make_training(lifecycle={"pendingDeadlineSeconds": 50})
+    ended = _decide(late, [PREPARE, TRAIN], [PREPARED, pod], seconds=200).verdict.failure
+    assert ended is not None
+    assert ended.reason == Reason.PENDING_TOO_LONG
+    assert name in ended.message
+
+
+def test_a_sidecar_that_has_started_lets_the_trainers_image_be_pulled() -> None:
+    pod = _waits_for("istio-proxy", {**RUNS, "started": True}, restartPolicy="Always")
+    assert _decide(RUNNING, [PREPARE, TRAIN], [PREPARED, pod], seconds=100).verdict.failure is None
