@@ -61,6 +61,11 @@ _INJECTED_HINT = (
     "whoever injects it must mend it, or leave training pods out: by a label or annotation, which "
     "trainer.podLabels and trainer.podAnnotations in the Helm values set"
 )
+# runc ("container init was OOM-killed (memory limit too low?)") and CRI-O ("… too low; should be at least").
+_TOO_LITTLE_MEMORY = re.compile(r"memory limit\b.*\btoo low", re.IGNORECASE)
+_TOO_LITTLE_HINT = (
+    "no process fits into so little memory, and a number without a unit counts bytes: write such as 16Gi in "
+)
 _PREDECESSOR_SLOW = timedelta(seconds=60)
 """What sets up a network or fetches a secret is done long before."""
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
@@ -142,7 +147,7 @@ def diagnose_waiting(
         found = _blocked_container(pod)
     else:
         found = _stuck_creation(events)
-    return failure(*found, node=pod.node) if found else None
+    return failure(*found, node=pod.node, hint=_start_hint(*found, stage)) if found else None
 
 
 def diagnose_predecessor(pod: PodView | None, now: datetime) -> Failure | None:
@@ -192,7 +197,8 @@ def _diagnose_exit(pod: PodView, end: Terminated, result: Result | None) -> Fail
         told = {"exit_code": result.exit_code, "hint": result.hint}
         return _failure_of(pod, result.reason, result.message or f"exit code {code}", **told)
     if end.reason in _START_FAILURES:
-        return _failure_of(pod, Reason.CONTAINER_START_FAILED, end.message or end.reason, exit_code=code)
+        reason, message = Reason.CONTAINER_START_FAILED, end.message or end.reason
+        return _failure_of(pod, reason, message, exit_code=code, hint=_start_hint(reason, message, pod.stage))
     if code in _EXIT_CODES:
         message = f"the trainer ended with exit code {code} and left no message"
         return _failure_of(pod, EXIT_REASONS[ExitCode(code)], message, exit_code=code)
@@ -204,6 +210,15 @@ def _diagnose_exit(pod: PodView, end: Terminated, result: Result | None) -> Fail
         return _failure_of(pod, Reason.WORKER_KILLED, message, exit_code=code)
     message = f"the trainer ended with the unknown exit code {code} {end.message}"
     return _failure_of(pod, Reason.INTERNAL_ERROR, message, exit_code=code)
+
+
+def _start_hint(reason: Reason, message: str, stage: Stage) -> str | None:
+    """What to do about a container that does not start; None where the reason's own hint says it."""
+    if reason != Reason.CONTAINER_START_FAILED or not _TOO_LITTLE_MEMORY.search(message):
+        return None
+    if stage == Stage.PREPARE:
+        return f"{_TOO_LITTLE_HINT}trainer.prepare.memory of the Helm values"
+    return f"{_TOO_LITTLE_HINT}spec.template.resources.memory, and raise spec.run"
 
 
 def _was_deleted(pod: PodView, end: Terminated) -> bool:

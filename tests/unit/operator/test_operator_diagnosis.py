@@ -372,3 +372,23 @@ def test_failure_message_is_cut() -> None:
     found = diagnose_refusal(403, "x" * 5000)
     assert found is not None
     assert len(found.message) == MESSAGE_MAX
+
+
+@pytest.mark.parametrize(
+    ("stage", "where"),
+    [(Stage.TRAIN, "spec.template.resources.memory"), (Stage.PREPARE, "trainer.prepare.memory")],
+)
+def test_a_memory_of_some_bytes_is_told_as_such(stage: Stage, where: str) -> None:
+    """`memory: 16` is sixteen bytes."""
+    told = "runc create failed: container init was OOM-killed (memory limit too low?)"
+    job = make_job(make_training(), stage)
+    creating = view_pod(
+        with_state(schedule(make_pod(job)), "Pending", waiting={"reason": "ContainerCreating"})
+    )
+    waits = diagnose_waiting(creating, [EventView("FailedCreatePodSandBox", told)], stage)
+    ended = diagnose(view_job(job), view_pod(end(make_pod(job), 128, reason="StartError", message=told)))
+    for failure in (waits, ended):
+        assert failure is not None
+        assert failure.reason == Reason.CONTAINER_START_FAILED
+        assert "16Gi" in str(failure.hint)
+        assert where in str(failure.hint)
