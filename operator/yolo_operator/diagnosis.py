@@ -10,6 +10,7 @@ from yolo_crds.meta import Stage
 from yolo_crds.status import Failure
 from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
 
+from .evicted import explain_eviction
 from .refused import explain_refusal
 from .snapshot import EventView, JobView, PodView, Terminated, parse_time
 
@@ -113,6 +114,8 @@ def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
         shared = _SHARED_GPUS.search(pod.message)
         reason = Reason.GPUS_SHARED if shared else Reason.ADMISSION_REFUSED
         return _failure_of(pod, reason, f"{pod.reason}: {pod.message}")
+    if pod.reason == "Evicted" and not told and (own := explain_eviction(pod.message)):
+        return _failure_of(pod, own[0], pod.message, hint=own[1])
     if pod.disruption in _DISRUPTIONS and not told:
         return _failure_of(pod, _DISRUPTIONS[pod.disruption], pod.disruption_message or pod.disruption)
     if pod.reason in _POD_REASONS and not told:

@@ -24,6 +24,7 @@ from yolo_crds.meta import Stage
 from yolo_operator.diagnosis import MESSAGE_MAX, diagnose, diagnose_refusal, diagnose_waiting
 from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
 from yolo_operator.store import Store
+from yolo_operator.verdict import NOT_COUNTED
 
 JOB = make_job(make_training(), Stage.TRAIN)
 POD = make_pod(JOB)
@@ -392,3 +393,27 @@ def test_a_memory_of_some_bytes_is_told_as_such(stage: Stage, where: str) -> Non
         assert failure.reason == Reason.CONTAINER_START_FAILED
         assert "16Gi" in str(failure.hint)
         assert where in str(failure.hint)
+
+
+OWN_LIMITS = {
+    'Usage of EmptyDir volume "shm" exceeds the limit "8Gi". ': (
+        Reason.SHARED_MEMORY_EXHAUSTED,
+        "resources.sharedMemory",
+    ),
+    'Usage of EmptyDir volume "cache" exceeds the limit "20". ': (Reason.DISK_FULL, "resources.cacheStorage"),
+    'Usage of EmptyDir volume "istio-data" exceeds the limit "1Mi". ': (Reason.DISK_FULL, "istio-data"),
+    'Container trainer exceeded its local ephemeral storage limit "1Gi". ': (Reason.DISK_FULL, "LimitRange"),
+    "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ": (
+        Reason.DISK_FULL,
+        "LimitRange",
+    ),
+}
+
+
+@pytest.mark.parametrize("message", OWN_LIMITS)
+def test_a_pod_that_passes_its_own_limit_is_not_evicted_for_ever(message: str) -> None:
+    want, cure = OWN_LIMITS[message]
+    found = diagnose(view_job(JOB), view_pod(_failed("Evicted", message)))
+    assert (found.reason, found.message) == (want, message.strip())
+    assert cure in str(found.hint)
+    assert found.reason not in NOT_COUNTED
