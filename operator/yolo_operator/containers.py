@@ -56,6 +56,7 @@ def find_predecessor(spec: Wire, status: Wire) -> Wire:
     A sidecar (an init container that is restarted always) does so until it has started.
     """
     sidecars = {c["name"] for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"}
+    container: Wire
     for container in status.get("initContainerStatuses") or ():
         let_go = container["name"] in sidecars and container.get("started") is True
         if "running" in container.get("state", {}) and not let_go:
