@@ -54,6 +54,18 @@ class Target:
         return {name: i for i, name in enumerate(self.names)}
 
 
+def are_parts(shapes: Sequence[Shape]) -> bool:
+    """Whether the coordinates of an image's shapes are parts of its width and height, and no pixels: none is
+    above 1, and some are fractions."""
+    is_fraction = False
+    for shape in shapes:
+        for point in shape.points:
+            if max(point) > 1:  # of nearly every image the first
+                return False
+            is_fraction = is_fraction or any(value % 1 for value in point)
+    return is_fraction
+
+
 def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipped: Skipped) -> Lines:
     """The lines of an image whose shapes are in pixels of an upright image of that size."""
     width, height = size

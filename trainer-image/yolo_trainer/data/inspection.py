@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InvalidDataError, from_os_error
-from .convert import Lines, Target, row_lines, shape_lines
+from .convert import Lines, Target, are_parts, row_lines, shape_lines
 from .frames import Evidence, frame_of_masks, frame_of_size, in_stored, in_upright, look
 from .images import CorruptImageError, ImageFacts, ignore_bomb_warnings, verify_image
 from .label_file import LabelFile
@@ -95,6 +95,8 @@ class Conversion:
 
     def read_shapes(self, sample: Sample, facts: ImageFacts) -> tuple[Reading, TwoWays | None]:
         """The label file of a sample whose labels are shapes."""
+        if are_parts(sample.shapes):
+            return self._unusable(sample, facts, "notPixels"), None
         frame = frame_of_size(sample.size, facts)
         if frame == "other":
             return self._wrong_size(sample, facts), None
@@ -145,6 +147,12 @@ class Conversion:
 
     def _wrong_size(self, sample: Sample, facts: ImageFacts) -> Reading:
         """Of shapes in a size that the image has in no frame: where in it they lie is not known."""
+        width, height = (f"{v:g}" for v in sample.size or ())
+        sizes = f"{width} x {height} in the labels, {facts.width} x {facts.height} in the file"
+        return self._unusable(sample, facts, "otherSize", f" ({sizes})")
+
+    def _unusable(self, sample: Sample, facts: ImageFacts, kind: str, detail: str = "") -> Reading:
+        """Of shapes that cannot be placed in the image, counted as a kind of `Skipped`."""
         skipped = Skipped()
         found = shape_lines(sample, sample.size or facts.upright, self.target, skipped)
         if found.labelled == found.marked:
@@ -152,9 +160,7 @@ class Conversion:
         skipped = Skipped(unknown=skipped.unknown)
         if skipped.unknown:
             skipped.counts["unknownLabel"] = skipped.unknown.total()
-        width, height = (f"{v:g}" for v in sample.size or ())
-        sizes = f"{width} x {height} in the labels, {facts.width} x {facts.height} in the file"
-        skipped.add("otherSize", f"{sample.stem} ({sizes})")
+        skipped.add(kind, f"{sample.stem}{detail}")
         return _reading(Lines([], found.labelled), skipped, sample, facts)
 
     def _of_mask(self, located: Located, facts: ImageFacts, orientation: int = 1) -> Reading:

@@ -107,6 +107,7 @@ _WORDS = {
     "scaledMask": "run-length masks of another size than their image, scaled to it",
     "shortOutline": "parts of outlines left out, fewer than three points",
     "sizeMismatch": "images of another size than their labels count in, at the same scale in both directions",
+    "notPixels": "labels left out, no coordinate of their image is above 1: they are no pixels",
     "otherSize": "labels left out, in a size that is not the image's",
     "turnedLabels": "images turned by their EXIF tag, labelled as they are stored: labels turned with them",
     "uprightLabels": "images turned by their EXIF tag, labels in the stored size whose boxes fit the upright "

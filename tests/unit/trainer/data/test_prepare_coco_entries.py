@@ -174,7 +174,11 @@ def test_parts_of_the_image_in_place_of_pixels_are_refused(world: Any) -> None:
     ):
         prepare(world, content)
     content["annotations"][0]["bbox"] = BOX
-    assert prepare(world, content).details.dataset.boxes > 0
+    with pytest.raises(InvalidDataError, match="no coordinate of their image is above 1"):
+        prepare(world, content)
+    found = prepare(world, content, lostLabels="leaveOut").details.dataset
+    assert found.boxes > 0
+    assert found.skipped["notPixels"] > 0
 
 
 def test_box_with_an_angle_says_how_turned_boxes_are_written(world: Any) -> None:

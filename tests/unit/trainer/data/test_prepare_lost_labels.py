@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dataset_writers import labelme_content, voc_text
 from yolo_crds.training import Data, Task
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 from yolo_trainer.errors import InvalidDataError
@@ -131,6 +132,28 @@ def test_a_broken_shape_of_a_class_that_is_not_listed_is_no_matter(world: Any) -
     ucd(world, Fwe0001=[rectangle(5, 5, 20, 20)], Fwe0002=[broken])
     found = prepare(world, train="demo", val="demo", labels=["a"])
     assert found.details.unknown_labels == {"b": 2}
+
+
+@pytest.mark.parametrize("kind", ["ucd", "voc", "labelme"])
+def test_parts_of_the_image_in_place_of_pixels_are_no_tiny_boxes(world: Any, kind: str) -> None:
+    corners = [[0.25, 0.25], [0.75, 1]]
+    (x1, y1), (x2, y2) = corners
+    drawn = {"shape_type": "rectangle", "label": "a", "points": corners}
+    for i, name in enumerate(("one", "two")):
+        world.image(f"img_cache/{name}.png", shade=i * 40)
+        world.image(f"datasets/demo/{name}.png", shade=i * 40)
+        boxes = [("a", x1, y1, x2, y2) if name == "one" else ("a", 4, 4, 20, 20)]
+        if kind == "voc":
+            world.text(f"datasets/demo/{name}.xml", voc_text(f"{name}.png", boxes))
+        elif kind == "labelme":
+            world.text(f"datasets/demo/{name}.json", json.dumps(labelme_content(f"{name}.png", boxes)))
+    pixels = {**drawn, "points": [[4, 4], [20, 20]]}
+    world.ucd("codes", {"uc_list": ["one", "two"], "shapes": {"one": [drawn], "two": [pixels]}})
+    train = "codes" if kind == "ucd" else "datasets/demo"
+    with pytest.raises(InvalidDataError, match=r"no coordinate of their image is above 1: .*one\.png"):
+        prepare(world, train=train, val=None, labels=["a"])
+    found = prepare(world, train=train, val=None, labels=["a"], lostLabels="leaveOut")
+    assert found.details.dataset.skipped == {"lostLabels": 1, "notPixels": 1}
 
 
 def test_a_size_of_another_shape_loses_all_labels(world: Any) -> None:
