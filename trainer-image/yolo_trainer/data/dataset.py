@@ -176,9 +176,10 @@ def _locate_all(job: Job, sources: dict[str, Source], parts: dict[str, Part]) ->
         if not part.samples:
             raise part.refuse("images", job.skipped)
     trees = {split: sources.get(split, sources["train"]).tree for split in parts}
+    locator = Locator(trees, {split: part.field for split, part in parts.items()})
     todo = ((split, sample) for split, part in parts.items() for sample in part.samples)
     total = sum(len(part.samples) for part in parts.values())
-    return list(map_waiting(Locator(trees), todo, total, "scan", job.report))
+    return list(map_waiting(locator, todo, total, "scan", job.report))
 
 
 def _inspect_all(

@@ -13,6 +13,8 @@ from .images import FORMATS, ImageFacts
 from .source import Sample
 from .tree import UNTOLD, State, Tree
 
+_NO_LINK = "put the file itself there, not a link to it"
+
 
 class Located(NamedTuple):
     """A sample whose files were looked up; `problem` says why it cannot be used."""
@@ -49,13 +51,17 @@ class Locator:
     folder on the way to it, again and again.
     """
 
-    def __init__(self, trees: Mapping[str, Tree]) -> None:
-        self._trees = trees
+    def __init__(self, trees: Mapping[str, Tree], fields: Mapping[str, str]) -> None:
+        """`fields`: what named the images of a split, as `template.data.val`."""
+        self._trees, self._fields = trees, fields
         self._folders: dict[str, str] = {}
 
     def __call__(self, samples: list[tuple[str, Sample]]) -> list[Located]:
         """What is there of each sample, given with its split. Safe to be called by several threads."""
         return [self._locate(split, sample) for split, sample in samples]
+
+    def _refuse(self, split: str, what: str, hint: str) -> InvalidDataError:
+        return InvalidDataError(f"{self._fields[split]}: {what}", hint)
 
     def _locate(self, split: str, sample: Sample) -> Located:
         tree = self._trees[split]
@@ -81,12 +87,12 @@ class Locator:
         """With the state of the label file or mask that belongs to the image."""
         mask = located.sample.mask_file
         if mask is None:
-            return located._replace(label_stat=self._label_stat(located.sample, tree))
-        found = self._find_mask(mask, tree)
+            return located._replace(label_stat=self._label_stat(located, tree))
+        found = self._find_mask(mask, located.split, tree)
         return located._replace(mask_file=found, problem=None if found else "missingMask")
 
-    def _label_stat(self, sample: Sample, tree: Tree) -> State | None:
-        file = sample.label_file
+    def _label_stat(self, located: Located, tree: Tree) -> State | None:
+        file = located.sample.label_file
         if file is None:
             return None
         try:
@@ -95,12 +101,13 @@ class Locator:
         except OSError:
             return None  # no label file: a background image
         if not tree.holds(path):
-            raise InvalidDataError(f"{file} leads out of {tree}")
+            raise self._refuse(located.split, f"{file} leads out of {tree}", _NO_LINK)
         if not stat.S_ISREG(found.st_mode):
-            raise InvalidDataError(f"{file} is no file but a folder, pipe or device")
+            what = f"{file} is no file but a folder, pipe or device"
+            raise self._refuse(located.split, what, "put the label file there, or nothing for a background")
         return tree.state(found)
 
-    def _find_mask(self, path: Path, tree: Tree) -> tuple[str, State] | None:
+    def _find_mask(self, path: Path, split: str, tree: Tree) -> tuple[str, State] | None:
         """The mask of that name, a PNG or else of another ending that Ultralytics tries."""
         for ending in ("png", *sorted(FORMATS - {"png"})):
             candidate = path.with_suffix(f".{ending}")
@@ -109,7 +116,7 @@ class Locator:
             except OSError:
                 continue
             if not tree.holds(real):
-                raise InvalidDataError(f"{candidate} leads out of {tree}")
+                raise self._refuse(split, f"{candidate} leads out of {tree}", _NO_LINK)
             if stat.S_ISREG(found.st_mode):
                 return real, tree.state(found)
         return None

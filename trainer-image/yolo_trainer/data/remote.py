@@ -78,7 +78,8 @@ def fill(volume: Tree, located: list[Located], remote: Remote | None) -> list[Lo
     if not missing:
         return located
     unfetched = remote.images(missing)
-    locator = Locator(dict.fromkeys({one.split for one in located}, volume))
+    splits = {one.split for one in located}
+    locator = Locator(dict.fromkeys(splits, volume), dict.fromkeys(splits, "template.data"))
 
     def again(one: Located) -> Located:
         if not _is_fetchable(volume, one):

@@ -205,3 +205,22 @@ def test_folder_behind_a_link_that_is_called_as_an_image_is_not_listed(world: An
     Image.new("RGB", (64, 48)).save(tmp_path / "outside/x.png")
     (world.data / "datasets/demo/images/train/out.png").symlink_to(tmp_path / "outside")
     assert prepare(world).details.dataset.skipped == {"elsewhere": 1}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_label_file_that_is_a_link_out_is_refused_by_its_field(world: Any, split: str) -> None:
+    """A data.yaml named by itself: its folder is not looked through for links."""
+    outside = world.data.parent / "label.txt"
+    outside.write_text("0 0.5 0.5 0.2 0.2\n")
+    for part in ("train", "val"):
+        image(world, f"datasets/{part}/images/a.png")
+        world.text(f"datasets/{part}/labels/a.txt", "0 0.5 0.5 0.2 0.2\n")
+        world.text(f"datasets/{part}/data.yaml", "train: images\nnames: [cat]\n")
+    link = world.data / f"datasets/{split}/labels/a.txt"
+    link.unlink()
+    link.symlink_to(outside)
+    data = {"train": "datasets/train/data.yaml", "val": "datasets/val/data.yaml"}
+    want = f"^template.data.{split}: datasets/{split}/labels/a.txt leads out of the data volume$"
+    with pytest.raises(InvalidDataError, match=want) as error:
+        prepare_dataset(world.volume, Data.model_validate(data), "detect", world.report)
+    assert error.value.hint == "put the file itself there, not a link to it"
