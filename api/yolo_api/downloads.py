@@ -37,11 +37,17 @@ class OpenFileResponse(FileResponse):
 
     async def _send_file(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: Message | None = None
+        left = 0
 
         async def send_unless_refused(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                refused = message
+            nonlocal refused, left
+            if message["type"] == "http.response.start":
+                refused = message if message["status"] >= 400 else None
+                left = int(Headers(raw=message["headers"])["content-length"])
+            elif message["type"] == "http.response.body" and refused is None:
+                # Of a file that grows meanwhile as much as was promised.
+                message = {**message, "body": message["body"][:left]}
+                left -= len(message["body"])
             if refused is None:
                 await send(message)
 
