@@ -5,6 +5,7 @@ clients read, the second what the old server sent. Field errors carry the list o
 """
 
 import difflib
+import errno
 import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,6 +70,15 @@ _STATUS: dict[type[DomainError], int] = {
     InvalidFieldsError: 422,
     UnavailableError: 503,
 }
+_SERVER_AWAY = "is the volume's server up?"
+_NOT_OURS = "may podSecurity.runAsUser and runAsGroup read the volume?"
+_VOLUME_FAULTS = {
+    **dict.fromkeys(
+        (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN), _SERVER_AWAY
+    ),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _NOT_OURS),
+}
+"""What a volume answers that is away or not made for us, and what to ask then."""
 _HEADERS: dict[type[DomainError], dict[str, str]] = {
     UnauthenticatedError: {"WWW-Authenticate": "Bearer"},
     MethodDisabledError: {"Allow": "POST, DELETE"},
@@ -128,6 +138,14 @@ def install_error_handlers(app: FastAPI) -> None:
         kind = next(one for one in type(error).__mro__ if one in _STATUS)
         problems = error.problems if isinstance(error, InvalidFieldsError) else ()
         return build_error(_STATUS[kind], str(error), _HEADERS.get(kind), problems)
+
+    @app.exception_handler(OSError)
+    async def file_error(request: Request, error: OSError) -> JSONResponse:
+        if error.filename is None or error.errno not in _VOLUME_FAULTS:
+            return build_unexpected(error, request.url.path)
+        logger.warning("volume fault", extra={"file": str(error.filename), "cause": error.strerror})
+        text = f"{error.filename} cannot be read: {error.strerror}; {_VOLUME_FAULTS[error.errno]}"
+        return build_error(503, text, _HEADERS[UnavailableError])
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,24 @@ def test_unknown_error_tells_a_number_that_the_log_has(
     (record,) = [r for r in caplog.records if r.message == "unexpected error"]
     assert text == f"an unexpected error, number {record.error_id} in the server's log"
     assert "secret internals" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"), [(errno.ESTALE, "is the volume's server up?"), (errno.EACCES, "podSecurity.runAsUser")]
+)
+def test_a_volume_that_does_not_answer_is_503(
+    client: TestClient, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, code: int, asked: str
+) -> None:
+    (runs_dir / "train" / "helmet").mkdir(parents=True)
+
+    def stale(path: Path, _: Path) -> Any:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr("yolo_api.runs.open_file", stale)
+    answer = client.get("/download_model/helmet/weights/best.pt")
+    assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
+    assert f"best.pt cannot be read: {os.strerror(code)}" in answer.json()["detail"]
+    assert asked in answer.json()["detail"]
 
 
 def test_an_api_server_that_is_away_is_503(
