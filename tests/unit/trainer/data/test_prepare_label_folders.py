@@ -27,6 +27,23 @@ def test_label_files_of_another_folder_go_to_the_image_of_their_name(world: Any,
     assert dataset.skipped.keys() <= {"matchedPath"}  # of another machine, by its whole name
 
 
+@pytest.mark.parametrize("folder", ["Annotations", "labels"])
+def test_label_files_beside_their_images_count_where_a_folder_has_some_too(world: Any, folder: str) -> None:
+    for name in ("one", "two", "three"):
+        pair(world, f"{name}.png", f"{name}.xml")
+    pair(world, "one.png", f"{folder}/one.xml")
+    pair(world, "four.png", f"{folder}/four.xml")
+    world.image("datasets/demo/five.png", shade=3)
+    world.text("datasets/demo/four.xml", "<PAMDataset><Metadata/></PAMDataset>")
+    found = prepare(world).details
+    assert (found.dataset.images, found.dataset.boxes) == (5, 4)
+    assert found.dataset.skipped == {"furtherLabels": 1, "noLabelFile": 1}
+    assert "one.xml" in found.skipped_names["furtherLabels"]
+    world.text("datasets/demo/five.xml", "<annotation><object>")
+    with pytest.raises(InvalidDataError, match=r"five\.xml is not XML"):
+        prepare(world)
+
+
 def test_name_that_several_images_have_is_not_guessed(world: Any) -> None:
     pair(world, "photos/a/one.jpg", "xml/one.xml")
     world.image("datasets/demo/photos/b/one.jpg", shade=7)

@@ -156,8 +156,29 @@ class AnnotatedFolder:
                 self.skipped.add("furtherLabels", str(label_file.relative_to(labels)))
             else:
                 label_files[image_file] = label_file
+        if labels != images:
+            self._add_beside(label_files, labels, images)
         read = form.reader(self.task)
         return [_sample(image, found, read) for image, found in label_files.items()]
+
+    def _add_beside(self, label_files: dict[Path, Path | None], labels: Path, images: Path) -> None:
+        """Adds the label files that lie beside their images though there is a folder for them: of images that
+        have none there."""
+        beside = {file for file in files_below(images, self.form.suffix) if not file.is_relative_to(labels)}
+        for image, label_file in label_files.items():
+            if (own := image.with_suffix(self.form.suffix)) not in beside:
+                continue
+            if label_file is None:
+                label_files[image] = own
+            elif self._is_of_form(own):
+                self.skipped.add("furtherLabels", str(own.relative_to(self.path)))
+
+    def _is_of_form(self, file: Path) -> bool:
+        try:
+            self.form.image_name(file)
+        except InvalidDataError:
+            return False
+        return True
 
     def _stems_of_other_parts(self, labels: Path, images: Path) -> frozenset[str]:
         """Names without endings of all images, where one folder has the label files of training, validation
