@@ -185,6 +185,23 @@ def test_box_that_cvat_turned_is_turned(world: Any) -> None:
     assert found.details.dataset.skipped == {"turnedBox": 1}
 
 
+@pytest.mark.parametrize("mark", ["1", "true", "True", "yes"])
+def test_mark_of_deletion_may_be_a_word(world: Any, mark: str) -> None:
+    size = "<imagesize><nrows>48</nrows><ncols>64</ncols></imagesize>"
+    text = f"<annotation><filename>{{0}}.png</filename>{size}{{1}}</annotation>"
+    whole = (
+        "<object><name>a</name><deleted>{}</deleted><polygon><pt><x>4</x><y>4</y></pt><pt><x>30</x><y>4</y></pt>"
+        "<pt><x>30</x><y>20</y></pt></polygon></object>"
+    )
+    for i, name in enumerate(("one", "two")):
+        world.image(f"datasets/demo/{name}.png", shade=i * 40)
+        objects = whole.format(0) + (whole.format(mark).replace("30", "50") if name == "one" else "")
+        world.text(f"datasets/demo/{name}.xml", text.format(name, objects))
+    found = prepare(world)
+    assert len(lines_of(found)["one"]) == 1
+    assert found.details.dataset.skipped == {"deleted": 1}
+
+
 def test_object_without_a_name_is_counted_and_makes_no_background(world: Any) -> None:
     write(world, drawn(0, polygon(BOX), label=""), drawn(1, polygon(TRIANGLE)))
     assert prepare(world).details.dataset.skipped == {"brokenShape": 1}

@@ -16,7 +16,7 @@ from ..images import MAX_BYTES
 from ..source import Labels, Note, Shape
 from .instances import Part, join_groups
 from .pictured_mask import read_outline
-from .voc import kind_of_annotation, read_annotation, size_of, turn_box
+from .voc import YES, kind_of_annotation, read_annotation, size_of, turn_box
 from .voc_outline import points_of
 from .xml_tree import Element
 
@@ -45,7 +45,7 @@ def read_labelme_xml(path: Path) -> Labels:
     parts = []
     for i, element in enumerate(root.all("object")):
         shown = f"{path.name}, line {element.line}"
-        if element.words("deleted") == "1":
+        if element.words("deleted").lower() in YES:
             notes.append(("deleted", shown))
         elif label := element.words("name"):
             parts.append(Part(_shape(element, label, path, size, notes), wholes.get(_id(element, i))))
@@ -64,7 +64,7 @@ def _wholes(root: Element) -> dict[str, str]:
     above: dict[str, str] = {}
     for i, element in enumerate(root.all("object")):
         number, parts = _id(element, i), element.find("parts")
-        if parts is None or element.words("deleted") == "1":
+        if parts is None or element.words("deleted").lower() in YES:
             continue
         if whole := parts.words("ispartof"):
             above.setdefault(number, whole)

@@ -21,7 +21,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _NAMED_CORNERS = ("left_top", "right_top", "right_bottom", "left_bottom")
 _ANGLES = frozenset({"angle", "rotation", "theta"})
 _OBJECT_TAGS = frozenset({"object", "bndbox", "robndbox"})
-_YES = frozenset({"1", "true", "yes"})
+YES = frozenset({"1", "true", "yes"})
 
 
 def read_voc(path: Path, task: Task) -> Labels:
@@ -118,7 +118,7 @@ def _shape(element: Element, path: Path, task: Task, notes: list[Note]) -> Shape
         raise InvalidDataError(f"{place}: an <object> without <name>")
     shown = f"{path.name}, line {element.line}"
     notes += [("objectPart", f"{shown}: {part.words('name') or '?'}") for part in element.all("part")]
-    if element.words("difficult").lower() in _YES:
+    if element.words("difficult").lower() in YES:
         return Shape("difficult", label, ())
     if turned := element.find("robndbox"):
         return Shape("polygon", label, _turned_box(turned, path))
