@@ -37,6 +37,10 @@ class Shape:
     """The pixels that the points count in, where only the image itself tells whether these are its own."""
 
 
+FOUR_CORNERS = frozenset({"rotation", "oriented_rectangle", "quadrilateral"})
+"""What tools call turned rectangles and the like, given by their corners: X-AnyLabeling, LabelMe (6), and
+X-AnyLabeling again."""
+
 Note = tuple[str, str]
 """A kind of `Skipped` and what is named for a person: what was left out or read otherwise than it stands."""
 
@@ -154,10 +158,15 @@ def as_point(raw: object) -> Point | None:
 
 
 def as_size(raw: object) -> tuple[float, float] | None:
-    """[width, height] of JSON; None when it is missing, or [-1, -1]: the image's header says it."""
+    """[width, height] of JSON, in numbers or as text; None when it is missing, or [-1, -1]: the header of the
+    image says it."""
     match raw:
-        case [int() | float() as width, int() | float() as height] if width > 0 and height > 0:
-            return float(width), float(height)
+        case [int() | float() | str() as width, int() | float() | str() as height]:
+            try:
+                size = float(width), float(height)
+            except (ValueError, OverflowError):
+                return None
+            return size if all(0 < edge < math.inf for edge in size) else None
     return None
 
 

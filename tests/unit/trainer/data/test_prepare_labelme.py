@@ -166,6 +166,24 @@ def test_shapes_without_an_area_are_left_out_and_counted(world: Any, kind: str) 
     assert f"one.png ({kind})" in " ".join(found.details.warnings)
 
 
+def test_size_may_be_text(world: Any) -> None:
+    write(world, shape("rectangle", [[20, 20], [40, 40]]))
+    file = world.data / "datasets/demo/one.json"
+    sizes = {"imageWidth": "128", "imageHeight": "96.0"}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **sizes}))
+    found = prepare(world)
+    assert [box(line) for line in lines_of(found)["one"]] == [(10, 10, 20, 20)]
+    assert found.details.dataset.skipped == {"sizeMismatch": 1}
+
+
+@pytest.mark.parametrize("size", ["", "wide", "nan", "inf", -1, 0, None, [64]])
+def test_size_that_says_nothing_is_the_images(world: Any, size: object) -> None:
+    write(world, shape("rectangle", [[20, 20], [40, 40]]))
+    file = world.data / "datasets/demo/one.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "imageHeight": size}))
+    assert [box(line) for line in lines_of(prepare(world))["one"]] == [(20, 20, 40, 40)]
+
+
 def test_group_that_is_no_number_is_named(world: Any) -> None:
     write(world, shape("rectangle", [[2, 2], [9, 9]], group_id=[1]))
     with pytest.raises(InvalidDataError, match=r"one\.json, shapes\[0\]: `group_id` is of type list"):

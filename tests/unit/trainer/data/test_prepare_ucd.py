@@ -123,6 +123,21 @@ def test_duplicate_boxes_and_images_are_taken_once(world: Any) -> None:
     assert found.details.dataset.skipped == {"duplicateImage": 1, "duplicateBox": 1}
 
 
+@pytest.mark.parametrize("kind", ["rotation", "oriented_rectangle", "quadrilateral"])
+def test_turned_rectangle_is_its_four_corners(world: Any, kind: str) -> None:
+    """As the tools of LabelMe's kin call them."""
+    world.image("img_cache/one.png", (64, 48))
+    corners = [[30, 10], [40, 20], [30, 30], [20, 20]]
+    drawn = {"shape_type": kind, "label": "a", "points": corners}
+    world.ucd("demo", {"uc_list": ["one"], "shapes": {"one": [drawn]}})
+    data = Data.model_validate({"train": "demo", "labels": ["a"]})
+    found = prepare_dataset(world.volume, data, "obb", world.report)
+    line = (found.folder / "labels/train/one.txt").read_text()
+    want = [x / s for point in corners for x, s in zip(point, (64, 48), strict=True)]
+    assert [float(word) for word in line.split()[1:]] == pytest.approx(want, abs=1e-5)
+    assert found.details.dataset.skipped == {}
+
+
 def test_shapes_of_codes_that_are_not_listed_are_counted(world: Any) -> None:
     world.many(count=2)
     box = rectangle([1, 1], [9, 9])

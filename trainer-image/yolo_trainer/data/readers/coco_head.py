@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +156,7 @@ def _add_image(head: Head, raw: Any, where: str) -> None:
         raise InvalidDataError(
             f"{where}: needs an `id`, by which annotations mean {name!r} (`image_id`); it is {_some(raw)}"
         )
-    size = as_size([_number(raw.get("width")), _number(raw.get("height"))])
+    size = as_size([raw.get("width"), raw.get("height")])
     first = head.images.setdefault(number, image := Image(name, size))
     if first.name != name:
         raise InvalidDataError(
@@ -166,17 +165,6 @@ def _add_image(head: Head, raw: Any, where: str) -> None:
         )
     if first is not image:
         head.twice.append(name)
-
-
-def _number(raw: object) -> object:
-    """Numbers that are written as text too."""
-    if isinstance(raw, str):
-        try:
-            number = float(raw)
-        except ValueError:
-            return None
-        return number if math.isfinite(number) else None
-    return raw
 
 
 def _order(number: Id) -> tuple[bool, Id]:

@@ -11,14 +11,12 @@ from typing import Any
 from ...errors import InvalidDataError
 from ..geometry import Point
 from ..json_file import read_json_object
-from ..source import Labels, Shape, as_point, as_size
+from ..source import FOUR_CORNERS, Labels, Shape, as_point, as_size
 from .instances import Part, join_groups
 from .pictured_mask import read_outline
 
 MAX_BYTES = 256 << 20
 """A file may carry its image in base64."""
-_FOUR_CORNERS = frozenset({"rotation", "oriented_rectangle", "quadrilateral"})
-"""Turned rectangles and the like, by their corners: X-AnyLabeling's, LabelMe's (6), X-AnyLabeling's."""
 
 
 def is_labelme(content: Mapping[str, Any]) -> bool:
@@ -68,7 +66,7 @@ def _shape(label: str, points: tuple[Point, ...], rest: Mapping[Any, Any], place
     if kind == "mask":
         outline = _mask_outline(points, rest.get("mask"), place)
         return Shape("polygon", label, outline) if outline else Shape("mask without a pixel", label, ())
-    return Shape("polygon" if kind in _FOUR_CORNERS else kind, label, points)
+    return Shape("polygon" if kind in FOUR_CORNERS else kind, label, points)
 
 
 def _group(raw: object, place: str) -> Hashable:

@@ -16,7 +16,7 @@ from typing import Any
 from ...errors import InvalidDataError
 from ..json_file import read_outline, stream_json
 from ..skipped import Skipped
-from ..source import Sample, Shape, Source, as_point, as_size
+from ..source import FOUR_CORNERS, Sample, Shape, Source, as_point, as_size
 from .packed_shapes import PackedShapes
 
 IMAGE_ENDINGS = (".jpg", ".JPG", ".png", ".PNG")
@@ -151,7 +151,11 @@ def _shape(raw: object) -> Shape | None:
             kind = str(rest.get("shape_type") or "rectangle")
             points = [as_point(p) for p in raw_points]
             good = tuple(p for p in points if p is not None)
-            return Shape(kind, label.strip(), good) if good and len(good) == len(points) else None
+            return (
+                Shape("polygon" if kind in FOUR_CORNERS else kind, label.strip(), good)
+                if good and len(good) == len(points)
+                else None
+            )
     return None
 
 
