@@ -224,6 +224,21 @@ def test_turned_box_with_a_mask_goes_by_the_mask_unless_that_is_the_upright_box(
     assert found.details.dataset.skipped == ({"turnedBox": 2} if want else {})
 
 
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_corners_in_place_of_width_and_height_are_refused_where_outlines_tell(world: Any, task: Task) -> None:
+    outline = [20, 12, 44, 12, 44, 32, 20, 32]
+    right = {"bbox": BOX, "segmentation": [outline]}
+    wrong = {"bbox": [20, 12, 44, 32], "segmentation": outline}
+    at_origin = {"bbox": [0, 0, 9, 9], "segmentation": [[0, 0, 9, 0, 9, 9]]}
+    elsewhere = {"bbox": [1, 1, 9, 9], "segmentation": [[40, 30, 49, 30, 49, 49]]}
+    if task == "detect":
+        with pytest.raises(InvalidDataError, match=r"all\.json: `bbox` is \[x1, y1, x2, y2\] .* 2 .* of 3"):
+            prepare(world, task, wrong, wrong, right, at_origin, elsewhere)
+    else:
+        assert lines(prepare(world, task, wrong)) == [OUTLINE]
+    assert len(lines(prepare(world, task, right, at_origin, elsewhere, wrong))) >= 3
+
+
 FLAT = [20, 12, 44, 12, 44, 32, 20, 32]
 PAIRS = [[20, 12], [44, 12], [44, 32], [20, 32]]
 

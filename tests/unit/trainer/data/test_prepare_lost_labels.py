@@ -142,7 +142,7 @@ def test_parts_of_the_image_in_place_of_pixels_are_no_tiny_boxes(world: Any, kin
     for i, name in enumerate(("one", "two")):
         world.image(f"img_cache/{name}.png", shade=i * 40)
         world.image(f"datasets/demo/{name}.png", shade=i * 40)
-        boxes = [("a", x1, y1, x2, y2) if name == "one" else ("a", 4, 4, 20, 20)]
+        boxes: Any = [("a", x1, y1, x2, y2) if name == "one" else ("a", 4, 4, 20, 20)]
         if kind == "voc":
             world.text(f"datasets/demo/{name}.xml", voc_text(f"{name}.png", boxes))
         elif kind == "labelme":

@@ -149,6 +149,13 @@ class _Reader:
                 "parts of the image's width and height",
                 "multiply x and width by the image's width, y and height by its height",
             )
+        forms = self.shape.forms
+        if forms["corner"] > forms["size"]:
+            raise InvalidDataError(
+                f"{self.head.shown}: `bbox` is [x1, y1, x2, y2] by the outlines of {forms['corner']} "
+                f"annotations of {forms.total()} that tell; COCO's is [x, y, width, height]",
+                "take x1 and y1 off the last two numbers",
+            )
         if self.is_rest or task not in ("segment", "semantic"):
             return
         if kinds and set(kinds) == {"rectangle"}:

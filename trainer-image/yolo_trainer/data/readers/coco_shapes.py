@@ -12,7 +12,7 @@ from yolo_crds.training import Task
 
 from ...errors import InvalidDataError
 from ..convert import POLYGON_TASKS
-from ..geometry import Box, Point, corners, turned_rectangle
+from ..geometry import Box, Point, box_around, corners, turned_rectangle
 from ..mask_frame import Frame, fit_outline, is_box_in_frame
 from ..skipped import Skipped
 from ..source import Shape
@@ -22,6 +22,8 @@ from .rle import join_parts, mask_polygons
 
 _SAME = 0.1  # pixels between corners that are taken for the same
 _SAME_PIXEL = 1.5  # the same of a mask's, which lie on whole pixels: less than one away in both directions
+_SAME_BOX = 2.0  # pixels that a box may differ from its outline's
+_COMPARED = 1000  # boxes with outlines, of a file
 _NO_ANGLE = (None, "", 0)
 _ANGLES = ("rotation", "angle", "theta")
 
@@ -83,6 +85,9 @@ class ShapeReader:
     """How many each object has, for pose."""
     kinds: Counter[str] = field(default_factory=Counter)
     """How many shapes were read, by kind."""
+    forms: Counter[str] = field(default_factory=Counter)
+    """Of boxes that are taken though there is an outline: `size`, or `corner` where the outline tells that
+    the last two numbers are no width and height."""
     reach: float = 0.0
     """The largest coordinate that was seen, once it is beyond 1 any that is."""
 
@@ -107,10 +112,26 @@ class ShapeReader:
                 points, frame = outline
                 return Shape("polygon", one.label, points, keypoints, frame)
         elif segmentation:
+            self._compare(one, segmentation)
             _check_pixels(one, segmentation)
         x1, y1, x2, y2 = one.box
         self._count_angle(one)
         return Shape("rectangle", one.label, ((x1, y1), (x2, y2)), keypoints)
+
+    def _compare(self, one: Annotation, segmentation: Any) -> None:
+        """Counts whether a `bbox` is width and height or the other corner, where its outline tells."""
+        parts, bbox = as_parts(segmentation), one.raw["bbox"]
+        if not parts or not any(parts) or self.forms.total() >= _COMPARED or not isinstance(bbox, list):
+            return
+        if len(bbox) == 4 and all_numbers(bbox):
+            x, y, width, height = bbox
+            around = box_around([point for part in parts for point in part])
+            is_size, is_corner = (
+                all(abs(a - b) <= _SAME_BOX for a, b in zip(around, box, strict=True))
+                for box in ((x, y, x + width, y + height), (x, y, width, height))
+            )
+            if is_size != is_corner:
+                self.forms["size" if is_size else "corner"] += 1
 
     def _count_angle(self, one: Annotation) -> None:
         """Counts an angle of a box that is taken upright."""
