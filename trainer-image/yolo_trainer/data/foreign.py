@@ -37,6 +37,12 @@ def _has(*parts: str) -> Callable[[str], bool]:
     return lambda head: all(part in head for part in parts)
 
 
+def _keys(*names: str) -> Callable[[str], bool]:
+    """Whether JSON has these keys: a class may be called as one of them."""
+    patterns = [re.compile(rf'"{name}"\s*:') for name in names]
+    return lambda head: all(pattern.search(head) for pattern in patterns)
+
+
 def _columns(*names: str) -> Callable[[str], bool]:
     """Whether the first line of a table names these columns."""
 
@@ -55,6 +61,7 @@ def _list_of(*keys: str) -> Callable[[str], bool]:
 
 _VIA = "in VIA export the annotations as COCO"
 _STUDIO = _AGAIN.format("Label Studio")
+_VOTT = "in VoTT choose Pascal VOC as the export format, and name the folder of that"
 _FILES_OF_ITS_OWN = "write its images and labels into files, as rows of YOLO or COCO JSON"
 _JSON, _CSV, _LINES = (".json",), (".csv",), (".ndjson", ".jsonl", ".json")
 
@@ -70,6 +77,11 @@ FOREIGN = (
     Foreign(
         "a label file of Supervisely", _JSON, _has('"classTitle"', '"points"'), _AGAIN.format("Supervisely")
     ),
+    Foreign("JSON of Datumaro", _JSON, _keys("categories", "items"), _AGAIN.format("Datumaro or CVAT")),
+    Foreign("JSON of VoTT", _JSON, _keys("assets", "tags"), _VOTT),
+    Foreign("JSON of Cityscapes", _JSON, _keys("imgHeight", "objects"), _CONVERT),
+    Foreign("JSON of BDD100K", _JSON, _list_of("name", "labels"), _CONVERT),
+    Foreign("metadata of Hugging Face", (".jsonl",), _keys("file_name", "objects"), _FILES_OF_ITS_OWN),
     Foreign("NDJSON of Labelbox", _LINES, _has('"data_row"'), _CONVERT),
     Foreign("JSON lines of Roboflow (PaliGemma)", _LINES, _has('"prefix"', '"suffix"'), _ROBOFLOW),
     Foreign("a manifest of SageMaker Ground Truth", (".manifest", ".jsonl"), _has('"source-ref"'), _CONVERT),

@@ -41,6 +41,11 @@ def prepare(world: Any, train: str = "datasets/s", task: Task = "detect") -> Pre
             "a project of VIA",
             "in VIA export the annotations as COCO",
         ),
+        ("default.json", {"info": {}, "categories": {}, "items": []}, "JSON of Datumaro", "as COCO JSON"),
+        ("p-export.json", {"tags": [], "assets": {}}, "JSON of VoTT", "choose Pascal VOC"),
+        ("a_gtFine_polygons.json", {"imgHeight": 48, "objects": []}, "JSON of Cityscapes", "convert it"),
+        ("det_train.json", [{"name": "a.jpg", "labels": []}], "JSON of BDD100K", "convert it"),
+        ("metadata.jsonl", {"file_name": "a.jpg", "objects": {}}, "metadata of Hugging Face", "into files"),
         ("via.json", VIA, "JSON of VIA", "in VIA export the annotations as COCO"),
         ("via.csv", VIA_CSV, "CSV of VIA", "in VIA export the annotations as COCO"),
         ("ds0/ann/a.jpg.json", SUPERVISELY, "a label file of Supervisely", "from Supervisely as COCO"),
@@ -94,3 +99,21 @@ def test_table_of_classes_given_to_classification_is_named(world: Any) -> None:
     world.text("datasets/s/train/_classes.csv", "filename, x\na.jpg, 1\n")
     with pytest.raises(InvalidDataError, match=r"in train/_classes\.csv: a table of classes by image"):
         prepare(world, task="classify")
+
+
+def test_class_that_is_called_as_a_key_of_another_format_is_no_sign_of_it(world: Any) -> None:
+    world.image("datasets/s/a.jpg")
+    world.image("datasets/s/b.jpg", shade=9)
+    boxes = [{"image_id": i, "category_id": 1, "bbox": [8, 8, 16, 24]} for i in (0, 1)]
+    content = {
+        "categories": [{"id": 1, "name": "items"}, {"id": 2, "name": "tags"}, {"id": 3, "name": "assets"}],
+        "images": [
+            {"id": i, "file_name": name, "width": 64, "height": 48}
+            for i, name in enumerate(("a.jpg", "b.jpg"))
+        ],
+        "annotations": boxes,
+    }
+    world.text("datasets/s/all.json", json.dumps(content))
+    given = Data.model_validate({"train": "datasets/s/all.json"})
+    found = prepare_dataset(world.volume, given, "detect", world.report)
+    assert found.details.dataset.classes["items"] == 2
