@@ -156,3 +156,12 @@ def test_classification_is_told_how_to_convert(world: Any) -> None:
     with pytest.raises(InvalidDataError, match="NDJSON of Ultralytics Platform, which is not read") as error:
         prepare(world, "classify")
     assert "convert_ndjson_to_yolo" in (error.value.hint or "")
+
+
+def test_channels_of_the_first_line_go_on(world: Any) -> None:
+    records = picture("a.png", boxes=[BOX]), picture("b.png", "val", boxes=[BOX])
+    write(world, *records, head={**HEAD, "channels": 1})
+    assert "channels: 1\n" in next(prepare(world).folder.glob("*.yaml")).read_text()
+    write(world, *records, head={**HEAD, "channels": 4})
+    with pytest.raises(InvalidDataError, match=r"s\.ndjson: `channels: 4` is not supported"):
+        prepare(world)

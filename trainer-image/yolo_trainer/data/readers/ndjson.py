@@ -22,6 +22,7 @@ from ..skipped import Skipped
 from ..source import Sample, Shape, Source, as_size, check_unique
 from ..text_file import decode
 from .data_yaml import MAX_CLASSES, flip_indices, keypoint_shape
+from .yaml_keys import read_passed
 
 CONVERT = (
     "write a folder with ultralytics.data.converter.convert_ndjson_to_yolo where the URLs of its pictures "
@@ -101,6 +102,7 @@ def open_platform(path: Path, root: Path, skipped: Skipped) -> Source:
         warnings=[
             f"{path.name}: {n} images of the split {split} are not used" for split, n in others.items()
         ],
+        passed=read_passed(head, path, "detect"),
         in_pixels=True,
         why=f"the first line of {path.name} describes a data set (Ultralytics Platform)",
     )
