@@ -106,3 +106,15 @@ def test_images_with_an_empty_label_file_are_named(world: Any) -> None:
     assert found.details.dataset.skipped == {"emptyLabelFile": 1}
     assert found.details.skipped_names["emptyLabelFile"] == ["datasets/dm/obj_train_data/b.png"]
     assert found.details.dataset.backgrounds == 1
+
+
+def test_validation_list_that_no_entry_names_is_told(world: Any) -> None:
+    export(world, {"train": "abc", "valid": "d"})
+    file = world.data / "datasets/dm/obj.data"
+    file.write_text(file.read_text().replace("valid = data/valid.txt\n", ""))
+    found = prepare(world)
+    assert stems(found, "train") | stems(found, "val") == set("abc")
+    assert told(found) == [
+        "obj.data has no `valid =`, and valid.txt beside it is not read: "
+        "write `valid = data/valid.txt` if it is to validate"
+    ]

@@ -65,6 +65,8 @@ def open_darknet(path: Path, root: Path, skipped: Skipped) -> Source:
     val_key = next((key for key in _VAL if entries.get(key)), None)
     val = _named(path, val_key, entries, finder) if val_key else None
     class_names = read_names(names)
+    if val is None:
+        warnings += _unnamed_list(path, train)
     warnings += _unfollowed(path, entries, val_key)
     if (count := entries.get("classes", "")).isdecimal() and int(count) != len(class_names):
         warnings.append(
@@ -103,6 +105,16 @@ def _read_entries(path: Path, warnings: list[str]) -> dict[str, str]:
             )
         entries[name] = value
     return entries
+
+
+def _unnamed_list(path: Path, train: Path) -> list[str]:
+    """A warning for a validation list beside a description that names none."""
+    beside = [file for name in _VAL if (file := path.parent / f"{name}.txt").is_file() and file != train]
+    return [
+        f"{path.name} has no `valid =`, and {file.name} beside it is not read: "
+        f"write `valid = data/{file.name}` if it is to validate"
+        for file in beside[:1]
+    ]
 
 
 def _unfollowed(path: Path, entries: Mapping[str, str], val_key: str | None) -> list[str]:
