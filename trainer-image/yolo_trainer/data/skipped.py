@@ -57,9 +57,10 @@ class Skipped:
         for kind, count in sorted(self.counts.items()):
             if kind == "unknownLabel":
                 top = ", ".join(f"{label} {n}" for label, n in self.unknown.most_common(NAMES_SHOWN))
+                more = " …" if len(self.unknown) > NAMES_SHOWN else ""
             else:
                 top = ", ".join(self.names[kind][:NAMES_SHOWN])
-            more = " …" if count > NAMES_SHOWN else ""
+                more = " …" if count > NAMES_SHOWN else ""
             lines.append(f"{_WORDS.get(kind, kind)}: {count} ({top}{more})")
         return lines
 
