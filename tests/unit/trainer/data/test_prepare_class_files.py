@@ -159,3 +159,15 @@ def test_classes_of_a_list_and_of_the_images_alone_are_those_beside(world: Any) 
     for train in ("datasets/s", "datasets/s/train.txt", "datasets/s/images"):
         assert class_of(prepare(world, train)) == want
         assert class_of(prepare(world, train, labels=["y", "x"])) == want
+
+
+def test_list_that_numbers_the_classes_otherwise_than_the_data_yaml_is_told(world: Any) -> None:
+    labelled(world, "images", "labels", {"a": 1, "b": 0})
+    world.text("datasets/s/data.yaml", "train: images\nnames: [Zebra, Apple]\n")
+    world.text("datasets/s/classes.txt", "Apple\nZebra\n")
+    found = prepare(world)
+    assert class_of(found) == {"a": "Apple", "b": "Zebra"}
+    want = "data.yaml and classes.txt number the classes differently (0 Zebra, 1 Apple; 0 Apple, 1 Zebra): "
+    assert f"{want}those of data.yaml are taken" in found.details.warnings
+    world.text("datasets/s/classes.txt", "Zebra\nApple\n")
+    assert not [w for w in prepare(world).details.warnings if "differently" in w]

@@ -179,7 +179,7 @@ def test_channels_go_on(world: Any) -> None:
         ("0", "`channels: 0` is neither 1 nor 3"),
         ("true", "`channels: True` is neither"),
         ("1.0", r"`channels: 1\.0` is neither"),
-        ("'1'", "`channels: 1` is neither"),
+        ("'1'", "`channels: '1'` is neither"),
         ("[1]", "is neither 1 nor 3"),
     ],
 )
@@ -351,3 +351,10 @@ def test_link_out_of_the_volume_is_no_place(world: Any, tmp_path: Any) -> None:
     (world.data / "datasets/demo/cfg/more").symlink_to(tmp_path / "outside")
     with pytest.raises(InvalidDataError, match="`train:` 'more/images' leads out of the data volume"):
         prepare(world, train="datasets/demo/cfg/demo.yaml")
+
+
+def test_names_that_are_no_list_are_told_how_to_be_written(world: Any) -> None:
+    lay(world, "names: cat, dog")
+    with pytest.raises(InvalidDataError, match="`names:` 'cat, dog' is not there") as error:
+        prepare(world)
+    assert "names: [helmet, person]" in (error.value.hint or "")

@@ -104,6 +104,32 @@ def refuse_other_notes(yaml: Path, root: Path, names: Sequence[str]) -> None:
     )
 
 
+def lists_beside(yaml: Path, root: Path) -> list[Path]:
+    """Lists of class names beside a data.yaml or in the folder `root` that it describes."""
+    places = (folder / name for folder in dict.fromkeys((yaml.parent, root)) for name in LISTS)
+    return [file for file in places if file.is_file()]
+
+
+def differing_list(yaml: Path, lists: Iterable[Path], names: Sequence[str]) -> list[str]:
+    """A warning for the first of the lists that numbers the classes of a data.yaml otherwise."""
+    for file in lists:
+        try:
+            others = read_names(file)
+        except InvalidDataError:
+            continue
+        if others != list(names):
+            given, by_line = (
+                ", ".join(f"{i} {name}" for i, name in enumerate(some[:_SHOWN]))
+                + (" …" if len(some) > _SHOWN else "")
+                for some in (names, others)
+            )
+            return [
+                f"{yaml.name} and {file.name} number the classes differently ({given}; {by_line}): "
+                f"those of {yaml.name} are taken"
+            ]
+    return []
+
+
 def _read_notes(path: Path) -> dict[int, str] | None:
     """Class names by id of a notes.json; None for another file of that name."""
     categories = read_json_object(path, MAX_BYTES).get("categories")

@@ -12,6 +12,8 @@ from .class_files import Classes, find_classes, read_names
 from .data_yaml import class_count, class_names
 from .yaml_places import YamlPlaces
 
+_NAMES_HINT = "write the names as a list, as names: [helmet, person], or name a text file of one a line"
+
 
 def yaml_classes(content: Mapping[str, Any], path: Path, places: YamlPlaces) -> Classes:
     """The classes of a data.yaml: `names:`, or the file that it names there, or the one beside it; made up
@@ -21,7 +23,7 @@ def yaml_classes(content: Mapping[str, Any], path: Path, places: YamlPlaces) -> 
     """
     raw = content.get("names") or None
     if isinstance(raw, str):
-        file = places.find(raw, f"{path}: `names:`")
+        file = places.find(raw, f"{path}: `names:`", _NAMES_HINT)
         if not file.is_file():
             raise InvalidDataError(f"{path}: `names: {raw}` is no file of names but a folder")
         return _of_files(content, path, Classes(read_names(file), files=[file]), "gives names in")

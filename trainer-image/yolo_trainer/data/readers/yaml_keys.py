@@ -55,7 +55,7 @@ def _channels(content: Mapping[str, Any], path: Path) -> int:
                 "are checked and prepared, no multispectral ones",
                 "take one or three of the channels into images of their own, with `channels:` 1 or 3",
             )
-    raise InvalidDataError(f"{path}: `channels: {str(content['channels'])[:40]}` is neither 1 nor 3")
+    raise InvalidDataError(f"{path}: `channels: {repr(content['channels'])[:40]}` is neither 1 nor 3")
 
 
 def _keypoint_names(content: Mapping[str, Any], path: Path) -> dict[int, list[str]] | None:

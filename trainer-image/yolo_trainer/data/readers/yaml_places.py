@@ -13,6 +13,8 @@ from ..image_finder import is_absolute
 _UP = "../"
 _HINT = "write paths relative to the file that they stand in, as images/train"
 
+_IMAGES_HINT = "put the images onto the data volume; `download:` is never followed"
+
 
 class YamlPlaces:
     """Finds what the paths of one data.yaml mean; what was not taken as it stands is told in `warnings`.
@@ -59,8 +61,9 @@ class YamlPlaces:
                 "the file's own folder is taken"
             )
 
-    def find(self, item: str, place: str) -> Path:
-        """The folder or file that an entry means; `place` names it in messages.
+    def find(self, item: str, place: str, hint: str = _IMAGES_HINT) -> Path:
+        """The folder or file that an entry means; `place` names it in messages, `hint` says what helps when
+        it is not there.
 
         Raises InvalidDataError when it is not there or not on the volume.
         """
@@ -80,7 +83,7 @@ class YamlPlaces:
         out = "" if candidates[0] else "leads out of the data volume as it stands and "
         raise InvalidDataError(
             f"{place} {item!r} {out}is not there; looked for {looked}",
-            _HINT if out else "put the images onto the data volume; `download:` is never followed",
+            _HINT if out else hint,
         )
 
     def _written(self, item: str, bases: Sequence[Path]) -> Iterator[Path | None]:

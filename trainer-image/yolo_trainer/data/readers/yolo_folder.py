@@ -18,7 +18,7 @@ from ..skipped import Skipped
 from ..source import Sample, Source, check_unique
 from ..text_file import read_lines
 from ..walk import walk
-from .class_files import find_classes, refuse_other_notes
+from .class_files import differing_list, find_classes, lists_beside, refuse_other_notes
 from .class_names import yaml_classes
 from .data_yaml import MASKS, flip_indices, keypoint_shape, mask_ids, masks_folder
 from .yaml_file import read_yaml
@@ -129,6 +129,9 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> 
     check_unique(classes.names or (), path)
     if not classes.files:
         refuse_other_notes(path, places.folder, classes.names or ())
+    if classes.names and not classes.files and not classes.made_up:
+        lists = lists_beside(path, places.folder)
+        classes = replace(classes, files=lists, warnings=differing_list(path, lists, classes.names))
     source = Source(
         kind="yolo",
         path=path,
