@@ -224,3 +224,21 @@ def test_label_file_that_is_a_link_out_is_refused_by_its_field(world: Any, split
     with pytest.raises(InvalidDataError, match=want) as error:
         prepare_dataset(world.volume, Data.model_validate(data), "detect", world.report)
     assert error.value.hint == "put the file itself there, not a link to it"
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "obj.names", "any.names", "notes.json"])
+@pytest.mark.parametrize("named", ["data.yaml", "list.txt", "images"])
+def test_class_names_behind_a_link_out_are_not_read(world: Any, name: str, named: str) -> None:
+    """What is named is a part of the set, whose folder is not looked through for links."""
+    outside = world.data.parent / "secret"
+    outside.write_text('{"categories": [{"id": 0, "name": "secret"}]}')
+    for i in range(2):
+        image(world, f"datasets/demo/images/a{i}.png")
+        world.text(f"datasets/demo/labels/a{i}.txt", "0 0.5 0.5 0.2 0.2\n")
+    world.text("datasets/demo/data.yaml", "train: images\n")
+    world.text("datasets/demo/list.txt", "images/a0.png\nimages/a1.png\n")
+    (world.data / "datasets/demo" / name).symlink_to(outside)
+    data = Data.model_validate({"train": f"datasets/demo/{named}"})
+    want = f"^template.data.train: datasets/demo/{name} leads out of the data volume$"
+    with pytest.raises(InvalidDataError, match=want):
+        prepare_dataset(world.volume, data, "detect", world.report)

@@ -47,19 +47,22 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def find_classes(folders: Iterable[Path]) -> Classes:
+def find_classes(folders: Iterable[Path], root: Path) -> Classes:
     """The classes that files in one of the folders name; none where there is no such file.
 
     Label Studio numbers rows by the ids of its notes.json, and lists the names in classes.txt in the order
     that it met them: with `category=` in its labels, that order is another. So ids are taken from notes.json.
 
-    Raises InvalidDataError when two files name different classes, with both.
+    Raises InvalidDataError when two files name different classes, with both, and for a link that leads out of
+    the volume's resolved `root`.
     """
     folders = list(dict.fromkeys(folders))
-    lists = [file for folder in folders for name in LISTS if (file := folder / name).is_file()]
+    lists = [file for folder in folders for name in LISTS if _is_there(file := folder / name, root)]
     if not lists:
-        lists = sorted({file for folder in folders for file in folder.glob("*.names") if file.is_file()})
-    notes = next((file for folder in folders if (file := folder / NOTES).is_file()), None)
+        lists = sorted(
+            {file for folder in folders for file in folder.glob("*.names") if _is_there(file, root)}
+        )
+    notes = next((file for folder in folders if _is_there(file := folder / NOTES, root)), None)
     names = read_names(lists[0]) if lists else None
     for other in lists[1:]:
         if (others := read_names(other)) != names:
@@ -84,10 +87,12 @@ def find_classes(folders: Iterable[Path]) -> Classes:
     return Classes(found, None if is_plain else ids, [*lists, notes], warnings)
 
 
-def refuse_other_notes(yaml: Path, root: Path, names: Sequence[str]) -> None:
+def refuse_other_notes(yaml: Path, folder: Path, names: Sequence[str], root: Path) -> None:
     """Raises InvalidDataError when a data.yaml gives the classes of Label Studio's notes.json other ids: it
-    was written after classes.txt, whose order is another. `root` is the folder that it describes."""
-    notes = next((file for folder in (yaml.parent, root) if (file := folder / NOTES).is_file()), None)
+    was written after classes.txt, whose order is another. `folder` is what it describes, `root` as for
+    `find_classes`."""
+    beside = (place / NOTES for place in (yaml.parent, folder))
+    notes = next((file for file in beside if _is_there(file, root)), None)
     by_id = _read_notes(notes) if notes else None
     if (
         notes is None
@@ -104,10 +109,22 @@ def refuse_other_notes(yaml: Path, root: Path, names: Sequence[str]) -> None:
     )
 
 
-def lists_beside(yaml: Path, root: Path) -> list[Path]:
-    """Lists of class names beside a data.yaml or in the folder `root` that it describes."""
-    places = (folder / name for folder in dict.fromkeys((yaml.parent, root)) for name in LISTS)
-    return [file for file in places if file.is_file()]
+def lists_beside(yaml: Path, folder: Path, root: Path) -> list[Path]:
+    """Lists of class names beside a data.yaml or in the folder that it describes; `root` as for
+    `find_classes`."""
+    places = (place / name for place in dict.fromkeys((yaml.parent, folder)) for name in LISTS)
+    return [file for file in places if _is_there(file, root)]
+
+
+def _is_there(file: Path, root: Path) -> bool:
+    """Whether there is a file; raises InvalidDataError for a link that leads out of `root`."""
+    if not file.is_file():
+        return False
+    if not file.resolve().is_relative_to(root):
+        raise InvalidDataError(
+            f"{file} leads out of the data volume", "put the file itself there, not a link to it"
+        )
+    return True
 
 
 def differing_list(yaml: Path, lists: Iterable[Path], names: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ def yaml_classes(content: Mapping[str, Any], path: Path, places: YamlPlaces) -> 
         return _of_files(content, path, Classes(read_names(file), files=[file]), "gives names in")
     if raw is not None:
         return Classes(class_names(content, path))
-    beside = find_classes((path.parent, places.folder))
+    beside = find_classes((path.parent, places.folder), places.root)
     if beside.names is not None:
         return _of_files(content, path, beside, "has no `names:`; they are taken from")
     count = class_count(content, path)

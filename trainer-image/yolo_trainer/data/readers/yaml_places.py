@@ -26,7 +26,8 @@ class YamlPlaces:
 
     def __init__(self, path: Path, volume: DataVolume, warnings: list[str]) -> None:
         self._path, self._warnings = path, warnings
-        self._root = volume.root.resolve()
+        self.root = volume.root.resolve()
+        """Of the volume."""
         self._wide = (volume.root, volume.datasets)
         self._matched: dict[Path, str] = {}
         self.folder = path.parent
@@ -140,10 +141,10 @@ class YamlPlaces:
             found = path.resolve()
         except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
             return None
-        return found if found.is_relative_to(self._root) else None
+        return found if found.is_relative_to(self.root) else None
 
     def _shown(self, path: Path) -> str:
-        return str(path.relative_to(self._root))
+        return str(path.relative_to(self.root))
 
 
 def _plain(item: str) -> PurePosixPath:

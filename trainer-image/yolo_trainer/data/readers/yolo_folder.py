@@ -49,7 +49,7 @@ def open_yolo(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> S
             return _open_yaml(path / name, volume, task, skipped)
     train, val = split_folders(path)
     own_val = list(_samples(val)) if val else None
-    classes = find_classes(_class_folders(path, train, val))
+    classes = find_classes(_class_folders(path, train, val), volume.root.resolve())
     source = Source(
         kind="yolo",
         path=path,
@@ -128,9 +128,9 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> 
     classes = yaml_classes(content, path, places)
     check_unique(classes.names or (), path)
     if not classes.files:
-        refuse_other_notes(path, places.folder, classes.names or ())
+        refuse_other_notes(path, places.folder, classes.names or (), places.root)
     if classes.names and not classes.files and not classes.made_up:
-        lists = lists_beside(path, places.folder)
+        lists = lists_beside(path, places.folder, places.root)
         classes = replace(classes, files=lists, warnings=differing_list(path, lists, classes.names))
     source = Source(
         kind="yolo",
@@ -189,7 +189,7 @@ def _open_list(path: Path, volume: DataVolume, skipped: Skipped) -> Source:
         )
     samples, classes = (
         _list_samples(path, path.parent, volume, skipped),
-        find_classes(_class_folders(path.parent)),
+        find_classes(_class_folders(path.parent), volume.root.resolve()),
     )
     return Source(
         kind="yolo",
