@@ -9,6 +9,7 @@ from yolo_crds.arguments import parse_value
 from yolo_crds.training import Template
 
 from ..data.manifest import Details
+from ..errors import InvalidArgumentsError
 
 _SHOWN = 10
 
@@ -17,13 +18,19 @@ def fraction_warnings(template: Template, folder: Path, details: Details) -> lis
     """A warning for a `fraction` below 1: how many training images it leaves, and the classes that it loses.
 
     Ultralytics sorts the paths of the images and takes `round(fraction · images)` from the front, for
-    classification in order of the classes' folders; validation images are not cut.
+    classification in order of the classes' folders; validation images are not cut. Raises
+    InvalidArgumentsError where none is left.
     """
     given = parse_value(template.extra_args.get("fraction", "1"))
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < 1:
         return []
     images = sorted(path for path in _training_images(folder, is_classification=not details.data_yaml))
     kept = images[: round(len(images) * given)]
+    if not kept:
+        raise InvalidArgumentsError(
+            f"template.extraArgs.fraction: {given:g} leaves none of {len(images)} training images",
+            f"want at least {1 / len(images):.2g}, or leave fraction out",
+        )
     sentence = f"fraction {given:g} trains on the first {len(kept)} of {len(images)} images in order of names"
     if (folder / "masks").is_dir():
         return [f"{sentence}, not on a random part: classes that come late in it are lost"]

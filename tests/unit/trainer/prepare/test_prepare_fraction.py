@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from prepared_sets import prepare_stage as prepare
+from yolo_trainer.errors import InvalidArgumentsError
 
 BOX = "{} 0.5 0.5 0.2 0.2\n"
 
@@ -53,3 +54,12 @@ def test_class_folders_lose_the_last(world: Any) -> None:
     model = {"model": "yolo11n-cls.yaml", "task": "classify"}
     (warning,) = warnings(world, extraArgs={"fraction": "0.5"}, **model)
     assert "first 2 of 4 images in order of names: of 2 classes 1 are not in it (dog)" in warning
+
+
+@pytest.mark.parametrize("fraction", ["0", "0.04"])
+def test_fraction_that_leaves_no_image_is_refused(world: Any, fraction: str) -> None:
+    sorted_set(world)
+    want = f"template.extraArgs.fraction: {fraction} leaves none of 10 training images"
+    with pytest.raises(InvalidArgumentsError, match=want) as error:
+        warnings(world, extraArgs={"fraction": fraction})
+    assert error.value.hint == "want at least 0.1, or leave fraction out"
