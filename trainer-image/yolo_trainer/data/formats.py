@@ -18,6 +18,7 @@ from .kinds import DEPTH, json_kind, kinds_in
 from .links import links_below, refuse_links_out
 from .parallel import Report
 from .readers.annotated_folder import LABELME, LABELME_XML, VOC, AnnotatedFolder, FileFormat, files_below
+from .readers.class_folders import class_folders, open_class_folders
 from .readers.coco import open_coco
 from .readers.darknet import SUFFIX, find_data, open_darknet
 from .readers.dota import find_dota, may_be_labels, open_dota
@@ -25,7 +26,7 @@ from .readers.image_sets import set_of_list
 from .readers.ndjson import find_platform, open_platform
 from .readers.ucd import is_volume, split_source, ucd_source
 from .readers.voc_masks import refuse_masks_alone
-from .readers.yolo_folder import YAML_NAMES, class_folders, open_class_folders, open_yolo
+from .readers.yolo_folder import YAML_NAMES, open_yolo
 from .skipped import Skipped
 from .source import Source
 from .task_fit import (

@@ -242,3 +242,14 @@ def test_class_names_behind_a_link_out_are_not_read(world: Any, name: str, named
     want = f"^template.data.train: datasets/demo/{name} leads out of the data volume$"
     with pytest.raises(InvalidDataError, match=want):
         prepare_dataset(world.volume, data, "detect", world.report)
+
+
+def test_many_paths_of_another_machine_in_a_data_yaml_are_told_in_few_words(world: Any) -> None:
+    entries = []
+    for i in range(9):
+        image(world, f"datasets/demo/p{i}/images/a{i}.png")
+        world.text(f"datasets/demo/p{i}/labels/a{i}.txt", "0 0.5 0.5 0.2 0.2\n")
+        entries.append(f"/home/me/p{i}/images")
+    world.text("datasets/demo/data.yaml", f"train: [{', '.join(entries)}]\nnames: [helmet]\n")
+    told = [w for w in prepare(world).details.warnings if "of another machine" in w]
+    assert (len(told), told[-1]) == (4, "data.yaml: further paths of another machine are taken likewise")

@@ -83,7 +83,7 @@ def test_class_folder_that_only_validation_has_is_told(world: Any) -> None:
     for i, name in enumerate(("train/a/0", "train/b/1", "val/A/2", "val/b/3")):
         world.image(f"datasets/s/{name}.jpg", shade=40 * i)
     details = prepare(world, "classify").details
-    assert "val/A is no class of train; its images are left out" in details.warnings
+    assert "no class of train, images in it left out: 1 (val/A)" in details.warnings
     assert (details.dataset.train_images, details.dataset.val_images) == (2, 1)
 
 
@@ -102,3 +102,18 @@ def test_class_folders_of_which_none_is_listed_are_told(world: Any) -> None:
         InvalidDataError, match=r"no box of any listed label .* other labels in the data: a, b"
     ):
         prepare(world, "classify", labels=["cat"])
+
+
+def test_images_in_no_folder_of_a_class_are_told_in_a_sentence(world: Any) -> None:
+    for i, folder in enumerate(
+        ("train/cat", "train/dog", "val/cat", "val/dog", *(f"val/x{n}" for n in range(5)))
+    ):
+        world.image(f"datasets/s/{folder}/a.jpg", shade=i * 20)
+    for i in range(2):
+        world.image(f"datasets/s/train/b{i}.jpg", shade=200 + i * 9)
+    found = prepare(world, "classify").details
+    assert found.dataset.images == 4
+    assert [w for w in found.warnings if "left out" in w] == [
+        "no class of train, images in it left out: 5 (val/x0, val/x1, val/x2 …)",
+        "images in no folder of a class left out: 2 (train/b0.jpg, train/b1.jpg)",
+    ]

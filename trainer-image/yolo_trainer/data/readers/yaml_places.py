@@ -10,6 +10,7 @@ from yolo_crds.layout import DataVolume
 from ...errors import InvalidDataError
 from ..image_finder import is_absolute
 
+_SHOWN = 3
 _UP = "../"
 _HINT = "write paths relative to the file that they stand in, as images/train"
 
@@ -30,6 +31,7 @@ class YamlPlaces:
         """Of the volume."""
         self._wide = (volume.root, volume.datasets)
         self._matched: dict[Path, str] = {}
+        self._told: set[str] = set()
         self.folder = path.parent
         """That entries are relative to."""
 
@@ -125,11 +127,16 @@ class YamlPlaces:
                 f"{self._shown(found)}",
                 _HINT,
             )
-        self._warnings.append(
-            f"{self._path.name}: {item!r} is a path of another machine; {self._shown(found)}, "
-            "which ends as it does, is taken"
-        )
+        if item not in self._told:
+            self._told.add(item)
+            self._tell(f"{item!r} is a path of another machine; {self._shown(found)}, which ends as it does,")
         return found
+
+    def _tell(self, what: str) -> None:
+        if len(self._told) <= _SHOWN:
+            self._warnings.append(f"{self._path.name}: {what} is taken")
+        elif len(self._told) == _SHOWN + 1:
+            self._warnings.append(f"{self._path.name}: further paths of another machine are taken likewise")
 
     def _first(self, candidates: Iterable[Path | None], *, folders: bool = False) -> Path | None:
         exists = Path.is_dir if folders else Path.exists

@@ -26,8 +26,8 @@ from .yaml_keys import read_passed, unread_keys
 from .yaml_places import YamlPlaces
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
-_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
-_PARTS = frozenset({*_SPLITS["train"], *_SPLITS["val"], "images", "labels", "masks", "annotations"})
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
+_PARTS = frozenset({*SPLITS["train"], *SPLITS["val"], "images", "labels", "masks", "annotations"})
 """Folders that data sets have, in lower case."""
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 
@@ -48,12 +48,12 @@ def open_yolo(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> S
         if (path / name).is_file():
             return _open_yaml(path / name, volume, task, skipped)
     train, val = split_folders(path)
-    own_val = list(_samples(val)) if val else None
+    own_val = list(samples_below(val)) if val else None
     classes = find_classes(_class_folders(path, train, val), volume.root.resolve())
     source = Source(
         kind="yolo",
         path=path,
-        samples=list(_samples(train or path)),
+        samples=list(samples_below(train or path)),
         own_val=own_val,
         names=classes.names,
         ids=classes.ids,
@@ -87,26 +87,8 @@ def _with_masks(source: Source, folder: str) -> Source:
     return replace(source, samples=masked(source.samples), own_val=own_val, why=why)
 
 
-def open_class_folders(path: Path) -> Source:
-    """A classification data set: `train/<class>/…` and `val/<class>/…`, or `<class>/…` alone."""
-    train, val = (_named_folder(path, _SPLITS[split]) for split in ("train", "val"))
-    root, names = train or path, class_folders(path)
-    if not names:
-        raise InvalidDataError(f"{root} has no folders; classification takes one folder a class")
-    samples = [s for name in names for s in _samples(root / name, name)]
-    own_val = [s for name in names for s in _samples(val / name, name)] if val else None
-    others = [f"{val.name}/{name}" for name in _folders(val) if name not in names] if val else []
-    warnings = [f"{other} is no class of {root.name}; its images are left out" for other in others]
-    why = "for classification a folder stands for a class"
-    return Source("folders", path, samples, own_val, names, warnings=warnings, why=why)
-
-
-def class_folders(path: Path) -> list[str]:
-    """The folders that stand for classes if a folder is a classification data set."""
-    return _folders(_named_folder(path, _SPLITS["train"]) or path)
-
-
-def _folders(path: Path) -> list[str]:
+def folders_in(path: Path) -> list[str]:
+    """The names of the folders in one, but for hidden ones."""
     return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
@@ -115,7 +97,7 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> 
     warnings = [f"{path.name}: {unread}" for unread in unread_keys(content)]
     if content.get("download"):
         warnings.append(f"{path.name}: `download:` is never followed")
-    keys = {split: key for split in _SPLITS if (key := _first_key(content, split))}
+    keys = {split: key for split in SPLITS if (key := _first_key(content, split))}
     if "train" not in keys:
         raise InvalidDataError(f"{path} is no description of a data set: it has no `train:`")
     entries = {split: _entries(content[key], f"{path}: `{key}:`") for split, key in keys.items()}
@@ -153,7 +135,7 @@ def _open_yaml(path: Path, volume: DataVolume, task: Task, skipped: Skipped) -> 
 
 def _first_key(content: Mapping[str, Any], split: str) -> str | None:
     """Under which of its names a split has an entry; `test` is no validation set when a YAML has it."""
-    return next((key for key in _SPLITS[split] if key != "test" and content.get(key)), None)
+    return next((key for key in SPLITS[split] if key != "test" and content.get(key)), None)
 
 
 def _entries(entry: object, place: str) -> list[str]:
@@ -174,7 +156,7 @@ def _entry_samples(
     for item in entries:
         found = places.find(item, place)
         if found.is_dir():
-            samples += _samples(found, root=volume.root.resolve())
+            samples += samples_below(found, root=volume.root.resolve())
         elif found.suffix == ".txt":
             samples += _list_samples(found, places.folder, volume, skipped)
         else:
@@ -224,23 +206,22 @@ def split_folders(path: Path) -> tuple[Path | None, Path | None]:
     """Folders of the training and validation images: `images/train`, `train/images` or `train`."""
     images = path / "images"
     train, val = (
-        _named_folder(images, _SPLITS[split]) or _named_folder(path, _SPLITS[split])
-        for split in ("train", "val")
+        named_folder(images, SPLITS[split]) or named_folder(path, SPLITS[split]) for split in ("train", "val")
     )
     return train, (val if train else None)
 
 
-def _named_folder(path: Path, names: tuple[str, ...]) -> Path | None:
+def named_folder(path: Path, names: tuple[str, ...]) -> Path | None:
     """The first of the folders that is there; `Train` counts as `train` where no other folder but parts of a
     data set lies beside it: next to `Car` and `Bus` it is a class."""
     if found := next((path / name for name in names if (path / name).is_dir()), None):
         return found
-    by_name = {name.lower(): path / name for name in _folders(path)} if path.is_dir() else {}
+    by_name = {name.lower(): path / name for name in folders_in(path)} if path.is_dir() else {}
     is_parted = by_name.keys() <= _PARTS
     return next((by_name[name] for name in names if name in by_name), None) if is_parted else None
 
 
-def _samples(folder: Path, class_name: str | None = None, root: Path | None = None) -> Iterator[Sample]:
+def samples_below(folder: Path, class_name: str | None = None, root: Path | None = None) -> Iterator[Sample]:
     """Every image below a folder, in order of the path; `root` as for `walk`."""
     if not folder.is_dir():
         return
