@@ -118,3 +118,10 @@ def test_validation_list_that_no_entry_names_is_told(world: Any) -> None:
         "obj.data has no `valid =`, and valid.txt beside it is not read: "
         "write `valid = data/valid.txt` if it is to validate"
     ]
+
+
+def test_many_lines_that_are_no_entry_are_told_in_one_sentence(world: Any) -> None:
+    export(world, {"train": "abc", "valid": "d"}, "\n".join("some words" for _ in range(50)))
+    assert told(prepare(world)) == [
+        "obj.data, line 5: 'some words' is no `key = value` and not read, and nor are 49 further lines"
+    ]

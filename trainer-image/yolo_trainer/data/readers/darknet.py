@@ -88,14 +88,13 @@ def _read_entries(path: Path, warnings: list[str]) -> dict[str, str]:
     """Values by key, in lower case as Darknet writes them; lines that are no entry, and keys that come twice,
     are told."""
     entries: dict[str, str] = {}
+    strange: list[str] = []
     for number, line in enumerate(read_lines(path, _MAX_BYTES), start=1):
         key, sign, value = (part.strip() for part in line.partition("="))
         if not line.strip() or line.lstrip().startswith(("#", ";")):
             continue
         if not sign:
-            warnings.append(
-                f"{path.name}, line {number}: {line.strip()[:60]!r} is no `key = value` and not read"
-            )
+            strange.append(f"line {number}: {line.strip()[:60]!r}")
             continue
         name = key.lower()
         if name in entries and entries[name] != value:
@@ -104,6 +103,9 @@ def _read_entries(path: Path, warnings: list[str]) -> dict[str, str]:
                 "leave one of the two lines",
             )
         entries[name] = value
+    if strange:
+        more = f", and nor are {len(strange) - 1} further lines" if strange[1:] else ""
+        warnings.append(f"{path.name}, {strange[0]} is no `key = value` and not read{more}")
     return entries
 
 
