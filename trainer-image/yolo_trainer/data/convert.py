@@ -114,7 +114,11 @@ def row_lines(
     for number, class_id, values in without_extras(rows, file, target.task, target.kpt_shape, skipped):
         place = f"{file.where}, line {number}"
         if class_id not in remap:
-            raise InvalidDataError(f"{place}: class {class_id} is not among the classes {_range(remap)}")
+            raise InvalidDataError(
+                f"{place}: class {class_id} is not among the classes {_range(remap)}",
+                f"the data set's classes are {_named(source_names)}: correct the row, "
+                f"or name class {class_id} there, too",
+            )
         new = remap[class_id]
         if new is None:
             skipped.add_unknown(source_names[class_id])
@@ -158,6 +162,13 @@ def _range(ids: Collection[int]) -> str:
     if list(ids) == list(range(len(ids))):
         return f"0 to {len(ids) - 1}"
     return ", ".join(map(str, islice(ids, 10))) + (" …" if len(ids) > 10 else "")
+
+
+def _named(names: Mapping[int, str]) -> str:
+    """The first classes with their ids, for people."""
+    return ", ".join(f"{i} {name[:40]}" for i, name in islice(names.items(), 5)) + (
+        " …" if len(names) > 5 else ""
+    )
 
 
 def _outline(shape: Shape, task: Task) -> list[Point] | None:

@@ -358,3 +358,20 @@ def test_names_that_are_no_list_are_told_how_to_be_written(world: Any) -> None:
     with pytest.raises(InvalidDataError, match="`names:` 'cat, dog' is not there") as error:
         prepare(world)
     assert "names: [helmet, person]" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        ("[cat, dog]\nnc: 3", "write `nc: 2` or leave it out, if the names are right: cat, dog"),
+        ("{1: cat, 2: dog}", "number the names as the rows of the label files do, from 0 and without gaps"),
+        ("[cat]", "the data set's classes are 0 cat: correct the row, or name class 1 there, too"),
+    ],
+)
+def test_hint_says_what_to_correct_in_this_set(world: Any, names: str, hint: str) -> None:
+    lay(world, f"names: {names}")
+    for file in (world.data / "datasets/demo").rglob("labels/**/*.txt"):
+        file.write_text("1 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(InvalidDataError) as error:
+        prepare(world)
+    assert error.value.hint == hint

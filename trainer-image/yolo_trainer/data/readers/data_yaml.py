@@ -53,7 +53,11 @@ def class_names(content: Mapping[str, Any], path: Path) -> list[str] | None:
         if not name.strip():
             raise InvalidDataError(f"{path}: name {i} of `names:` is empty")
     if count is not None and count != len(names):
-        raise InvalidDataError(f"{path}: `nc: {count}` but {len(names)} names")
+        raise InvalidDataError(
+            f"{path}: `nc: {count}` but {len(names)} names",
+            f"write `nc: {len(names)}` or leave it out, if the names are right: {', '.join(names[:5])}"
+            + (" …" if len(names) > 5 else ""),
+        )
     return names
 
 
@@ -64,7 +68,8 @@ def _in_order(names: Mapping[Any, Any], path: Path) -> list[Any]:
         found = ", ".join(str(key)[:20] for key in list(names)[:5] if isinstance(key, str | int | float))
         raise InvalidDataError(
             f"{path}: the keys of `names:` are not 0 to {len(names) - 1}, but {found}"
-            + (" …" if len(names) > 5 else "")
+            + (" …" if len(names) > 5 else ""),
+            "number the names as the rows of the label files do, from 0 and without gaps",
         )
     return [by_index[i] for i in range(len(names))]
 
