@@ -37,17 +37,26 @@ def incomplete_until(attempt: Attempt, timeout: timedelta) -> datetime | None:
     return parse_time(since) + timeout + (PATIENCE if job.avoids else timedelta(0))
 
 
-def incomplete_too_long(attempt: Attempt, timeout: timedelta, now: datetime) -> Failure | None:
-    """Why the attempt is given up, so that others may use its GPUs; None while it may wait on."""
+def incomplete_too_long(
+    attempt: Attempt, timeout: timedelta, now: datetime, told: Failure | None = None
+) -> Failure | None:
+    """Why the attempt is given up, so that others may use its GPUs; None while it may wait on.
+
+    `told` is what the status said before: it alone knows of a pod that the API server refuses.
+    """
     until = incomplete_until(attempt, timeout)
     if until is None or now < until or attempt.job is None:
         return None
     missing = next((f": {pod.unscheduled}" for pod in attempt.pods if pod.unscheduled), "")
+    refused = told if told and told.attempt is None and len(attempt.pods) < attempt.job.nodes else None
+    if refused is not None:
+        missing = f": {refused.message.removeprefix(f'{count_pods(attempt.job, attempt.pods)}; ')}"
     message = (
         f"only {count_pods(attempt.job, attempt.pods)} after {timeout.total_seconds():g} s; what was held is "
         f"free until the next attempt{missing}"
     )
-    return failure(Reason.GANG_INCOMPLETE, message, attempt=attempt.number)
+    hint = refused.hint if refused else None
+    return failure(Reason.GANG_INCOMPLETE, message, attempt=attempt.number, hint=hint)
 
 
 def retry_delay(uid: str, attempt: int) -> timedelta:

@@ -198,7 +198,7 @@ def _judge_run(view: Snapshot, training: YoloTraining, before: Status, settings:
         return _judge_without_job(base, view, attempt)
     timeout = timedelta(seconds=settings.gang_timeout_seconds)
     away = kept_away_too_long(training, attempt, view.now)
-    if waited := away or incomplete_too_long(attempt, timeout, view.now):
+    if waited := away or incomplete_too_long(attempt, timeout, view.now, before.failure):
         return replace(base, state=State.AGAIN, failure=waited, ended_at=print_time(view.now))
     blocked, waiting = diagnose_blocked(view, attempt, before)
     patience = (patience_ends(training, attempt), incomplete_until(attempt, timeout))

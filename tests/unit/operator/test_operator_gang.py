@@ -334,6 +334,19 @@ def test_stop_and_suspend_end_all_pods_though_one_has_ended(change: dict[str, bo
     assert TRAIN["metadata"]["name"] in deleted
 
 
+def test_pods_that_are_given_up_for_one_that_a_quota_refuses_say_so() -> None:
+    quota = "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"
+    event = EventView("FailedCreate", f'Error creating: pods "cats-1" is forbidden: {quota}')
+    one = [schedule(FIRST, "node-1", seconds=23)]
+    waits = _after(one, seconds=60, events=(event,))
+    assert waits["status"]["failure"]["reason"] == Reason.EXCEEDS_QUOTA
+    over = _decide(one, training=waits, seconds=330).status
+    assert over.failure is not None
+    assert over.failure.reason == Reason.GANG_INCOMPLETE
+    assert f"until the next attempt: {event.message}" in over.failure.message
+    assert "pods 2 times 1 of 1" in str(over.failure.hint)
+
+
 def test_a_part_of_the_pods_is_given_up_after_the_time_out() -> None:
     stored = _after(HALF, seconds=30)
     waits = _decide(HALF, training=stored, seconds=322)
