@@ -51,7 +51,10 @@ _IMAGE = re.compile(r"Image|Registry|SignatureValidation")
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 _START_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedCreatePodContainer"})
 # `terminated.reason` of a container whose process never ran.
-_START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
+_START_FAILURES = frozenset({"StartError", "ContainerCannotRun"})
+_OUT_OF_SIGHT = "ContainerStatusUnknown"
+"""What the kubelet says of a container that its runtime does not know any more, with an exit code of its own
+(`convertToAPIContainerStatuses` in pkg/kubelet/kubelet_pods.go)."""
 # Waiting reasons of a container on its normal way.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 # Where an image cannot be mounted as a volume: containerd from 2.1 on names the fault, an earlier one tries
@@ -205,6 +208,11 @@ def _diagnose_exit(pod: PodView, end: Terminated, result: Result | None) -> Fail
     if code in _EXIT_CODES:
         message = f"the trainer ended with exit code {code} and left no message"
         return _failure_of(pod, EXIT_REASONS[ExitCode(code)], message, exit_code=code)
+    if end.reason == _OUT_OF_SIGHT and not _was_deleted(pod, end):
+        message = (
+            f"node {pod.node} has lost sight of the trainer's container, as after its restart: {end.message}"
+        )
+        return _failure_of(pod, Reason.NODE_LOST, message, exit_code=code)
     if code == _SIGKILL and _was_deleted(pod, end):
         message = "the pod was deleted, and killed (SIGKILL) before the trainer had ended by itself"
         return _failure_of(pod, Reason.POD_DELETED, message, exit_code=code)

@@ -85,6 +85,16 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
         Reason.CONTAINER_START_FAILED,
         "no such file",
     ),
+    "a container that its restarted node does not know": (
+        end(POD, 137, reason="ContainerStatusUnknown", message="The container could not be located"),
+        Reason.NODE_LOST,
+        "could not be located",
+    ),
+    "the same while it was deleted": (
+        _deleted(end(POD, 137, 61, reason="ContainerStatusUnknown"), by=60, grace=0),
+        Reason.POD_DELETED,
+        "deleted",
+    ),
     "evicted by the kubelet": (_failed("Evicted", "low on resource: memory"), Reason.EVICTED, "memory"),
     "evicted by the API": (_disrupted(end(POD, 143), "EvictionByEvictionAPI"), Reason.EVICTED, "by Evic"),
     "preempted": (_disrupted(end(POD, 143), "PreemptionByScheduler"), Reason.PREEMPTED, "by Preem"),
