@@ -52,6 +52,7 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("trainer.tolerations", [{"key": "a", "operator": "exists"}], "/trainer/tolerations/0/operator"),
     ("trainer.tolerations", [{"keys": "a"}], "keys"),
     ("trainer.prepare.memory", "2GB", "/trainer/prepare/memory"),
+    ("trainer.podLabels", {"team": "computer vision"}, "/trainer/podLabels/team"),
     ("trainer.prepare.cpu", -1, "/trainer/prepare/cpu"),
     ("trainer.prepare.memory", 1e20, "/trainer/prepare/memory"),
     ("trainer.prepare.gpu", 1, "gpu"),
