@@ -117,7 +117,8 @@ def _of_quota(quota: str, wanted: dict[str, str], hard: dict[str, str], stage: S
     if not too_much:
         return Refusal(Reason.QUOTA_EXCEEDED)
     fields = dict.fromkeys(_field(name, stage) for name in too_much)
-    lower = "".join(f"lower {field}, or " for field in fields if field)
+    lower = ", and ".join(f"lower {field}" for field in fields if field)
+    lower = f"{lower}, or " if lower else ""
     fewer = f"lower spec.template.resources.nodes {_CHANGED}, or " if pods > 1 else ""
     return Refusal(
         Reason.EXCEEDS_QUOTA,

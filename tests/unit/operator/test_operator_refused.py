@@ -152,6 +152,17 @@ CASES: dict[str, tuple[str, Stage, Reason, list[str]]] = {
         Reason.EXCEEDS_QUOTA,
         ["lower spec.template.resources.cpuLimit (where it is unset, cpu)"],
     ),
+    "more of two resources": (
+        POD + "exceeded quota: q, requested: limits.memory=16Gi,requests.cpu=2, "
+        "used: limits.memory=0,requests.cpu=0, limited: limits.memory=8Gi,requests.cpu=1",
+        Stage.TRAIN,
+        Reason.EXCEEDS_QUOTA,
+        [
+            "lower spec.template.resources.memory",
+            ", and lower spec.template.resources.cpu",
+            ", or have the quota",
+        ],
+    ),
     "a number of objects": (
         POD + "exceeded quota: q, requested: count/pods=1, used: count/pods=0, limited: count/pods=0",
         Stage.TRAIN,
