@@ -46,7 +46,12 @@ WORDS = {
 # Rules have a test of their own; the others refuse nothing that has the right type.
 NO_BOUNDS = frozenset(
     {"type", "description", "default", "properties", "items", "additionalProperties"}
-    | {"x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
+    | {
+        "x-kubernetes-validations",
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
+    }
     | {"anyOf", INT_OR_STRING}
 )
 

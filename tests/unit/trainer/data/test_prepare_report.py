@@ -145,7 +145,7 @@ def label(row: str) -> Callable[[Any, pytest.MonkeyPatch], None]:
         (label("1 0.5 0.5 0.2 0.2\n"), ["a"], ExitCode.DATA,
          r"no box of any listed label in 'demo'; listed: a; other labels in the data: b", "correct"),
         (label("0 0.5 0.5 0.2 0.2\n7 0.5 0.5 0.2 0.2\n"), ["a"], ExitCode.DATA,
-         r"demo/labels/train/a\.txt, line 2: class 7 is not among the classes 0 to 1", "correct"),
+         r"demo/labels/train/a\.txt, line 2: class 7 is not among the classes 0 to 1", "the data set"),
         (lambda w, _: w.text("datasets/demo/data.yaml", "train: images/train\n"), [], ExitCode.DATA,
          r"template\.data\.labels is empty and .*data\.yaml gives classes no order", "list the class names"),
         (label(""), ["a"], ExitCode.DATA, "no box of any listed label", "correct the data set"),
