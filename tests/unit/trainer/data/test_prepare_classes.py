@@ -117,3 +117,12 @@ def test_images_in_no_folder_of_a_class_are_told_in_a_sentence(world: Any) -> No
         "no class of train, images in it left out: 5 (val/x0, val/x1, val/x2 …)",
         "images in no folder of a class left out: 2 (train/b0.jpg, train/b1.jpg)",
     ]
+
+
+def test_labels_that_are_not_listed_are_all_named_without_dots(world: Any) -> None:
+    for i in range(8):
+        world.image(f"datasets/s/{'cat' if i < 4 else 'dog'}/a{i}.jpg", shade=i * 20)
+    assert (
+        "boxes left out, label not listed: 4 (dog 4)"
+        in prepare(world, "classify", labels=["cat"]).details.warnings
+    )
