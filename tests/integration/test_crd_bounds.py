@@ -105,8 +105,10 @@ def _sides(schema: Schema) -> Iterator[tuple[str, Any, Any]]:
     for value in schema.get("enum", []):
         yield "enum", value, f"{value}x"
     if (most := schema.get("maxItems")) is not None:
-        item = _sample(schema["items"])
-        yield "maxItems", [item] * most, [item] * (most + 1)
+        items = [_sample(schema["items"])] * (most + 1)
+        if schema.get("x-kubernetes-list-type") == "set":
+            items = [f"{item}{index}" for index, item in enumerate(items)]
+        yield "maxItems", items[:-1], items
     if (most := schema.get("maxProperties")) is not None:
         value = _sample(schema["additionalProperties"])
         keys = [f"k{index}" for index in range(most + 1)]
