@@ -45,14 +45,19 @@ generate: $(STAMP) ## Write the CRD, its chart copy and the reference from the m
 format: $(STAMP) ## Format and mend what can be mended
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 check: $(STAMP) ## Format, lint, types, layers, generated files, unit tests: no cluster, under 2 minutes
-	@$(MAKE) -j2 unit lint
+	@$(MAKE) -j3 unit-trainer unit-others lint
 lint: $(STAMP) ## All of `check` but the tests
 	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m yolo_crds.generate --check
-unit: $(STAMP) ## Unit tests alone
-	@$(PYTEST) tests/unit
+unit: $(STAMP) ## Unit tests alone, in two halves side by side
+	@$(MAKE) -j2 unit-trainer unit-others
+.PHONY: unit-trainer unit-others
+unit-trainer: $(STAMP)
+	@$(PYTEST) tests/unit/trainer
+unit-others: $(STAMP)
+	@$(PYTEST) tests/unit --ignore=tests/unit/trainer
 images: $(STAMP) ## Build the three images (cached by content)
 	@$(PY) -m cluster.images build
 programs: $(STAMP) ## Build Kubernetes and all else that the local cluster is made of (cached, 10 minutes at first)
