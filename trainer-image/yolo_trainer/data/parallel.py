@@ -23,6 +23,7 @@ PROCESSES_FROM = 512
 """Items from which on starting processes (0.2 s) is worth it."""
 SLOW_SECONDS = 0.0005
 """An item, from which on a volume counts as slow: a local one takes 20 to 100 microseconds."""
+_SLOW_CHUNKS = 2  # in a row
 PROCESS_BYTES = 64 << 20
 """What a process takes at most while it checks images (measured: 11 to 60 MiB)."""
 OWN_BYTES = 512 << 20
@@ -83,16 +84,18 @@ def map_waiting(
     work: Callable[[list[T]], list[R]], items: Iterable[T], total: int, stage: str, report: Report
 ) -> Iterator[R]:
     """As `map_chunks`, for work that waits for a volume: in this thread as long as the volume answers at
-    once, which further threads only slow down, and in many from where it does not, as over a network."""
+    once, which further threads only slow down, and in many from where it does not, as over a network. One
+    slow chunk is no sign yet: collecting garbage takes as long."""
     progress = _Progress(stage, total, report)
-    todo = iter(items)
+    todo, slow = iter(items), 0
     while chunk := list(islice(todo, _CHUNK)):
         started = time.monotonic()
         results = work(chunk)
         seconds = time.monotonic() - started
         progress.add(len(results))
         yield from results
-        if seconds > SLOW_SECONDS * len(chunk):
+        slow = slow + 1 if seconds > SLOW_SECONDS * len(chunk) else 0
+        if slow == _SLOW_CHUNKS:
             yield from _map_pooled(work, todo, Workers(cpus() * 4), progress)
 
 

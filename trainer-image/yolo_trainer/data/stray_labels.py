@@ -25,21 +25,23 @@ def count_stray(sources: Mapping[str, Source], located: Sequence[Located], skipp
     An image that is there and in no list of the data set was not asked for, and nor were its labels. Files
     are compared by name only in folders that have more text files than images have labels.
     """
-    by_labels: dict[Path, _Folder] = {}
+    by_labels: dict[str, _Folder] = {}
     for one in located:
         file = one.sample.label_file
         if file is not None and one.sample.read_labels is None:
-            folder = by_labels.setdefault(file.parent, _Folder(one.split))
-            folder.images.add(one.sample.folder)
+            name = str(file).rpartition("/")[0]  # a Path's hash for each file takes its time
+            if (folder := by_labels.get(name)) is None:
+                folder = by_labels[name] = _Folder(one.split)
+            folder.images.add(str(one.sample.folder))
             folder.used += one.label_stat is not None
-    for labels, folder in by_labels.items():
-        tree = sources.get(folder.split, sources["train"]).tree
+    for name, folder in by_labels.items():
+        labels, tree = Path(name), sources.get(folder.split, sources["train"]).tree
         if not tree.holds(f"{os.path.realpath(labels)}/"):
             continue
         texts = [name for name in _names(labels) if name.endswith(".txt")]
         if len(texts) > folder.used:
-            for name in _strays(labels, texts, folder.images):
-                skipped.add("strayLabel", tree.relative(str(labels.resolve() / name)))
+            for text in _strays(labels, texts, folder.images):
+                skipped.add("strayLabel", tree.relative(str(labels.resolve() / text)))
 
 
 @dataclass
@@ -47,12 +49,12 @@ class _Folder:
     """A folder of label files."""
 
     split: str
-    images: set[Path] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
     """The folders of the images that they are for."""
     used: int = 0
 
 
-def _strays(labels: Path, texts: Iterable[str], folders: Iterable[Path]) -> list[str]:
+def _strays(labels: Path, texts: Iterable[str], folders: Iterable[str]) -> list[str]:
     """The text files with rows of YOLO that are called as none of the images in the folders."""
     stems = {
         stem
@@ -68,7 +70,7 @@ def _strays(labels: Path, texts: Iterable[str], folders: Iterable[Path]) -> list
     ]
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: Path | str) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names alone: there may be very many
     except OSError:
