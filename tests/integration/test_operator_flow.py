@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,6 +134,19 @@ def operator(system: System, tmp_path: Path) -> Iterator[Operator]:
     yield operator
     operator.kill()
     assert "orbidden" not in operator.log()
+
+
+@contextmanager
+def operate(system: System, tmp_path: Path) -> Iterator[Operator]:
+    """An operator whose trainings and pods go with it: nobody serves the nodes, so pods would stay for ever,
+    and hold what they hold."""
+    operator = Operator(system, tmp_path)
+    operator.start()
+    yield operator
+    system.kubectl("delete", "yt", "--all")
+    system.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+    operator.kill()
+    assert "Traceback" not in operator.log()
 
 
 class Hand:

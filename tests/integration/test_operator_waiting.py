@@ -10,7 +10,16 @@ import pytest
 
 from demo.install import System
 from integration.api_server import serve_api
-from integration.test_operator_flow import LOOK_AT_NODES, NODE, Hand, Operator, grant, make_node, until
+from integration.test_operator_flow import (
+    LOOK_AT_NODES,
+    NODE,
+    Hand,
+    Operator,
+    grant,
+    make_node,
+    operate,
+    until,
+)
 from yolo_crds.meta import Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -37,14 +46,8 @@ def system() -> Iterator[System]:
 
 @pytest.fixture
 def operator(system: System, tmp_path: Path) -> Iterator[Operator]:
-    operator = Operator(system, tmp_path)
-    operator.start()
-    yield operator
-    system.kubectl("delete", "yt", "--all")
-    # Nobody serves the nodes, so their pods would stay for ever, and hold what they hold.
-    system.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
-    operator.kill()
-    assert "Traceback" not in operator.log()
+    with operate(system, tmp_path) as operator:
+        yield operator
 
 
 def _make_gpu_node(
