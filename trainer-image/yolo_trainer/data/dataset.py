@@ -122,18 +122,9 @@ def _prepare(job: Job) -> PreparedSet:
     check_outlines(sources["train"], task, inspected)
     items = make_items(job.data, target, inspected, job.skipped, parts.get("val"))
     flip_idx = sources["train"].flip_idx
-    plan = SetPlan(
-        target,
-        items,
-        tuple(flip_idx) if flip_idx is not None else None,
-        job.trees,
-        passed,
-        job.data.copy_images,
-    )
-    taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
-    named = job.train + (f" in {job.data.image}" if job.data.image else "")
-    job.skipped.reword(job.told)
-    details = summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
+    flips = tuple(flip_idx) if flip_idx is not None else None
+    plan = SetPlan(target, items, flips, job.trees, passed, job.data.copy_images)
+    details = _describe(job, sources, plan)
     folder = volume.prepared / details.dataset.hash
     make_to_use(
         folder,
@@ -142,6 +133,14 @@ def _prepare(job: Job) -> PreparedSet:
     )
     index.remember(key, source_key, details)
     return conclude(details)
+
+
+def _describe(job: Job, sources: Mapping[str, Source], plan: SetPlan) -> Details:
+    """What is to be said of a set; raises InvalidDataError when there is nothing to learn from."""
+    taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
+    named = job.train + (f" in {job.data.image}" if job.data.image else "")
+    job.skipped.reword(job.told)
+    return summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
 
 
 def _references(data: Data) -> dict[str, str]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
+
+from yolo_crds.base import Lenient
 
 from ..errors import volume_errors
 from ..volume import write_atomic
 from .manifest import Details
 from .recall import Outcome
+
+M = TypeVar("M", bound=Lenient)
 
 
 class Index:
@@ -22,10 +27,7 @@ class Index:
 
     def lookup(self, key: str) -> Details | None:
         """What was prepared from a source in exactly this state."""
-        try:
-            return Details.model_validate_json((self.folder / f"{key}.json").read_bytes())
-        except (OSError, ValueError):
-            return None
+        return self._read(Details, f"{key}.json")
 
     def last_hash(self, source: str) -> str | None:
         """The set that was last prepared from a source, in whatever state it was then."""
@@ -36,10 +38,7 @@ class Index:
 
     def outcome(self, key: str) -> Outcome | None:
         """What came of a preparation of the same references (`recall.recall_key`)."""
-        try:
-            return Outcome.model_validate_json((self.folder / f"outcome-{key}.json").read_bytes())
-        except (OSError, ValueError):
-            return None
+        return self._read(Outcome, f"outcome-{key}.json")
 
     def remember_outcome(self, key: str, outcome: Outcome) -> None:
         """Stores it, in place of an earlier one."""
@@ -52,3 +51,9 @@ class Index:
         if key:
             write_atomic(self.folder / f"{key}.json", json.dumps(details.to_wire()))
         write_atomic(self.folder / f"source-{source}.json", json.dumps({"hash": details.dataset.hash}))
+
+    def _read(self, model: type[M], name: str) -> M | None:
+        try:
+            return model.model_validate_json((self.folder / name).read_bytes())
+        except (OSError, ValueError):
+            return None
