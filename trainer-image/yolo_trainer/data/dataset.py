@@ -18,7 +18,7 @@ from .formats import open_source
 from .frame_choice import settle_frames
 from .images import ImageFacts
 from .index import Index
-from .inspection import Inspected, Inspection, build_conversions
+from .inspection import Inspected, Inspection
 from .items import make_items
 from .job import Job
 from .locate import Located, Locator
@@ -26,6 +26,7 @@ from .lost_labels import apply_rule
 from .manifest import Details, read_manifest
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
+from .readings import build_conversions
 from .recall import Origin, Outcome, recall_key, states_of
 from .remote import Remote, fill, find
 from .set_plan import SetPlan

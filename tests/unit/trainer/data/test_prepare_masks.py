@@ -208,7 +208,7 @@ def test_masks_and_polygons_do_not_mix(world: Any) -> None:
 def test_second_prepare_reads_no_mask(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     demo(world, ids(0, 1))
     first = prepare(world)
-    monkeypatch.setattr("yolo_trainer.data.inspection.read_mask", None)
+    monkeypatch.setattr("yolo_trainer.data.readings.read_mask", None)
     assert prepare(world).details == first.details
 
 
