@@ -108,14 +108,21 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
+GO_ON = "raise spec.run, with spec.resume to go on from what is saved"
+"""The way on from a failure that was final, once its cause is gone."""
+GOES_ON = "another attempt goes on from what is saved"
+"""The way on from one that another attempt follows."""
+
 HINTS: dict[Reason, str] = {
     Reason.NAME_MISMATCH: "delete the object and create it under the name given in the message",
     Reason.INVALID_SPEC: "correct the named field of the spec and raise spec.run",
     Reason.INVALID_ARGUMENTS: "correct the named argument in spec.template and raise spec.run",
     Reason.INVALID_DATA: "correct the data set, then raise spec.run",
-    Reason.WEIGHTS_MISSING: "put the named file into the weights folder of the data volume, "
-    "or train from scratch with the architecture's .yaml",
-    Reason.LEGACY_CHECKPOINT: "checkpoints of the YOLOv5 repository cannot be resumed; start a new training",
+    Reason.WEIGHTS_MISSING: "put the named file into the weights folder of the data volume and raise "
+    "spec.run; or delete the object and create it anew with the architecture's .yaml, which trains from "
+    "scratch",
+    Reason.LEGACY_CHECKPOINT: "checkpoints of the YOLOv5 repository cannot be resumed: set spec.resume "
+    "to false and raise spec.run, which trains anew",
     Reason.SUSPENDED_BY_OTHERS: "whoever set spec.suspend of the Job must unset it (kubectl describe job "
     "tells more), or a queue be named (scheduling.queueName, prepareQueueName); limits in time do not count "
     "meanwhile",
@@ -133,7 +140,8 @@ HINTS: dict[Reason, str] = {
     Reason.DEACTIVATED: "set spec.active of the named Workload to true, and it waits for its turn again",
     Reason.WEBHOOK_FAILED: "the admission webhook that the message names must answer again, or its "
     "configuration must go; the Job is created as soon as it does",
-    Reason.UNSCHEDULABLE: "lower spec.template.resources, free the named resource, or add a node that has it",
+    Reason.UNSCHEDULABLE: "lower spec.template.resources and raise spec.run, free the named resource, or "
+    "add a node that has it",
     Reason.IMAGE_PULL_FAILED: "check the image's name and tag and the pull secrets in the Helm values",
     Reason.DATA_IMAGE_FAILED: "check spec.template.data.image: its registry, name and tag, and the pull "
     "secrets in the Helm values; then raise spec.run",
@@ -141,7 +149,7 @@ HINTS: dict[Reason, str] = {
     "Kubernetes 1.35 (1.33 with the feature gate ImageVolume); else put the data set onto the data volume",
     Reason.VOLUME_FAILED: "check that both claims exist in this namespace and are bound",
     Reason.QUOTA_EXCEEDED: "starts by itself when others free what the quota counts; else have it raised, or "
-    "lower spec.template.resources",
+    "lower spec.template.resources and raise spec.run",
     Reason.EXCEEDS_QUOTA: "waiting does not help: lower spec.template.resources and raise spec.run, or have "
     "the quota raised",
     Reason.LIMIT_MISSING: "waiting does not help: have a LimitRange made in this namespace that gives a "
@@ -149,7 +157,7 @@ HINTS: dict[Reason, str] = {
     Reason.OUTSIDE_LIMIT_RANGE: "waiting does not help: change the named resource in spec.template.resources "
     "(of prepare in the Helm values) and raise spec.run, or have the LimitRange changed",
     Reason.FORBIDDEN: "correct what the message names (a RuntimeClass or PriorityClass that does not "
-    "exist?), else check the operator's role and the admission policies",
+    "exist?) and raise spec.run, else check the operator's role and the admission policies",
     Reason.CONTAINER_START_FAILED: "see the message of the container runtime; is the trainer image complete?",
     Reason.ADMISSION_REFUSED: "the node refused the pod after all; another attempt follows, until ten in a "
     "row were refused",
@@ -157,24 +165,25 @@ HINTS: dict[Reason, str] = {
     "choose nodes with whole ones (scheduling.nodeSelector, such as nvidia.com/gpu.sharing-strategy: none)",
     Reason.GANG_INCOMPLETE: "free GPUs, or lower spec.template.resources.nodes; those that its pods had are "
     "free for others meanwhile, and it tries again by itself",
-    Reason.PENDING_TOO_LONG: "raise spec.lifecycle.pendingDeadlineSeconds or free resources",
+    Reason.PENDING_TOO_LONG: "free resources, or lower spec.template.resources, or raise "
+    "spec.lifecycle.pendingDeadlineSeconds; then raise spec.run",
     Reason.OOM_KILLED: "raise spec.template.resources.memory, lower batch or workers, or set cache to none",
     Reason.SHARED_MEMORY_EXHAUSTED: "raise spec.template.resources.sharedMemory or lower workers",
-    Reason.CUDA_OUT_OF_MEMORY: "lower batch or imgsz, or ask for a larger GPU",
+    Reason.CUDA_OUT_OF_MEMORY: f"lower batch or imgsz, or ask for a larger GPU; then {GO_ON}",
     Reason.GPU_FAULT: "look at the node's GPU (Xid in the kernel log); other attempts avoid the node for "
     "a day while another one has room",
     Reason.NO_ACCELERATOR: "the pod saw no GPU; check the driver, runtimeClassName and gpuResource",
-    Reason.DISK_FULL: "free space on the named volume; another attempt goes on from what is saved",
-    Reason.VOLUME_UNAVAILABLE: "is the volume's server up, and can the node reach it? Another attempt goes "
-    "on from what is saved",
-    Reason.FETCH_FAILED: "is the named server up, and may prepare pods reach it? What has come is kept, "
-    "and another attempt goes on from there",
+    Reason.DISK_FULL: "free space on the named volume",
+    Reason.VOLUME_UNAVAILABLE: "see whether the volume's server is up and the node reaches it",
+    Reason.FETCH_FAILED: "see whether the named server is up and prepare pods may reach it; what "
+    "has come is kept",
     Reason.DIVERGED: "the state before it is kept: lower lr0 or check the labels, then raise spec.run with "
     "spec.resume (with GPUs, the run was first tried again without amp)",
-    Reason.TRAINING_FAILED: "see train_err.log in the run folder",
-    Reason.WORKER_KILLED: "the training process was killed; see train_err.log in the run folder",
+    Reason.TRAINING_FAILED: f"see train_err.log in the run folder; when the cause is gone, {GO_ON}",
+    Reason.WORKER_KILLED: "the training process was killed; train_err.log in the run folder may say more",
     Reason.HUNG: "no batch finished within stallTimeoutSeconds; the stacks are in train_err.log",
-    Reason.DEADLINE_EXCEEDED: "raise spec.lifecycle.activeDeadlineSeconds, raise spec.run and set resume",
+    Reason.DEADLINE_EXCEEDED: "raise spec.lifecycle.activeDeadlineSeconds, raise spec.run and set "
+    "spec.resume",
     Reason.INTERRUPTED: "the pod was asked to end; the next attempt resumes from the last checkpoint",
     Reason.EVICTED: "the node ran short of a resource; see the message",
     Reason.PREEMPTED: "a pod of higher priority took the place; the next attempt resumes",
@@ -186,7 +195,8 @@ HINTS: dict[Reason, str] = {
     "has nothing left to do; a new object of that name always gets in",
     Reason.INTERNAL_ERROR: "this is a fault of the trainer or operator; please report it with the logs",
 }
-"""What a person can do about a reason; shown in `status.failure.hint`."""
+"""What a person can do about a reason; shown in `status.failure.hint`, with `GO_ON` or `GOES_ON`
+after it where it may be either."""
 
 RETRYABLE: frozenset[Reason] = frozenset(
     {

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from .conditions import HINTS, REMEDIABLE, RETRYABLE, ConditionType, Phase, Reason
+from .conditions import ConditionType, Phase
 from .meta import GROUP, KIND, PLURAL, VERSION
+from .reasons_page import build_reasons_page
 from .status import Status
 from .structural import INT_OR_STRING, Schema, structural_schema
 from .trainer import EXIT_REASONS, ExitCode
@@ -162,7 +163,7 @@ def build_crd() -> Schema:
 
 
 def build_reference() -> str:
-    """The field reference and the tables of phases, conditions, reasons and exit codes, in Markdown."""
+    """The field reference and the tables of phases, conditions and exit codes, in Markdown."""
     lines = [
         "# Reference of YoloTraining",
         "",
@@ -175,10 +176,7 @@ def build_reference() -> str:
         ]
     lines += ["", "## Phases", "", ", ".join(phase.value for phase in Phase)]
     lines += ["", "## Conditions", "", ", ".join(condition.value for condition in ConditionType)]
-    lines += ["", "## Reasons", "", "| reason | another attempt can help | what to do |", "|---|---|---|"]
-    lines += [
-        f"| `{reason.value}` | {_another_attempt(reason)} | {HINTS.get(reason, '')} |" for reason in Reason
-    ]
+    lines += ["", "Reasons have [a page of their own](reasons.md)."]
     lines += [
         "",
         "## Exit codes of the trainer",
@@ -191,12 +189,6 @@ def build_reference() -> str:
         for code in ExitCode
     ]
     return "\n".join(lines) + "\n"
-
-
-def _another_attempt(reason: Reason) -> str:
-    if reason in REMEDIABLE:
-        return "with a remedy"
-    return "yes" if reason in RETRYABLE else ""
 
 
 def _fields(schema: Schema, path: str) -> Iterator[tuple[str, str, str]]:
@@ -229,13 +221,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def build_files() -> dict[str, str]:
-    """Path below the repository's root → content, of every generated file."""
+def build_files(root: Path) -> dict[str, str]:
+    """Path below the repository's `root` → content, of every generated file."""
     crd = _HEADER + yaml.dump(build_crd(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return {
         f"crds/{PLURAL}.yaml": crd,
         f"charts/yolo-operator/files/{PLURAL}.yaml": crd,
         "docs/reference.md": build_reference(),
+        "docs/reasons.md": build_reasons_page(root),
     }
 
 
@@ -246,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
     args = parser.parse_args(argv)
     stale = []
-    for name, text in build_files().items():
+    for name, text in build_files(args.root).items():
         path = args.root / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from yolo_crds import meta
-from yolo_crds.conditions import RETRYABLE, ConditionType, Reason
+from yolo_crds.conditions import GO_ON, GOES_ON, RETRYABLE, ConditionType, Reason
 from yolo_crds.meta import Stage
 from yolo_crds.status import Failure, Remedy, Status, Waiting
 from yolo_crds.trainer import Result
@@ -228,8 +228,14 @@ def _judge_failure(base: Verdict, why: Failure, training: YoloTraining) -> Verdi
         remedy = choose_remedy(why, base.attempt, training.spec.template, before.remedies)
     allowed = why.reason in NOT_COUNTED or before.restarts < training.spec.lifecycle.max_restarts
     if not allowed or (why.reason not in RETRYABLE and remedy is None):
-        return replace(base, state=State.FAILED)
-    return replace(base, state=State.AGAIN, remedy=remedy)
+        return replace(base, state=State.FAILED, failure=_with_way_on(why, GO_ON))
+    return replace(base, state=State.AGAIN, remedy=remedy, failure=_with_way_on(why, GOES_ON))
+
+
+def _with_way_on(why: Failure, way: str) -> Failure:
+    """What a failure's hint leaves open: who sees to it that the training goes on."""
+    open_ = why.reason in RETRYABLE - NOT_COUNTED and "spec.run" not in (why.hint or "")
+    return why.model_copy(update={"hint": f"{why.hint}; {way}" if why.hint else way}) if open_ else why
 
 
 def parse_status(training: Wire) -> Status:

@@ -10,6 +10,7 @@ from pydantic import Field
 from yolo_crds.base import Model
 from yolo_crds.conditions import HINTS, RETRYABLE, Reason
 from yolo_crds.generate import build_crd, build_files, main
+from yolo_crds.reasons_page import build_reasons_page
 from yolo_crds.structural import INT_OR_STRING, structural_schema
 from yolo_crds.training import YoloTraining
 
@@ -91,8 +92,16 @@ def test_main_writes_and_then_agrees(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([str(tmp_path)]) == 0
     assert main(["--check", str(tmp_path)]) == 0
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(
-        build_files()
+        build_files(tmp_path)
     )
+
+
+def test_reasons_page_names_the_tests_that_make_a_reason_happen(tmp_path: Path) -> None:
+    (tmp_path / "tests/e2e").mkdir(parents=True)
+    (tmp_path / "tests/e2e/test_some.py").write_text("assert Reason.HUNG in told or 'Fenced'")
+    rows = build_reasons_page(tmp_path).splitlines()
+    named = [row.split("`")[1] for row in rows if row.endswith("| real nodes: `test_some` |")]
+    assert named == ["Hung", "Fenced"]
 
 
 def test_structural_schema_refuses_a_union() -> None:

@@ -22,7 +22,7 @@ from operator_objects import (
     start,
     with_state,
 )
-from yolo_crds.conditions import Phase, Reason
+from yolo_crds.conditions import GO_ON, GOES_ON, HINTS, Phase, Reason
 from yolo_crds.meta import ANNOTATION_RETRY, CONFIG_ENV, Stage
 from yolo_crds.status import Best, Weight, Weights
 from yolo_crds.trainer import TrainerConfig
@@ -163,6 +163,16 @@ def test_decide_gives_up_after_max_restarts() -> None:
     training = make_training(lifecycle={"maxRestarts": 0})
     decision = _decide(training, [PREPARE, TRAIN], [PREPARED, end(TRAIN_POD, 7)])
     assert (decision.status.phase, decision.verdict.state) == (Phase.FAILED, State.FAILED)
+
+
+def test_hint_says_who_sees_to_it_that_the_training_goes_on() -> None:
+    hints = []
+    for restarts in (0, 3):
+        training = make_training(lifecycle={"maxRestarts": restarts})
+        failure = _decide(training, [PREPARE, TRAIN], [PREPARED, end(TRAIN_POD, 7)]).status.failure
+        assert failure is not None
+        hints.append(failure.hint)
+    assert hints == [f"{HINTS[Reason.HUNG]}; {GO_ON}", f"{HINTS[Reason.HUNG]}; {GOES_ON}"]
 
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5, 9])
