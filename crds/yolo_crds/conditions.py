@@ -108,6 +108,8 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
+BEGIN_ANEW = "then raise spec.run"
+"""The way on from a failure that was final before anything was trained, or where resuming has no meaning."""
 GO_ON = "raise spec.run, with spec.resume to go on from what is saved"
 """The way on from a failure that was final, once its cause is gone."""
 GOES_ON = "another attempt goes on from what is saved"
@@ -195,8 +197,8 @@ HINTS: dict[Reason, str] = {
     "has nothing left to do; a new object of that name always gets in",
     Reason.INTERNAL_ERROR: "this is a fault of the trainer or operator; please report it with the logs",
 }
-"""What a person can do about a reason; shown in `status.failure.hint`, with `GO_ON` or `GOES_ON`
-after it where it may be either."""
+"""What a person can do about a reason; shown in `status.failure.hint`, with `BEGIN_ANEW`, `GO_ON` or
+`GOES_ON` after it where it does not say so itself."""
 
 RETRYABLE: frozenset[Reason] = frozenset(
     {
@@ -232,6 +234,9 @@ LIKE_A_GPU_FAULT: frozenset[Reason] = frozenset(
     }
 )
 """What a training looks like whose GPU has failed, where nobody says so (ADR 22)."""
+
+NO_WAY_ON: frozenset[Reason] = frozenset({Reason.FENCED, Reason.INTERNAL_ERROR})
+"""Ends after which another run of this object is not what helps."""
 
 REMEDIABLE: frozenset[Reason] = frozenset({Reason.CUDA_OUT_OF_MEMORY, Reason.DIVERGED})
 """Reasons after which one can only with a changed argument (a remedy); all others are final for the run."""

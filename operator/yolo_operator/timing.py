@@ -167,10 +167,21 @@ def deadline_passed(
         nodes = attempt.job.nodes if attempt.job else 1
         why = diagnose_waiting(attempt.pod, view.events, attempt.stage, nodes)
         why = why or diagnose_predecessor(attempt.pod, view.now)
-        because = f": {why.message}" if why else ""
-        message = f"no pod started within {lifecycle.pending_deadline_seconds} s{because}"
-        reason = Reason.PENDING_TOO_LONG
+        return _never_started(lifecycle.pending_deadline_seconds, attempt, why or _blocked_so_far(before))
     return failure(reason, message, attempt=attempt.number)
+
+
+def _never_started(seconds: int | None, attempt: Attempt, why: Failure | None) -> Failure:
+    message, hint = f"no pod started within {seconds} s", None
+    if why is not None:
+        message = f"{message}: {why.reason}: {why.message}"
+        hint = f"{why.hint}; to let it wait longer, raise spec.lifecycle.pendingDeadlineSeconds and spec.run"
+    return failure(Reason.PENDING_TOO_LONG, message, attempt=attempt.number, hint=hint)
+
+
+def _blocked_so_far(before: Status) -> Failure | None:
+    """What kept the attempt from starting when that was looked at last."""
+    return before.failure if before.failure and before.failure.attempt is None else None
 
 
 def ttl_over_at(training: YoloTraining, stored: Status) -> tuple[datetime, ...]:

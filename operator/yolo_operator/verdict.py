@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from yolo_crds import meta
-from yolo_crds.conditions import GO_ON, GOES_ON, RETRYABLE, ConditionType, Reason
+from yolo_crds.conditions import BEGIN_ANEW, GO_ON, GOES_ON, NO_WAY_ON, RETRYABLE, ConditionType, Reason
 from yolo_crds.meta import Stage
 from yolo_crds.status import Failure, Remedy, Status, Waiting
 from yolo_crds.trainer import Result
@@ -228,14 +228,16 @@ def _judge_failure(base: Verdict, why: Failure, training: YoloTraining) -> Verdi
         remedy = choose_remedy(why, base.attempt, training.spec.template, before.remedies)
     allowed = why.reason in NOT_COUNTED or before.restarts < training.spec.lifecycle.max_restarts
     if not allowed or (why.reason not in RETRYABLE and remedy is None):
-        return replace(base, state=State.FAILED, failure=_with_way_on(why, GO_ON))
+        way = GO_ON if why.reason in RETRYABLE else BEGIN_ANEW
+        return replace(base, state=State.FAILED, failure=_with_way_on(why, way))
     return replace(base, state=State.AGAIN, remedy=remedy, failure=_with_way_on(why, GOES_ON))
 
 
 def _with_way_on(why: Failure, way: str) -> Failure:
-    """What a failure's hint leaves open: who sees to it that the training goes on."""
-    open_ = why.reason in RETRYABLE - NOT_COUNTED and "spec.run" not in (why.hint or "")
-    return why.model_copy(update={"hint": f"{why.hint}; {way}" if why.hint else way}) if open_ else why
+    """With what the hint leaves open: who sees to it that the training goes on."""
+    if why.reason in NOT_COUNTED | NO_WAY_ON or "spec.run" in (why.hint or ""):
+        return why
+    return why.model_copy(update={"hint": f"{why.hint}; {way}" if why.hint else way})
 
 
 def parse_status(training: Wire) -> Status:

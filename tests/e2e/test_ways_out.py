@@ -14,6 +14,7 @@ from cluster.api import wait_for
 from demo.install import System
 from e2e.trainings import (
     ARGUMENTS,
+    LABELS,
     end_training,
     finish_training,
     start_training,
@@ -54,6 +55,8 @@ class Way:
     spec: Mapping[str, Any] = field(default_factory=dict)
     disturb: Callable[["Place"], None] | None = None
     """Makes it fail, once it trains."""
+    waits: bool = False
+    """It does not end, but says why it waits."""
 
     def __str__(self) -> str:
         return self.reason.value
@@ -86,6 +89,16 @@ class Place:
         selector = f"{meta.LABEL_TRAINING}={self.name},{meta.LABEL_STAGE}={meta.Stage.TRAIN}"
         (pod,) = self.system.kubectl("get", "pods", "-l", selector, "-o", "name").split()
         self.system.kubectl("exec", pod, "--", "python", "-c", SIGNAL, name)
+
+    def until_blocked(self) -> Mapping[str, str]:
+        """Waits until it says why it does not start."""
+
+        def told() -> bool:
+            return bool((self.system.training(self.name).get("status") or {}).get("failure"))
+
+        wait_for(f"{self.name} says why it waits", told, 200)
+        failure: Mapping[str, str] = self.system.training(self.name)["status"]["failure"]
+        return failure
 
     def until_epoch(self, epoch: int) -> None:
         """Waits until so many epochs are done."""
@@ -143,7 +156,7 @@ WAYS = [
         Reason.INVALID_DATA,
         _mend_data,
         "correct the data set",
-        template={"data": {"train": "ucd/way-out.json"}},
+        template={"data": {"train": "ucd/way-out.json", "labels": LABELS.split(",")}},
     ),
     Way(Reason.WEIGHTS_MISSING, _bring_weights, "raise spec.run", template={"model": "way-out.pt"}),
     Way(
@@ -151,7 +164,7 @@ WAYS = [
         lambda place: place.template(scheduling={"runtimeClassName": None}),
         "RuntimeClass",
         template={"scheduling": {"runtimeClassName": "no-such-class"}},
-        spec={"lifecycle": {"pendingDeadlineSeconds": 20}},
+        waits=True,
     ),
     Way(
         Reason.PENDING_TOO_LONG,
@@ -164,7 +177,7 @@ WAYS = [
         Reason.OOM_KILLED,
         lambda place: place.template(resources={"memory": "3Gi"}),
         r"resources\.memory",
-        template={"resources": SMALL | {"memory": "400Mi", "sharedMemory": "16Mi"}},
+        template={"imgsz": 640, "resources": SMALL | {"memory": "400Mi", "sharedMemory": "16Mi"}},
         spec={"lifecycle": NO_RESTART},
     ),
     Way(
@@ -225,7 +238,7 @@ def test_hint_says_what_can_be_done(places: dict[Reason, Place], way: Way) -> No
     if way.disturb is not None:
         place.until_epoch(2)
         way.disturb(place)
-    failure = end_training(place.system, way.name)["failure"]
+    failure = place.until_blocked() if way.waits else end_training(place.system, way.name)["failure"]
     assert failure["reason"] == way.reason
     assert re.search(way.words, failure["hint"]), failure["hint"]
     way.follow(place)

@@ -335,8 +335,22 @@ def test_pending_deadline_fails_with_what_it_waited_for() -> None:
     late = _decide(training, [PREPARE, TRAIN], [PREPARED, pod], seconds=81)
     assert late.status.failure is not None
     assert late.status.failure.reason == Reason.PENDING_TOO_LONG
-    assert "nvidia.com/gpu" in late.status.failure.message
+    assert "60 s: Unschedulable: no node has enough nvidia.com/gpu" in late.status.failure.message
+    assert late.status.failure.hint is not None
+    assert late.status.failure.hint.startswith(HINTS[Reason.UNSCHEDULABLE])
+    assert "pendingDeadlineSeconds" in late.status.failure.hint
     assert late.status.phase == Phase.FAILED
+
+
+def test_pending_deadline_tells_what_kept_a_pod_from_being_made() -> None:
+    """The Job's events, which said it, are not read again at the end."""
+    training = make_training(lifecycle={"pendingDeadlineSeconds": 60})
+    refused = {"reason": "Forbidden", "message": 'RuntimeClass "x" not found', "hint": "correct it"}
+    training["status"] = {"run": 1, "attempt": 1, "failure": refused}
+    late = _decide(training, [PREPARE, TRAIN], [PREPARED], seconds=81).status.failure
+    assert late is not None
+    assert late.message == 'no pod started within 60 s: Forbidden: RuntimeClass "x" not found'
+    assert (late.hint or "").startswith("correct it; ")
 
 
 def test_active_deadline_is_kept_when_the_pod_does_not() -> None:

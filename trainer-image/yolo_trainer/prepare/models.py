@@ -47,10 +47,16 @@ def resolve_model(model: str, weights: Path) -> Path | None:
             check_checkpoint(found)
             return found
     like = suggest_model(model)
+    scratch = f"{PurePosixPath(model).stem}.yaml"
     raise WeightsMissingError(
         f"template.model: {' or '.join(reversed(names))} is not in {weights}"
         + (f"; did you mean {like}?" if like else ""),
-        f"put the file into {weights}, or train from scratch with {PurePosixPath(model).stem}.yaml",
+        f"put the file into {weights}"
+        + (
+            f", or create another training with {scratch}, from scratch"
+            if package_architecture(scratch)
+            else ""
+        ),
     )
 
 

@@ -142,9 +142,11 @@ def test_missing_weights_name_file_folder_and_nearest(world: Any) -> None:
     with pytest.raises(WeightsMissingError) as error:
         resolve_model("yolov5s", world.volume.weights)
     assert error.value.message == f"template.model: yolov5s.pt or yolov5su.pt is not in {world.data}/weights"
-    assert (
-        error.value.hint == f"put the file into {world.data}/weights, or train from scratch with yolov5s.yaml"
-    )
+    put = f"put the file into {world.data}/weights"
+    assert error.value.hint == f"{put}, or create another training with yolov5s.yaml, from scratch"
+    with pytest.raises(WeightsMissingError) as error:
+        resolve_model("mine.pt", world.volume.weights)
+    assert error.value.hint == put
     with pytest.raises(WeightsMissingError, match=r"did you mean yolo11n\.pt"):
         resolve_model("yolo11nn", world.volume.weights)
 
