@@ -188,13 +188,6 @@ WAYS = [
         spec={"lifecycle": NO_RESTART},
     ),
     Way(
-        Reason.DISK_FULL,
-        lambda place: place.template(resources={"cacheStorage": "1Gi"}),
-        "cacheStorage",
-        template={"cache": "disk", "epochs": FOREVER, "resources": SMALL | {"cacheStorage": "16Mi"}},
-        spec={"lifecycle": NO_RESTART},
-    ),
-    Way(
         Reason.WORKER_KILLED,
         lambda place: place.patch(resume=True, template={"epochs": 3}),
         "resume",
