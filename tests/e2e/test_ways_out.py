@@ -200,7 +200,7 @@ WAYS = [
         lambda place: place.patch(resume=True, template={"epochs": 3}),
         "resume",
         template={"epochs": FOREVER},
-        spec={"lifecycle": NO_RESTART | {"stallTimeoutSeconds": 10}},
+        spec={"lifecycle": NO_RESTART | {"stallTimeoutSeconds": 40}},
         disturb=lambda place: place.signal("SIGSTOP"),
     ),
     Way(
