@@ -6,7 +6,7 @@ The façade's checks with it are advice (versions may differ); the trainer's pre
 import ast
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import get_args
@@ -17,6 +17,9 @@ from .training import Task, Template
 
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
 """Accepted whatever the case; from Ultralytics' `build_optimizer` (the schema says only "a string")."""
+
+CHOSEN_BY_AUTO = ("lr0", "momentum", "warmup_bias_lr")
+"""Hyperparameters that the optimizer `auto` sets itself (Ultralytics' `build_optimizer`)."""
 
 AUTO_BATCH = 0.6
 """The part of the GPU's memory that Ultralytics fills for batch -1 (`check_train_batch_size`)."""
@@ -170,11 +173,15 @@ def check_arguments(template: Template) -> list[Problem]:
     return problems
 
 
-def ignored_hyperparameters(template: Template) -> list[str]:
-    """Names that are set but without effect: the optimizer `auto` chooses lr0 and momentum by itself."""
-    if template.optimizer.lower() != "auto":
-        return []
-    return [n for n in ("lr0", "momentum") if n in template.hyperparameters or n in template.extra_args]
+def tell_ignored(optimizer: str, names: Iterable[str]) -> str | None:
+    """The warning for hyperparameters that are given, by these names, without effect: the optimizer `auto`
+    sets them itself. None where there is none.
+    """
+    given = set(names)
+    ignored = [name for name in CHOSEN_BY_AUTO if name in given]
+    if optimizer.lower() != "auto" or not ignored:
+        return None
+    return f"optimizer auto ignores {' and '.join(ignored)}; name an optimizer, such as SGD or AdamW"
 
 
 def _known_argument(name: str) -> tuple[Argument | None, str]:

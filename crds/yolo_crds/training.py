@@ -215,7 +215,7 @@ class Template(Model):
     patience: int = Field(default=100, ge=0, le=100_000)
     """Epochs without improvement after which training ends early; 0 never."""
     optimizer: Annotated[str, StringConstraints(max_length=32, pattern=r"^[A-Za-z]+$")] = "auto"
-    """Optimizer by Ultralytics' name; `auto` ignores lr0 and momentum."""
+    """Optimizer by Ultralytics' name; `auto` ignores lr0, momentum and warmup_bias_lr."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Seed of the training."""
     cache: Literal["none", "ram", "disk"] = "none"

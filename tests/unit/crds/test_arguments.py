@@ -165,10 +165,12 @@ def test_check_arguments_counts_the_gpus_of_all_nodes() -> None:
     assert "2 nodes train on at least one GPU each" in problem.message
 
 
-def test_ignored_hyperparameters_are_those_that_auto_chooses() -> None:
-    auto = template(hyperparameters={"lr0": 0.1, "mosaic": 0.5})
-    assert arguments.ignored_hyperparameters(auto) == ["lr0"]
-    assert arguments.ignored_hyperparameters(template(optimizer="SGD", hyperparameters={"lr0": 0.1})) == []
+def test_tell_ignored_names_what_auto_chooses() -> None:
+    told = arguments.tell_ignored("Auto", ["mosaic", "momentum", "lr0"])
+    assert told == "optimizer auto ignores lr0 and momentum; name an optimizer, such as SGD or AdamW"
+    assert "warmup_bias_lr" in str(arguments.tell_ignored("auto", ["warmup_bias_lr"]))
+    assert arguments.tell_ignored("auto", ["mosaic"]) is None
+    assert arguments.tell_ignored("SGD", ["lr0"]) is None
 
 
 def test_headline_is_there_for_every_task() -> None:

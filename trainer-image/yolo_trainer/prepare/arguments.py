@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from yolo_crds.arguments import check_arguments, ignored_hyperparameters, parse_value
+from yolo_crds.arguments import check_arguments, parse_value, tell_ignored
 from yolo_crds.schema import load_schema
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Template
@@ -22,11 +22,12 @@ def check_template(config: TrainerConfig) -> list[str]:
     problems = check_arguments(config.template)
     if problems:
         raise InvalidArgumentsError("; ".join(str(problem) for problem in problems))
-    ignored = ignored_hyperparameters(config.template)
+    template = config.template
+    ignored = tell_ignored(template.optimizer, [*template.hyperparameters, *template.extra_args])
     return [
-        *([f"optimizer auto ignores {' and '.join(ignored)}; name an optimizer"] if ignored else []),
-        *([_NO_RECT] if _wants_rect(config.template) else []),
-        *_version_warnings(config.template),
+        *([ignored] if ignored else []),
+        *([_NO_RECT] if _wants_rect(template) else []),
+        *_version_warnings(template),
     ]
 
 
