@@ -188,14 +188,20 @@ def _known_argument(name: str) -> tuple[Argument | None, str]:
     """The argument, or None and why it cannot be given by its name."""
     if name in _OWNED:
         return None, f"cannot be set: {_OWNED[name]}"
-    if name in _FIELDS:
-        return None, f"has a field of its own: spec.template.{_FIELDS[name]}"
+    if name in _FIELDS or name in _FIELDS.values():
+        return None, f"has a field of its own: spec.template.{_FIELDS.get(name, name)}"
     schema = load_schema()
     if argument := schema.arguments.get(name):
         return argument, ""
-    like = nearest(name, schema.arguments.keys() - _OWNED.keys())
-    advice = f"; did you mean {like!r}?" if like else ""
+    like = nearest(_in_snake_case(name), (schema.arguments.keys() | _FIELDS.keys()) - _OWNED.keys())
+    meant = f"the field spec.template.{_FIELDS[like]}" if like in _FIELDS else repr(like)
+    advice = f"; did you mean {meant}?" if like else ""
     return None, f"Ultralytics {schema.ultralytics} has no argument {name!r}{advice}"
+
+
+def _in_snake_case(name: str) -> str:
+    """`closeMosaic`, `LR0` and `close-mosaic` as Ultralytics writes names."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", "_", name).lower()
 
 
 def _words(argument: Argument) -> str:

@@ -1,8 +1,8 @@
 """pydantic's JSON Schema made structural, as a CustomResourceDefinition wants it.
 
 Rules: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
-(no $ref, a type or `x-kubernetes-int-or-string` at every level, `nullable` instead of a null branch, no
-`additionalProperties: false`).
+(no $ref, a type or one of the two extensions in its place at every level, `nullable` instead of a null
+branch, no `additionalProperties: false`).
 """
 
 from typing import Any
@@ -13,7 +13,9 @@ Schema = dict[str, Any]
 
 INT_OR_STRING = "x-kubernetes-int-or-string"
 """The one union that a structural schema has, in the place of a type: a whole number or a text."""
-_DROPPED = frozenset({"title", "$defs", "const", "propertyOrdering"})
+ANYTHING = "x-kubernetes-preserve-unknown-fields"
+"""In the place of a type: any JSON value. CEL has no words for it, nor for the map whose values it is of."""
+_DROPPED = frozenset({"title", "$defs", "const", "propertyOrdering", "propertyNames"})
 _MAP_KEY_MAX = 64
 
 
@@ -49,7 +51,7 @@ def _convert(node: Schema, definitions: Schema) -> Schema:
         (pattern, value), *_ = result.pop("patternProperties").items()
         result["additionalProperties"] = _convert(value, definitions)
         result["x-kubernetes-validations"] = [
-            _key_rule({"pattern": pattern, **result.pop("propertyNames", {})})
+            _key_rule({"pattern": pattern, **node.get("propertyNames", {})})
         ]
     if isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = _convert(node["additionalProperties"], definitions)

@@ -1,5 +1,6 @@
 """The YoloTraining custom resource, and what a user asks for in its spec."""
 
+import json
 import math
 import re
 from typing import Annotated, Literal, Self
@@ -10,13 +11,50 @@ from .base import Lenient, Model, ShortText
 from .meta import API_VERSION, KIND, normalize_model_name, object_name
 from .references import is_url
 from .status import Status
-from .structural import INT_OR_STRING
+from .structural import ANYTHING, INT_OR_STRING
 
 # Bounds keep the object small and the CEL transition rule within the API server's cost limit.
 DataReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 """A path or name, or a URL with its signature."""
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+AnyName = Annotated[str, StringConstraints(max_length=64)]
+"""Whatever a person writes for an argument's name: prepare says which one was meant."""
+_ARGUMENT_TEXT_MAX = 256
+_ARGUMENT_ITEMS_MAX = 64
+
+
+def _argument_as_text(value: object) -> object:
+    """A JSON value as the text that Ultralytics' command line reads it from; a text as it is."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if _is_number(value) or (isinstance(value, list) and all(map(_is_number, value))):
+        return json.dumps(value)
+    raise ValueError("takes a number, true or false, null, a text, or a list of numbers such as [0, 1, 2]")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+ArgumentValue = Annotated[
+    str,
+    BeforeValidator(_argument_as_text),
+    StringConstraints(max_length=_ARGUMENT_TEXT_MAX),
+    WithJsonSchema(
+        {
+            ANYTHING: True,
+            "nullable": True,
+            "maxLength": _ARGUMENT_TEXT_MAX,
+            "maxItems": _ARGUMENT_ITEMS_MAX,
+            "maxProperties": 0,
+        }
+    ),
+]
+"""The value of an argument as people write it: number, true or false, null, text or a list of numbers. Stored
+as it was written, and read as the text that means the same on Ultralytics' command line."""
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 _QUANTITY_MAX = 16
 
@@ -231,8 +269,9 @@ class Template(Model):
     """How often the state is saved that a training goes on from after a stop or a failure."""
     hyperparameters: dict[ArgumentName, float] = Field(default_factory=dict, max_length=128)
     """Ultralytics' numeric hyperparameters by name, such as `lr0: 0.01`."""
-    extra_args: dict[ArgumentName, ShortText] = Field(default_factory=dict, max_length=64)
-    """Any other Ultralytics argument, the value as on its command line."""
+    extra_args: dict[AnyName, ArgumentValue] = Field(default_factory=dict, max_length=64)
+    """Any other Ultralytics argument, the value as in its own YAML files or as on its command line, such as
+    `cos_lr: true`, `freeze: [0, 1]` or `freeze: "[0, 1]"`."""
     resources: Resources = Field(default_factory=Resources, json_schema_extra=_DEFAULTED)
     """What the training pod asks for."""
     scheduling: Scheduling = Field(default_factory=Scheduling, json_schema_extra=_DEFAULTED)

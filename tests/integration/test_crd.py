@@ -35,6 +35,8 @@ def _changed(path: str, value: object) -> dict[str, Any]:
         ("spec.template.batch", -1),
         ("spec.template.batch", 0.7),
         ("spec.template.hyperparameters", {"lr0": 0.01, "hsv_h": 0}),
+        ("spec.template.extraArgs", {"mosaic": 0.5, "cos_lr": True, "freeze": [0, 1], "classes": None}),
+        ("spec.template.extraArgs", {"mosaic": "0.5", "cos_lr": "true", "freeze": "[0, 1]"}),
         ("spec.template.data.labels", ["安全帽", "person with vest"]),
         ("spec.template.resources", {"gpuResource": "nvidia.com/mig-1g.10gb", "memory": "24Gi"}),
         ("spec.template.resources", {"cpu": 2, "memory": 17_179_869_184, "sharedMemory": 0, "cpuLimit": "3"}),
@@ -86,6 +88,27 @@ def test_crd_stores_a_quantity_as_it_was_written(trainings: TrainingsApi) -> Non
     answer = trainings.create(_changed("spec.template.resources", {"cpu": 3}), dry_run=True)
     resources = answer.json()["spec"]["template"]["resources"]
     assert (resources["cpu"], resources["memory"]) == (3, "16Gi")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("mosaic: 0.5", 0.5),
+        ("lr0: 1e-3", 0.001),
+        ("cos_lr: true", True),
+        ("cos_lr: yes", True),
+        ("freeze: 10", 10),
+        ("freeze: [0, 1, 2]", [0, 1, 2]),
+        ("classes: null", None),
+        ("auto_augment: none", "none"),
+        ('mosaic: "0.5"', "0.5"),
+    ],
+)
+def test_crd_stores_an_argument_as_it_was_written(system: System, text: str, want: object) -> None:
+    manifest = json.dumps(GOOD)[:-3] + f', "extraArgs": {{{text}}}' + "}}}"
+    result = system.run_kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest)
+    (value,) = json.loads(result.stdout)["spec"]["template"]["extraArgs"].values()
+    assert (type(value), value) == (type(want), want)
 
 
 def test_crd_explains_itself(system: System) -> None:

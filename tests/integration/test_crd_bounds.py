@@ -13,7 +13,7 @@ import pytest
 from integration.trainings_api import Body, TrainingsApi, refusals
 from yolo_crds.generate import build_crd
 from yolo_crds.meta import API_VERSION, KIND
-from yolo_crds.structural import INT_OR_STRING
+from yolo_crds.structural import ANYTHING, INT_OR_STRING
 
 Schema = dict[str, Any]
 
@@ -52,7 +52,7 @@ NO_BOUNDS = frozenset(
         "x-kubernetes-list-map-keys",
         "x-kubernetes-map-type",
     }
-    | {"anyOf", INT_OR_STRING}
+    | {"anyOf", INT_OR_STRING, ANYTHING, "nullable"}
 )
 
 
@@ -105,12 +105,12 @@ def _sides(schema: Schema) -> Iterator[tuple[str, Any, Any]]:
     for value in schema.get("enum", []):
         yield "enum", value, f"{value}x"
     if (most := schema.get("maxItems")) is not None:
-        items = [_sample(schema["items"])] * (most + 1)
+        items = [_sample(schema.get("items", {}))] * (most + 1)
         if schema.get("x-kubernetes-list-type") == "set":
             items = [f"{item}{index}" for index, item in enumerate(items)]
         yield "maxItems", items[:-1], items
     if (most := schema.get("maxProperties")) is not None:
-        value = _sample(schema["additionalProperties"])
+        value = _sample(schema.get("additionalProperties", {}))
         keys = [f"k{index}" for index in range(most + 1)]
         yield "maxProperties", dict.fromkeys(keys[:-1], value), dict.fromkeys(keys, value)
 
@@ -121,6 +121,8 @@ def _sample(schema: Schema) -> Any:
         return schema["enum"][0]
     if INT_OR_STRING in schema:
         return schema["minimum"]
+    if "type" not in schema:  # anything
+        return 0
     if schema["type"] == "object":
         return {name: _sample(schema["properties"][name]) for name in schema.get("required", [])}
     if schema["type"] == "string":

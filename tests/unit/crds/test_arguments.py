@@ -94,12 +94,47 @@ def test_check_extra_args_accepts_what_ultralytics_takes(name: str, text: str) -
         ("dropout", "none", "takes a number"),
         ("split", "1", "takes a word"),
         ("mozaic", "1", "did you mean 'mosaic'"),
+        ("closeMosaic", "1", "did you mean 'close_mosaic'"),
+        ("cos-lr", "true", "did you mean 'cos_lr'"),
+        ("LR0", "0.1", "did you mean 'lr0'"),
+        ("epochs", "3", "has a field of its own: spec.template.epochs"),
+        ("savePeriod", "3", "has a field of its own: spec.template.savePeriod"),
+        ("batch_size", "8", "did you mean the field spec.template.batch?"),
+        ("save_perioc", "3", "did you mean the field spec.template.savePeriod?"),
+        ("", "1", "has no argument ''"),
     ],
 )
 def test_check_extra_args_names_what_is_wrong(name: str, text: str, want: str) -> None:
     (problem,) = arguments.check_extra_args({name: text})
     assert problem.field == f"template.extraArgs.{name}"
     assert want in problem.message
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "value"),
+    [
+        (0.5, "0.5", 0.5),
+        (1e-05, "1e-05", 1e-05),
+        (10, "10", 10),
+        (True, "true", True),
+        (False, "false", False),
+        (None, "none", None),
+        ([0, 1, 2], "[0, 1, 2]", [0, 1, 2]),
+        ([], "[]", []),
+        ("[0, 1]", "[0, 1]", [0, 1]),
+        ("max-autotune", "max-autotune", "max-autotune"),
+        ("1e-3", "1e-3", 0.001),
+    ],
+)
+def test_extra_args_are_read_as_people_write_them(written: object, text: str, value: object) -> None:
+    read = template(extraArgs={"a": written}).extra_args["a"]
+    assert (read, arguments.parse_value(read)) == (text, value)
+
+
+@pytest.mark.parametrize("written", [{}, {"a": 1}, ["x"], [[1]], [True], "x" * 257])
+def test_extra_args_that_are_no_value_are_refused(written: object) -> None:
+    with pytest.raises(ValueError, match=r"list of numbers such as|at most 256"):
+        template(extraArgs={"a": written})
 
 
 @pytest.mark.parametrize("model", ["/etc/x.pt", "../x.pt", "a/../../x.pt", "yolo11n.onnx"])

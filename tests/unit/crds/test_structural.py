@@ -11,7 +11,7 @@ from yolo_crds.base import Model
 from yolo_crds.conditions import HINTS, RETRYABLE, Reason
 from yolo_crds.generate import build_crd, build_files, main
 from yolo_crds.reasons_page import build_reasons_page
-from yolo_crds.structural import INT_OR_STRING, structural_schema
+from yolo_crds.structural import ANYTHING, INT_OR_STRING, structural_schema
 from yolo_crds.training import YoloTraining
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +55,7 @@ def test_build_crd_is_structural() -> None:
             assert node["anyOf"] == [{"type": "integer"}, {"type": "string"}], path
             assert not (unions | {"type"}) - {"anyOf"} & set(node), path
             continue
-        assert isinstance(node.get("type"), str), path
+        assert isinstance(node.get("type"), str) or node.get(ANYTHING), path
         assert not unions & set(node), path
 
 
@@ -73,10 +73,10 @@ def test_build_crd_describes_each_spec_field() -> None:
 
 def test_build_crd_bounds_each_spec_string_list_and_map() -> None:
     for path, node in _nodes(_schema()["properties"]["spec"], "spec"):
-        kind = "quantity" if INT_OR_STRING in node else node["type"]
-        if kind in ("string", "quantity"):
+        kind = "quantity" if INT_OR_STRING in node else node.get("type", "anything")
+        if kind in ("string", "quantity", "anything"):
             assert "maxLength" in node or "enum" in node, path
-        if kind == "array":
+        if kind in ("array", "anything"):
             assert "maxItems" in node, path
         if kind in ("integer", "number", "quantity") and not path.endswith("{}"):
             assert {"minimum", "maximum"} <= set(node), path
