@@ -2,6 +2,7 @@
 
 import re
 
+from yolo_crds.models import parse_earlier_run
 from yolo_crds.schema import load_schema
 
 from .errors import InvalidFieldsError
@@ -14,6 +15,11 @@ _ALLOWED = re.compile(r"[A-Za-z0-9._/-]+\Z")
 def to_model(model_type: str) -> str:
     """`template.model` for a `model_type`. Raises InvalidFieldsError."""
     model = model_type.strip().replace("\\", "/")
+    try:
+        if (earlier := parse_earlier_run(model)) is not None:
+            return str(earlier)
+    except ValueError as error:
+        raise InvalidFieldsError([("model_type", str(error))]) from error
     if not _ALLOWED.match(model):
         text = f"{model_type!r} is no model; give a name such as yolov5s, yolo11n.yaml or folder/name.pt"
         raise InvalidFieldsError([("model_type", text)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import get_args
 
-from .models import known_model
+from .models import known_model, parse_earlier_run
 from .schema import Argument, load_schema, nearest
 from .training import Task, Template
 
@@ -118,8 +118,13 @@ def check_model(model: str, task: Task | None = None, prefix: str = "template") 
 
     Whether a checkpoint is there is for the prepare stage to say.
     """
-    path = PurePosixPath(model)
     field = f"{prefix}.model"
+    try:
+        if parse_earlier_run(model) is not None:
+            return []
+    except ValueError as error:
+        return [Problem(field, str(error))]
+    path = PurePosixPath(model)
     if path.is_absolute() or ".." in path.parts:
         return [Problem(field, f"{model!r} is not below the weights folder; give the path relative to it")]
     if path.suffix in {".onnx", ".engine", ".torchscript", ".tflite", ".safetensors", ".zip", ".json"}:

@@ -23,6 +23,12 @@ CACHE_DIR = Path("/cache")
 """Where a training pod keeps decoded images (`template.cache`): the node's disk, gone with the pod."""
 
 
+RESULT = "result.json"
+"""In an attempt's folder: the full truth of its end, a `trainer.Result`."""
+PREPARED = "prepare.json"
+"""In an attempt's folder: what prepare hands to train, a `trainer.Prepared`."""
+
+
 @dataclass(frozen=True)
 class DataVolume:
     """Paths on the data volume that is mounted at `root`."""
@@ -124,9 +130,9 @@ class RunFolder:
         return self.attempts / token
 
     def result(self, token: str) -> Path:
-        """The full truth of one attempt's end, a `trainer.Result`."""
-        return self.attempt(token) / "result.json"
+        """The `RESULT` of one attempt."""
+        return self.attempt(token) / RESULT
 
     def prepared(self, token: str) -> Path:
-        """What prepare hands to train, a `trainer.Prepared`."""
-        return self.attempt(token) / "prepare.json"
+        """The `PREPARED` of one attempt."""
+        return self.attempt(token) / PREPARED

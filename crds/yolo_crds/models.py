@@ -1,8 +1,10 @@
 """Names of models: the file that `template.model` means, on the volume or in the package, and its task."""
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from .meta import normalize_model_name
 from .schema import Architecture, load_schema, nearest
 from .training import Task
 
@@ -16,6 +18,34 @@ _TASK_MARKS: dict[str, Task] = {
 }
 _ARCHITECTURE_SUFFIXES = (".yaml", ".yml")
 _P6 = re.compile(r"(yolov[58])([nslmx])6\Z")
+_RUN_PREFIX = "run:"
+_OF_RUN = re.compile(rf"{_RUN_PREFIX}([^/]+)/(best|last)(?:\.pt)?\Z")
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A checkpoint that a training left in its run folder, as a model to start from."""
+
+    model_name: str
+    """Of the run folder; in NFC."""
+    file: str
+    """`best.pt` or `last.pt`."""
+
+    def __str__(self) -> str:
+        return f"{_RUN_PREFIX}{self.model_name}/{self.file.removesuffix('.pt')}"
+
+
+def parse_earlier_run(model: str) -> EarlierRun | None:
+    """The checkpoint that `run:<model name>/best` or `…/last` names; None for any other model.
+
+    Raises ValueError with a sentence for one that begins so and goes on otherwise.
+    """
+    if not model.startswith(_RUN_PREFIX):
+        return None
+    found = _OF_RUN.match(model)
+    if found is None:
+        raise ValueError(f"{model!r} names no checkpoint of a run; write run:<model name>/best, or …/last")
+    return EarlierRun(normalize_model_name(found[1]), f"{found[2]}.pt")
 
 
 def is_architecture(model: str) -> bool:

@@ -12,7 +12,7 @@ from .base import Lenient, Model, Sentence
 from .conditions import Reason
 from .meta import Stage
 from .status import Best, Dataset, Weights
-from .training import Data, Template
+from .training import Data, Task, Template
 
 PROGRESS_PREFIX = "YOLO-PROGRESS "
 PROGRESS_VERSION = 1
@@ -287,6 +287,8 @@ class Prepared(Lenient):
     """Absolute path of the Ultralytics data file in the prepared data set."""
     weights: str | None = None
     """Absolute path of the checkpoint or .yaml that `model` means; None: an architecture of the package."""
+    task: Task | None = None
+    """Kind of training that the checkpoint is made for, where the model's name does not tell it."""
     resume_from: str | None = None
     """Absolute path of the file that prepare found to go on from; None: from the start. Train looks again."""
     warnings: list[Sentence] = Field(default_factory=list)

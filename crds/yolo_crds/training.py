@@ -18,6 +18,13 @@ DataReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 """A path or name, or a URL with its signature."""
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+ModelReference = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=256, pattern=r"^([A-Za-z0-9._/-]+|run:[^/]+/(best|last)(\.pt)?)$"
+    ),
+]
+"""A file's name, or a run's: a model name may have letters of any script, and blanks."""
 AnyName = Annotated[str, StringConstraints(max_length=64)]
 """Whatever a person writes for an argument's name: prepare says which one was meant."""
 _ARGUMENT_TEXT_MAX = 256
@@ -234,10 +241,11 @@ class SaveInterval(Model):
 class Template(Model):
     """What is trained. Changes only together with a higher `spec.run`; names are Ultralytics' arguments."""
 
-    model: Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9._/-]+$")]
-    """A bare name or .pt starts from pretrained weights (`<data volume>/weights`), a .yaml from scratch."""
+    model: ModelReference
+    """A bare name or .pt starts from pretrained weights (`<data volume>/weights`), a .yaml from scratch,
+    `run:<model name>/best` (or `/last`) from what an earlier training of the namespace has learnt."""
     task: Task | None = None
-    """Kind of training. Unset: inferred from the model's name."""
+    """Kind of training. Unset: that of the earlier run, else inferred from the model's name."""
     data: Data
     """The data set."""
     epochs: int = Field(default=100, ge=1, le=100_000)

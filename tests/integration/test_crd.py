@@ -32,6 +32,8 @@ def _changed(path: str, value: object) -> dict[str, Any]:
     [
         ("spec.modelName", "安全帽 v1.2"),
         ("spec.run", 99_999),
+        ("spec.template.model", "run:安全帽 v1.2/best"),
+        ("spec.template.model", "run:helmet/last.pt"),
         ("spec.template.batch", -1),
         ("spec.template.batch", 0.7),
         ("spec.template.hyperparameters", {"lr0": 0.01, "hsv_h": 0}),
@@ -58,6 +60,9 @@ def test_crd_accepts(trainings: TrainingsApi, path: str, value: object) -> None:
         ("spec.template.epochs", 0, "spec.template.epochs"),
         ("spec.template.epochs", "many", "spec.template.epochs"),
         ("spec.template.model", "yolo11n; rm -rf /", "spec.template.model"),
+        ("spec.template.model", "run:helmet", "spec.template.model"),
+        ("spec.template.model", "run:helmet/epoch7", "spec.template.model"),
+        ("spec.template.model", "run:../helmet/best", "spec.template.model"),
         ("spec.template.task", "guess", "spec.template.task"),
         ("spec.template.hyperparameters", {"LR 0": 1}, "spec.template.hyperparameters"),
         ("spec.template.hyperparameters", {"lr0": "high"}, "spec.template.hyperparameters"),

@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 NAME = "crd-bounds"
 PATTERNS = {
     # pattern: what fits, whatever stands of its first character before it; what does not
-    r"^[A-Za-z0-9._/-]+$": ("yolo11n.yaml", "yolo11n; rm -rf /"),
+    r"^([A-Za-z0-9._/-]+|run:[^/]+/(best|last)(\.pt)?)$": ("yolo11n.yaml", "yolo11n; rm -rf /"),
     r"^[A-Za-z]+$": ("SGD", "SGD 2"),
     r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": ("nvidia.com/gpu", "gpu"),
     r"^[a-z0-9][A-Za-z0-9._:/@-]*$": ("registry.example.org/cats:1", "Registry.example.org/cats"),

@@ -16,7 +16,8 @@ from pathlib import Path
 from ..errors import InvalidArgumentsError, LegacyCheckpointError, volume_errors
 
 _HEAD_BYTES = 4096
-_PICKLE_BYTES = 64 << 20
+PICKLE_BYTES = 64 << 20
+"""As much of a pickle is read: it holds names and numbers, and tensors lie beside it."""
 # Classes of the YOLOv5 repository as torch pickles name them; those of YOLOv7 and YOLOv9 are called the same.
 _V5_MODULES = frozenset({"models.yolo", "models.common", "models.experimental"})
 _V5_GLOBAL = re.compile(rb"cmodels\.(?:yolo|common|experimental)\n")
@@ -72,6 +73,16 @@ def check_checkpoint(path: Path) -> None:
     """Raises InvalidArgumentsError, saying what the file is, unless it looks like a checkpoint that
     Ultralytics can train on without the network; LegacyCheckpointError for one of the YOLOv5 repository.
     """
+    pickled = read_pickle(path)
+    try:
+        named = set(_globals(pickled))
+    except Exception as error:  # pickletools raises nearly anything on bad bytes
+        raise _torn(path, error) from error
+    _check_classes(path, named)
+
+
+def read_pickle(path: Path) -> bytes:
+    """The pickle within a checkpoint, unread. Raises as `check_checkpoint` for a file that has none."""
     with volume_errors(path, "read"), path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head.startswith(b"PK"):
@@ -89,14 +100,9 @@ def check_checkpoint(path: Path) -> None:
                     "name the .pt that it was exported from: an export is not trained on",
                 )
             with archive.open(member) as file:
-                pickled = file.read(_PICKLE_BYTES)
+                return file.read(PICKLE_BYTES)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise _torn(path, error) from error
-    try:
-        named = set(_globals(pickled))
-    except Exception as error:  # pickletools raises nearly anything on bad bytes
-        raise _torn(path, error) from error
-    _check_classes(path, named)
 
 
 def _check_classes(path: Path, named: set[tuple[str, str]]) -> None:
@@ -169,7 +175,7 @@ def _no_zip(path: Path, head: bytes) -> Exception:
             return _refuse(path, what, hint)
     if _OLD_TORCH.match(head):
         with volume_errors(path, "read"), path.open("rb") as file:
-            if _V5_GLOBAL.search(file.read(_PICKLE_BYTES)):
+            if _V5_GLOBAL.search(file.read(PICKLE_BYTES)):
                 return _legacy(path)
         return _refuse(
             path,

@@ -9,24 +9,29 @@ from __future__ import annotations
 import json
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from yolo_crds.arguments import parse_value
 from yolo_crds.layout import DataVolume
-from yolo_crds.models import infer_task
+from yolo_crds.models import EarlierRun, infer_task, parse_earlier_run
 from yolo_crds.trainer import Prepared, TrainerConfig
+from yolo_crds.training import Task
 
 from ..data.contact_sheet import draw_contact_sheet
 from ..data.dataset import PreparedSet, prepare_dataset
 from ..data.parallel import Report
+from ..data.source import COLOURS
 from ..data.summary import report_lines
 from ..errors import InvalidDataError, WeightsMissingError, volume_errors
 from ..fetch.fetcher import Fetcher
 from ..runfolder.attempt import CLAIM_ENV, Attempt, join
 from .arguments import check_template
+from .checkpoint_facts import Facts, read_facts
 from .checkpoints import check_checkpoint
+from .earlier_run import check_task, copy_earlier, tell_differences
 from .fraction import fraction_warnings
 from .label_cache import write_label_cache
 from .models import resolve_model
@@ -50,7 +55,11 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
     if not volume.root.is_dir():
         raise InvalidDataError(f"there is no data volume at {volume.root}")
     weights, resume_from, start_warnings = choose_start(attempt, config, volume)
-    task = config.template.task or infer_task(config.template.model)
+    earlier = parse_earlier_run(config.template.model)
+    facts = read_facts(weights) if earlier and weights else Facts()
+    if earlier:
+        check_task(earlier, facts, config.template)
+    task = config.template.task or facts.task or infer_task(config.template.model)
     fetcher = Fetcher(volume, config.fetch, report)
     with volume_errors(volume.root, "prepare data on"):
         artifact = Path(config.artifact_dir)
@@ -59,6 +68,8 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
     for line in report_lines(prepared_set.details):
         logger.info("%s", line)
     data_warnings = [*fetcher.warnings, *prepared_set.details.warnings, *cut]
+    if earlier and resume_from is None:
+        data_warnings += compare_with_data(earlier, facts, config, task, prepared_set)
     for sentence in data_warnings:
         logger.warning("%s", sentence)
     single_cls = parse_value(config.template.extra_args.get("single_cls", "false")) is True
@@ -72,6 +83,7 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
         dataset=prepared_set.details.dataset,
         data_yaml=str(prepared_set.data_path),
         weights=str(weights) if weights else None,
+        task=facts.task,
         resume_from=str(resume_from) if resume_from else None,
         warnings=[*warnings, *start_warnings, *data_warnings],
     )
@@ -91,20 +103,46 @@ def choose_start(
     """
     with attempt.start() as start:
         if start.stream is None:
-            weights = resolve_model(config.template.model, volume.weights)
+            weights = find_model(attempt, config, volume)
             return weights, None, [_NO_RESUME] if config.resume else []
         warnings = [] if start.exact else [_WARM_START]
         if start.attempt is None and start.path:
             check_checkpoint(start.path)
             return start.path, start.path, warnings
         try:
-            return resolve_model(config.template.model, volume.weights), start.path, warnings
+            return find_model(attempt, config, volume), start.path, warnings
         except WeightsMissingError as error:
             known = attempt.find_weights(start)
             if known is None:
                 raise
             instead = f"{error.message}; went on with the model of the run folder"
             return known, start.path, [*warnings, instead]
+
+
+def find_model(attempt: Attempt, config: TrainerConfig, volume: DataVolume) -> Path | None:
+    """The file that `template.model` means, one of an earlier run copied aside; None for an architecture of
+    the package. Raises as `resolve_model` and `copy_earlier`."""
+    earlier = parse_earlier_run(config.template.model)
+    if earlier is None:
+        return resolve_model(config.template.model, volume.weights)
+    return attempt.keep_initial(partial(copy_earlier, earlier, Path(config.runs_dir)))
+
+
+def compare_with_data(
+    earlier: EarlierRun, facts: Facts, config: TrainerConfig, task: Task, prepared_set: PreparedSet
+) -> list[str]:
+    """How the data differs from what the earlier run was trained on."""
+    template, details = config.template, prepared_set.details
+    # Of a classification the data is a folder.
+    described = yaml.safe_load(prepared_set.data_path.read_text("utf-8")) if details.data_yaml else {}
+    return tell_differences(
+        earlier,
+        facts,
+        list(details.dataset.classes),
+        template.imgsz,
+        int(described.get("channels", COLOURS)),
+        by_name=task != "classify" and parse_value(template.extra_args.get("cls_remap", "true")) is True,
+    )
 
 
 def publish_info(

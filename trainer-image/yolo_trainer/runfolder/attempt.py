@@ -18,6 +18,7 @@ Files, below `train/<m>`; `A` is `.attempts/<token>`, `+` means with a `.sha256`
 | `.attempts/adopted/…` | the first claim: what stood at the old paths | nobody |
 | `A/attempt.json` | prepare, at its claim | nobody |
 | `A/prepare.json` | prepare, at its end | nobody |
+| `A/initial.pt`+ | prepare, where the model is one of an earlier run | a newer attempt that has a state |
 | `A/result.json` | supervisor, at each stage's end; a finished one stays | nobody |
 | `A/logs/*.log` | supervisor, each line | nobody |
 | `A/state.pt`+, `state.prev.pt`+ | train's rank 0, each save, first | a newer attempt that has a state |
@@ -47,7 +48,7 @@ from ..errors import FencedError, volume_errors
 from . import attempts, checkpoint, claims, files, logs, retire
 from .adoption import adopt
 from .attempts import Note, Start
-from .checkpoint import BEST, LAST, WEIGHTS
+from .checkpoint import BEST, INITIAL, LAST, WEIGHTS
 from .claims import Claim
 from .files import Sink
 from .publish import Licence
@@ -177,6 +178,29 @@ class Attempt:
             paths = [start.attempt / WEIGHTS / name for name in (LAST, BEST)]
             return next(filter(checkpoint.is_whole, paths), None)
 
+    def keep_initial(self, fetch: Callable[[Path], object]) -> Path:
+        """The checkpoint that the training started from, kept in this attempt's folder: whatever becomes of
+        its source, all attempts start from the same. `fetch` writes it to a path if no attempt that is gone
+        on from has it.
+        """
+        place = self.path / INITIAL
+        with self._writing(place):
+            if checkpoint.is_whole(place):
+                return place
+            checkpoint.drop(place)
+            for note in reversed(attempts.read_notes(self.folder)):
+                if self._resume or note.is_of_run(self.claim.uid, self.claim.run):
+                    checkpoint.carry_over(note.path / INITIAL, place)
+            if files.status(place) is not None:
+                return place
+            temporary = files.aside(place)
+            try:
+                fetch(temporary)
+                checkpoint.promote(temporary, place)
+            finally:
+                files.remove(temporary)
+        return place
+
     def save_state(self, write: Callable[[Sink], object]) -> None:
         """Saves the state alone, as amid an epoch; the one before stays until this one is whole. Then older
         attempts have nothing more to give, and are freed.
@@ -261,11 +285,7 @@ class Attempt:
     def prepared(self) -> Prepared | None:
         """What the prepare stage left for this attempt; None when it did not end well."""
         with volume_errors(self.path, "read"):
-            content = files.read(self.folder.prepared(self.token))
-        try:
-            return Prepared.model_validate_json(content) if content else None
-        except ValueError:
-            return None
+            return attempts.read_prepared(self.path)
 
     def finish(self, result: Result) -> None:
         """Stores how a stage ended; that this attempt's training came to its end is never written over.
@@ -290,10 +310,14 @@ class Attempt:
             self.licence.end()
 
     def weights(self) -> Weights | None:
-        """Size and sha256 of the attempt's checkpoints, under their published paths; None without any."""
+        """As `weights_of`, of this attempt."""
+        return self.weights_of(self.path)
+
+    def weights_of(self, attempt: Path) -> Weights | None:
+        """Size and sha256 of an attempt's checkpoints, under their published paths; None without any."""
         found: dict[str, Weight] = {}
         for key, name in (("best", BEST), ("last", LAST)):
-            file = self.path / WEIGHTS / name
+            file = attempt / WEIGHTS / name
             digest, status = checkpoint.find_digest(file), files.status(file)
             if digest and status:
                 path = (self.folder.weights / name).relative_to(self.folder.root)

@@ -17,6 +17,8 @@ STATES = (STATE, PREVIOUS_STATE)
 WEIGHTS = "weights"
 LAST = "last.pt"
 BEST = "best.pt"
+INITIAL = "initial.pt"
+"""What an attempt's model starts from, where another training may change or delete it."""
 
 
 def digest_path(file: Path) -> Path:

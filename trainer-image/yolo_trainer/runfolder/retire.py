@@ -13,7 +13,7 @@ from pathlib import Path
 from ..volume import TEMPORARY_PREFIX
 from . import files
 from .attempts import Note
-from .checkpoint import BEST, STATES, WEIGHTS, digest_path, drop
+from .checkpoint import BEST, INITIAL, STATES, WEIGHTS, digest_path, drop
 
 KEPT_RUNS = 10
 """As many as `status.runs` remembers."""
@@ -36,7 +36,7 @@ def retire_older(me: Note, notes: Iterable[Note]) -> None:
 
 
 def _free(attempt: Path, *, keep_best: bool) -> None:
-    for name in STATES:
+    for name in (*STATES, INITIAL):
         drop(attempt / name)
     weights = attempt / WEIGHTS
     stay = {BEST, digest_path(weights / BEST).name} if keep_best else set()

@@ -124,7 +124,7 @@ def choose_cache(
         return wanted
     from .disk_cache import keep_in, tell_when_refused
 
-    classify = (template.task or infer_task(template.model)) == "classify"
+    classify = (template.task or prepared.task or infer_task(template.model)) == "classify"
     imgsz, ranks = int(str(overrides["imgsz"])), max(1, template.resources.gpus)
     sizes = measure(((entry.width, entry.height) for entry in manifest.entries()), imgsz, whole=classify)
     memory = memory_left(

@@ -29,7 +29,7 @@ def build_overrides(
         chosen["rect"] = False  # prepare has said so
     return {
         **{k: _whole(k, v) for k, v in chosen.items()},
-        "task": template.task or infer_task(template.model),
+        "task": template.task or prepared.task or infer_task(template.model),
         "mode": "train",
         "model": prepared.weights or _architecture(template.model),
         "data": prepared.data_yaml,
