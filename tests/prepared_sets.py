@@ -39,7 +39,9 @@ def make(world: Any, train: str = "many", **data: object) -> Path:
 def prepare_stage(config: TrainerConfig, report: Report) -> Prepared:
     """The prepare stage as the supervisor has it run: the folder is taken before."""
     claim(config)
-    return prepare(config, report)
+    prepared = prepare(config, report)
+    assert prepared is not None, "there was nothing to train"
+    return prepared
 
 
 def train(world: Any, model: str = "demo", **config: Any) -> Path:

@@ -25,8 +25,6 @@ CACHE_DIR = Path("/cache")
 
 RESULT = "result.json"
 """In an attempt's folder: the full truth of its end, a `trainer.Result`."""
-PREPARED = "prepare.json"
-"""In an attempt's folder: what prepare hands to train, a `trainer.Prepared`."""
 
 
 @dataclass(frozen=True)
@@ -134,5 +132,5 @@ class RunFolder:
         return self.attempt(token) / RESULT
 
     def prepared(self, token: str) -> Path:
-        """The `PREPARED` of one attempt."""
-        return self.attempt(token) / PREPARED
+        """What prepare hands to train, a `trainer.Prepared`."""
+        return self.attempt(token) / "prepare.json"

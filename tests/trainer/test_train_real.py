@@ -167,15 +167,29 @@ def test_training_with_a_torn_state_goes_on_from_the_previous(volumes: Volumes, 
     assert _epochs(volumes) == [1, 2, 3, 4]
 
 
-def test_training_killed_between_last_epoch_and_end_only_concludes(volumes: Volumes, tmp_path: Path) -> None:
+def test_resume_with_nothing_to_train_changes_no_file(volumes: Volumes, tmp_path: Path) -> None:
     run(volumes.config(), tmp_path)
+    published = [path for path in volumes.folder.train.rglob("*") if path.is_file() and _is_shown(path)]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in published}
+    first = volumes.result()
 
     second = run(volumes.config(run=2, resume=True), tmp_path)
 
     assert second.process.returncode == 0, second.output
     assert not [line for line in second.lines if line.startswith("* start train")]
-    assert volumes.result(run=2).epochs_done == 3
-    assert (volumes.folder.weights / "last.pt").samefile(volumes.attempt(run=2) / "weights/last.pt")
+    assert "nothing to train: 3 epochs are done, 3 were asked for; raise template.epochs" in second.output
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in published} == before
+    told = volumes.result(run=2)
+    assert (told.epochs_done, told.metrics, told.best, told.weights) == (
+        3,
+        first.metrics,
+        first.best,
+        first.weights,
+    )
+
+
+def _is_shown(path: Path) -> bool:
+    return not {".claims", ".publish"} & set(path.parts)
 
 
 def test_training_finished_is_not_trained_twice(volumes: Volumes, tmp_path: Path) -> None:

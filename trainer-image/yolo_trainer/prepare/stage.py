@@ -34,6 +34,7 @@ from .checkpoints import check_checkpoint
 from .earlier_run import check_task, copy_earlier, tell_differences
 from .fraction import fraction_warnings
 from .label_cache import write_label_cache
+from .leftover import find_nothing_left
 from .models import resolve_model
 
 logger = logging.getLogger(__name__)
@@ -42,8 +43,9 @@ _NO_RESUME = "no checkpoint to resume from; started afresh"
 _WARM_START = "no state to resume exactly from; started from the folder's last.pt"
 
 
-def prepare(config: TrainerConfig, report: Report) -> Prepared:
-    """What train needs, also stored as `RunFolder.prepared`.
+def prepare(config: TrainerConfig, report: Report) -> Prepared | None:
+    """What train needs, also stored as `RunFolder.prepared`; None where there is nothing to train, which is
+    stored as the run's result.
 
     Raises a TrainerError: FencedError, InvalidArgumentsError, WeightsMissingError, LegacyCheckpointError,
     InvalidDataError, FetchFailedError, DiskFullError, VolumeFailedError.
@@ -54,6 +56,12 @@ def prepare(config: TrainerConfig, report: Report) -> Prepared:
     warnings = check_template(config)
     if not volume.root.is_dir():
         raise InvalidDataError(f"there is no data volume at {volume.root}")
+    with attempt.start() as start:
+        over = find_nothing_left(start, config)
+    if over is not None:
+        logger.warning("%s", over.message)
+        attempt.finish(over)
+        return None
     weights, resume_from, start_warnings = choose_start(attempt, config, volume)
     earlier = parse_earlier_run(config.template.model)
     facts = read_facts(weights) if earlier and weights else Facts()

@@ -285,7 +285,11 @@ class Attempt:
     def prepared(self) -> Prepared | None:
         """What the prepare stage left for this attempt; None when it did not end well."""
         with volume_errors(self.path, "read"):
-            return attempts.read_prepared(self.path)
+            content = files.read(self.folder.prepared(self.token))
+        try:
+            return Prepared.model_validate_json(content) if content else None
+        except ValueError:
+            return None
 
     def finish(self, result: Result) -> None:
         """Stores how a stage ended; that this attempt's training came to its end is never written over.
@@ -310,14 +314,10 @@ class Attempt:
             self.licence.end()
 
     def weights(self) -> Weights | None:
-        """As `weights_of`, of this attempt."""
-        return self.weights_of(self.path)
-
-    def weights_of(self, attempt: Path) -> Weights | None:
-        """Size and sha256 of an attempt's checkpoints, under their published paths; None without any."""
+        """Size and sha256 of the attempt's checkpoints, under their published paths; None without any."""
         found: dict[str, Weight] = {}
         for key, name in (("best", BEST), ("last", LAST)):
-            file = attempt / WEIGHTS / name
+            file = self.path / WEIGHTS / name
             digest, status = checkpoint.find_digest(file), files.status(file)
             if digest and status:
                 path = (self.folder.weights / name).relative_to(self.folder.root)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
-from yolo_crds.layout import PREPARED, RunFolder
+from yolo_crds.layout import RunFolder
 from yolo_crds.meta import Stage, attempt_token
-from yolo_crds.trainer import Prepared, Result, parse_result
+from yolo_crds.trainer import Result, parse_result
 
 from ..errors import LegacyCheckpointError
 from . import checkpoint, files
@@ -156,15 +156,6 @@ def read_result(path: Path) -> Result | None:
     """A stored result; None when there is none to be read."""
     content = files.read(path)
     return parse_result(content.decode("utf-8", "replace")) if content else None
-
-
-def read_prepared(attempt: Path) -> Prepared | None:
-    """What the prepare stage left in an attempt's folder; None when there is none to be read."""
-    content = files.read(attempt / PREPARED)
-    try:
-        return Prepared.model_validate_json(content) if content else None
-    except ValueError:
-        return None
 
 
 def log_chain(note: Note, notes: Iterable[Note]) -> list[Path]:

@@ -66,11 +66,18 @@ def build_finished(config: TrainerConfig, stage: Stage, finished: Result) -> Res
         run=config.run,
         attempt=config.attempt,
         exit_code=0,
-        message=f"attempt {finished.attempt} trained this run to its end",
+        message=tell_finished(config, finished),
         started_at=now,
         finished_at=now,
         finished=finished,
     )
+
+
+def tell_finished(config: TrainerConfig, finished: Result) -> str:
+    """Why there is nothing to do: this attempt says so itself, or an earlier one has trained to the end."""
+    if finished.attempt == config.attempt:
+        return finished.message
+    return f"nothing to do: attempt {finished.attempt} trained this run to its end"
 
 
 def write_termination_message(result: Result, path: Path = TERMINATION_LOG) -> None:

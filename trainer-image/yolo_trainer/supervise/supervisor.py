@@ -29,7 +29,13 @@ from .console import Console
 from .gpu_events import SILENCE_SECONDS, GpuEvents, blame
 from .outcome import Ending, Outcome, decide, more_telling
 from .progress import Progress
-from .results import TERMINATION_LOG, build_finished, build_result, write_termination_message
+from .results import (
+    TERMINATION_LOG,
+    build_finished,
+    build_result,
+    tell_finished,
+    write_termination_message,
+)
 from .stop import StopSignal
 from .watchdog import Watchdog
 from .workers import Command, Workers
@@ -111,7 +117,10 @@ class Supervisor:
         if self._finished:
             return Outcome(ExitCode.DONE)
         self.console.use_logs(self.attempt.open_logs())
-        return self._work(stage, self.attempt.claim.number)
+        outcome = self._work(stage, self.attempt.claim.number)
+        if stage is Stage.PREPARE and outcome.ok:
+            self._finished = self.attempt.finished  # it found nothing to train
+        return outcome
 
     def _follow(self) -> Outcome:
         """Trains as one of the pods that the first one speaks for: nothing of the run folder is this one's,
@@ -223,9 +232,7 @@ class Supervisor:
         if not outcome.ok:
             self.console.line("err", f"ERROR {outcome.reason}: {outcome.message}", now)
         elif self._finished:
-            self.console.line(
-                "out", f"nothing to do: attempt {self._finished.attempt} has finished this run", now
-            )
+            self.console.line("out", tell_finished(self.config, self._finished), now)
         elif stage is Stage.TRAIN:
             self.console.legacy("train finished", now)
         self.console.progress(now)

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..runfolder import remaining
+
 
 class Schedule:
     """What was asked for, and what a state says of it."""
 
     def __init__(self, arguments: Any) -> None:
-        self.asked = {name: getattr(arguments, name) for name in ("epochs", "time", "patience")}
+        self.asked = {name: getattr(arguments, name) for name in remaining.ASKED}
         self.mosaic_closed = False
 
     def capture(self, trainer: Any, epochs_done: int, seconds: float) -> dict[str, Any]:
@@ -30,28 +32,18 @@ class Schedule:
         """Puts the estimate back after `epochs` epochs of training; call before the scheduler is set up."""
         if not self.asked["time"]:
             return
-        if saved.get("asked", {}).get("time") == self.asked["time"]:
-            trainer.epochs = saved["epochs"]
-        elif epochs and seconds:
-            trainer.epochs = math.ceil(self.asked["time"] * 3600 * epochs / seconds)
+        trainer.epochs = remaining.epochs_of(self.asked, saved, epochs, seconds)
         trainer.args.epochs = trainer.epochs
         if saved.get("mosaic_closed") and trainer.args.close_mosaic:
             # Closed, it stays so: the estimate may since have grown.
             trainer.args.close_mosaic = max(trainer.args.close_mosaic, trainer.epochs - int(epochs))
 
-    def ended(self, saved: Mapping[str, Any]) -> bool:
-        """Whether the training had come to its end by the very same arguments."""
-        return bool(saved.get("stop")) and saved.get("asked") == self.asked
-
-    def nothing_left(self, trainer: Any, done: int, seconds: float) -> str | None:
-        """Why there is no epoch to train after `done` of them; None where there is one."""
-        asked = self.asked
-        if done <= 0:
-            return None
-        if done >= trainer.epochs:
-            return f"{done} epochs are done, {trainer.epochs} were asked for; raise template.epochs"
-        if done - trainer.stopper.best_epoch >= trainer.stopper.patience:
-            return f"no epoch of the last {asked['patience']} was better; raise template.patience"
-        if asked["time"] and seconds >= asked["time"] * 3600:
-            return f"the {asked['time']} h are over; raise template.time"
-        return None
+    def why_over(self, trainer: Any, saved: Mapping[str, Any], done: int, seconds: float) -> str | None:
+        """Why there is no epoch to train after `done` of them, for a state of this schedule; None where there
+        is one."""
+        best_epoch = trainer.stopper.best_epoch
+        return remaining.nothing_left(self.asked, trainer.epochs, done, seconds, best_epoch) or (
+            f"the training had come to its end; {remaining.RAISE_EPOCHS}"
+            if remaining.ended(self.asked, saved)
+            else None
+        )

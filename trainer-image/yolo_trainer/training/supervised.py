@@ -279,11 +279,8 @@ class SupervisedTrainer(RankedTrainer):
         """Why there is nothing left to train, "" if a save was merely the last one's; None if there is."""
         if self.place.batches and self.start_epoch < self.epochs:
             return None
-        why = self._schedule.nothing_left(self, self.start_epoch, self.session.seconds)
-        ended = self._schedule.ended(saved.get("schedule", {}))
-        if self.session.start.of_this_run and (why or ended):
-            return ""
-        return why or ("the training had come to its end; raise template.epochs" if ended else None)
+        why = self._schedule.why_over(self, saved.get("schedule", {}), self.start_epoch, self.session.seconds)
+        return "" if why and self.session.start.of_this_run else why
 
     def _save_resumed(self) -> None:
         """Saves what was resumed as this attempt's own."""
