@@ -69,10 +69,12 @@ def test_training_prints_progress(volumes: Volumes, tmp_path: Path) -> None:
 
     lines = training.progress
     assert [p.seq for p in lines] == sorted({p.seq for p in lines})
-    assert {1, 2, 3} <= {p.epoch for p in lines}
-    assert lines[-1].percent == 100
+    assert (lines[-1].epoch, lines[-1].percent) == (3, 100)
     assert lines[-1].eta_seconds == 0
     assert "metrics/mAP50-95(B)" in lines[-1].metrics
+    told = [line for line in training.lines if line.startswith("epoch") and " | " in line]
+    shown = r"epoch {}/3 \| box [\d.]+  cls [\d.]+  dfl [\d.]+ \| mAP50-95 box [\d.]+ \(best"
+    assert [bool(re.match(shown.format(i), line)) for i, line in enumerate(told, 1)] == [True] * 3, told
 
 
 def test_training_resumed_is_the_training_uninterrupted(volumes: Volumes, tmp_path: Path) -> None:

@@ -181,11 +181,14 @@ class Supervisor:
 
     def _take(self, event: Mapping[str, object], now: float) -> None:
         self.progress.apply(event, now)
+        if heading := self.progress.heading():
+            self.console.say(heading)
         match event.get("event"):
             case "epoch_started":
                 self.console.legacy(f"start train {event['epoch']}/{event['epochs']} ", now)
-            case "epoch_finished" | "finished":
-                self.console.progress(now)
+            case "epoch_finished":
+                self.console.say(self.progress.epoch_line(event, now))
+                self.console.progress_if_due(now, news=True)
             case "failed":
                 self._failure = more_telling(self._failure, event)
 

@@ -111,4 +111,8 @@ class Callbacks:
             fitness=trainer.fitness if validated else None,
             best=trainer.session.best,
             images_per_second=self._images_per_second,
+            losses=trainer.label_loss_items(trainer.tloss, prefix="train")
+            if trainer.tloss is not None
+            else {},
+            gpu_gib=trainer._get_memory(),
         )

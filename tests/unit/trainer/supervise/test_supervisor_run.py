@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -139,11 +140,60 @@ def test_run_of_a_good_worker_leaves_logs_and_result(runner: Runner) -> None:
     assert (last.epoch, last.percent, last.eta_seconds) == (2, 100, 0)
 
 
+TABLES = """
+report(stage="import")
+report(stage="scan")
+print("   from  n    params  module", flush=True)
+for epoch in (1, 2):
+    report.epoch_started(epoch, 2, 4)
+    time.sleep(0.3)
+    print("")
+    print("      Epoch    GPU_mem   box_loss")
+    print(f"        {epoch}/2         0G      0.842: 100%", flush=True)
+    print("Closing dataloader mosaic", flush=True)
+    report(stage="val", batch=0, batches=1)
+    print("                   all          8          8", flush=True)
+    metrics = {"metrics/mAP50-95(B)": epoch / 4}
+    best = {"epoch": 1, "fitness": 0.25, "metrics": {"metrics/mAP50-95(B)": 0.25}}
+    losses = {"train/box_loss": 0.8421, "train/cls_loss": 0.5}
+    report.epoch_finished(epoch, epochs=2, metrics=metrics, fitness=epoch / 4, best=best, losses=losses)
+    time.sleep(0.3)
+report(stage="val", batch=0, batches=1)
+time.sleep(0.3)
+print("                   red          4          4", flush=True)
+report.finished(metrics={})
+"""
+
+
+def test_run_shows_people_a_line_an_epoch_and_keeps_the_tables_in_the_file(runner: Runner) -> None:
+    assert runner.run(TABLES) is ExitCode.DONE
+
+    shown = [line for line in runner.out.splitlines() if PROGRESS_PREFIX not in line]
+    assert [line for line in shown if line.startswith(" ") or not line] == [
+        "   from  n    params  module",  # of no epoch
+        "                   red          4          4",
+    ]
+    assert [re.sub(r"[0-9.]+ s.*", "", line) for line in shown if line.startswith("epoch")] == [
+        "epoch 1/2 | box 0.842  cls 0.500 | mAP50-95 box 0.250 (best) | ",
+        "epoch 2/2 | box 0.842  cls 0.500 | mAP50-95 box 0.500 (best 0.250, epoch 1) | ",
+    ]
+    assert [line for line in shown if line.startswith("---")] == [
+        "--- loading PyTorch and Ultralytics",
+        "--- reading the data set",
+        "--- training from epoch 1 to 2",
+        "--- validating best.pt",
+    ]
+    assert shown.count("Closing dataloader mosaic") == 2
+    file = runner.folder.std_log.read_text()
+    assert all(row in file for row in ("      Epoch    GPU_mem", "        2/2         0G", "   all  "))
+    assert not re.search(r"YOLO-PROGRESS|^epoch |^---", file, re.MULTILINE)
+
+
 def test_run_prints_progress_in_any_hundred_lines(runner: Runner) -> None:
     runner.run("for i in range(450): print(i)")
 
     lines = runner.out.splitlines()
-    places = [i for i, line in enumerate(lines) if line.startswith(PROGRESS_PREFIX)]
+    places = [i for i, line in enumerate(lines) if PROGRESS_PREFIX in line]
     gaps = [b - a for a, b in zip([-1, *places], [*places, len(lines)], strict=False)]
     assert max(gaps) <= PROGRESS_EVERY_LINES
     want = [str(i) for i in range(450)]
