@@ -9,7 +9,7 @@ from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
 def prepare(
     world: Any, task: Task = "detect", *, train: str = "datasets/demo", **data: object
 ) -> PreparedSet:
-    given = {"train": train, "labels": ["a", "b"], **data}
+    given = {"train": train, "labels": ["a", "b"], "missingClasses": "allow", **data}
     return prepare_dataset(world.volume, Data.model_validate(given), task, world.report)
 
 

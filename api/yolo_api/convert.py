@@ -48,6 +48,8 @@ def to_template(
     template["data"] = _to_data(request, labels, template.get("data") or {})
     if "lost_labels" in asked:
         template["data"]["lostLabels"] = request.lost_labels
+    if "missing_classes" in asked:
+        template["data"]["missingClasses"] = request.missing_classes
     options = {
         "model_type": ("model", to_model(request.model_type)),
         "epochs": ("epochs", request.epochs),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from yolo_crds.meta import normalize_model_name
-from yolo_crds.training import LostLabels
+from yolo_crds.training import LostLabels, MissingClasses
 
 MAX_GPUS = 64
 
@@ -106,6 +106,9 @@ class StartRequest(Legacy):
     lost_labels: LostLabels = "leaveOut"
     """What becomes of images of whose labels none can be used, as `template.data.lostLabels`. Old clients,
     which cannot say it, train without these images and are told so."""
+    missing_classes: MissingClasses = "refuseTypos"
+    """What becomes of `labels` that occur nowhere in the data, as `template.data.missingClasses`. Old clients
+    may share one list among data sets; what is plainly a typo is refused all the same."""
     hyp_dict: dict[str, Any] = Field(default_factory=dict)
     """Hyperparameters by YOLOv5's or Ultralytics' names."""
 

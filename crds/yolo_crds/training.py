@@ -129,6 +129,7 @@ Task = Literal["detect", "segment", "semantic", "depth", "classify", "pose", "ob
 
 
 LostLabels = Literal["refuse", "leaveOut", "background"]
+MissingClasses = Literal["refuse", "refuseTypos", "allow"]
 
 
 class Data(Model):
@@ -160,6 +161,10 @@ class Data(Model):
     """What becomes of an image of whose labels of listed classes none can be used (outside of the image,
     without size, of a kind that the task does not take …): `refuse` fails before a GPU is asked for and names
     them, `leaveOut` trains without these images, `background` takes them as images of nothing."""
+    missing_classes: MissingClasses = "refuse"
+    """What becomes of a class in `labels` that occurs nowhere in the data: `refuse` fails before a GPU is asked
+    for and says what was perhaps meant, `refuseTypos` only where an unlisted label of the data is plainly the
+    same name (case, blanks, a letter), `allow` trains without it and says so."""
 
     @property
     def from_web(self) -> bool:

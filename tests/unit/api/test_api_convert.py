@@ -43,7 +43,12 @@ WANT_DEFAULT: Manifest = {
         "resume": False,
         "template": {
             "model": "yolov5s",
-            "data": {"train": "helmet_demo", "labels": LABELS, "lostLabels": "leaveOut"},
+            "data": {
+                "train": "helmet_demo",
+                "labels": LABELS,
+                "lostLabels": "leaveOut",
+                "missingClasses": "refuseTypos",
+            },
             "epochs": 30,
             "batch": 10,
             "imgsz": 640,
@@ -96,6 +101,7 @@ def test_to_manifest_of_everything_is_a_valid_training() -> None:
                 "val": "datasets/val",
                 "labels": LABELS,
                 "lostLabels": "leaveOut",
+                "missingClasses": "refuseTypos",
             },
             "epochs": 100,
             "batch": 16,
@@ -195,16 +201,72 @@ def test_start_request_refuses_a_device(device: object) -> None:
         ({"imgsz": 640}, {"imgsz": 640}),
         ({"imgsz": 641}, {"imgsz": 672}),
         ({"workers": 0}, {"workers": 0}),
-        ({"val_ucd": ""}, {"data": {"train": "helmet_demo", "labels": LABELS, "lostLabels": "leaveOut"}}),
-        ({"val_ucd": None}, {"data": {"train": "helmet_demo", "labels": LABELS, "lostLabels": "leaveOut"}}),
-        ({"val_ucd": "none"}, {"data": {"train": "helmet_demo", "labels": LABELS, "lostLabels": "leaveOut"}}),
+        (
+            {"val_ucd": ""},
+            {
+                "data": {
+                    "train": "helmet_demo",
+                    "labels": LABELS,
+                    "lostLabels": "leaveOut",
+                    "missingClasses": "refuseTypos",
+                }
+            },
+        ),
+        (
+            {"val_ucd": None},
+            {
+                "data": {
+                    "train": "helmet_demo",
+                    "labels": LABELS,
+                    "lostLabels": "leaveOut",
+                    "missingClasses": "refuseTypos",
+                }
+            },
+        ),
+        (
+            {"val_ucd": "none"},
+            {
+                "data": {
+                    "train": "helmet_demo",
+                    "labels": LABELS,
+                    "lostLabels": "leaveOut",
+                    "missingClasses": "refuseTypos",
+                }
+            },
+        ),
         (
             {"val_ucd": "v"},
-            {"data": {"train": "helmet_demo", "labels": LABELS, "lostLabels": "leaveOut", "val": "v"}},
+            {
+                "data": {
+                    "train": "helmet_demo",
+                    "labels": LABELS,
+                    "lostLabels": "leaveOut",
+                    "missingClasses": "refuseTypos",
+                    "val": "v",
+                }
+            },
         ),
         (
             {"lost_labels": "refuse"},
-            {"data": {"train": "helmet_demo", "labels": LABELS, "lostLabels": "refuse"}},
+            {
+                "data": {
+                    "train": "helmet_demo",
+                    "labels": LABELS,
+                    "lostLabels": "refuse",
+                    "missingClasses": "refuseTypos",
+                }
+            },
+        ),
+        (
+            {"missing_classes": "allow"},
+            {
+                "data": {
+                    "train": "helmet_demo",
+                    "labels": LABELS,
+                    "lostLabels": "leaveOut",
+                    "missingClasses": "allow",
+                }
+            },
         ),
         ({"hyp_dict": None}, {"hyperparameters": {}}),
         ({"hyp_dict": {"momentum": 0.9}}, {"hyperparameters": {"momentum": 0.9}, "optimizer": "SGD"}),

@@ -80,9 +80,11 @@ def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipp
         if kind := _LEFT_OUT.get(shape.kind):
             marked += shape.kind in MARKS
             skipped.add(kind, sample.stem)
+            skipped.unused.add(shape.label)
             continue
         points = _points(shape, target.task, (width, height), sample.stem, skipped)
         if points is None:
+            skipped.unused.add(shape.label)
             continue
         scaled = geometry.scale(points, width, height)
         line = _outline_line(index[shape.label], scaled, target.task, (width, height), sample.stem, skipped)
@@ -92,6 +94,8 @@ def shape_lines(sample: Sample, size: tuple[float, float], target: Target, skipp
             skipped.add("duplicateBox", sample.stem)
         elif line:
             lines[line] = None
+        else:
+            skipped.unused.add(shape.label)
     return Lines(list(lines), labelled, marked)
 
 
@@ -134,6 +138,8 @@ def row_lines(
             lines[line] = None
             if target.task in POLYGON_TASKS and _is_box(values, target):
                 skipped.add("boxAsPolygon", place)
+        else:
+            skipped.unused.add(source_names[class_id])
     return Lines(list(lines), labelled)
 
 

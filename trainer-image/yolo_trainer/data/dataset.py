@@ -24,6 +24,7 @@ from .job import Job
 from .locate import Located, Locator
 from .lost_labels import apply_rule
 from .manifest import Details, read_manifest
+from .missing_classes import Asked, Unit
 from .parallel import Report, Workers, map_chunks, map_waiting
 from .prepared_set import build_set
 from .readings import build_conversions
@@ -141,7 +142,17 @@ def _describe(job: Job, sources: Mapping[str, Source], plan: SetPlan) -> Details
     taken_for = {name: f"{source.kind}: {source.why}" for name, source in sources.items()}
     named = job.train + (f" in {job.data.image}" if job.data.image else "")
     job.skipped.reword(job.told)
-    return summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for)
+    asked = _asked(job, sources, plan.target.names)
+    return summarize(plan, sources["train"].kind, named, job.skipped, job.warnings, taken_for, asked)
+
+
+def _asked(job: Job, sources: Mapping[str, Source], names: tuple[str, ...]) -> Asked:
+    """The classes that are asked for. Rows of YOLO without names count by position: all of them are meant."""
+    declared: set[str] = set()
+    for source in sources.values():
+        declared.update(source.names or (() if source.in_pixels else names))
+    unit: Unit = "image" if job.task == "classify" else "box"
+    return Asked(names, job.data.missing_classes, frozenset(declared), unit)
 
 
 def _references(data: Data) -> dict[str, str]:

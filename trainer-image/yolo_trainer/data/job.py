@@ -16,7 +16,7 @@ from .remote import Remote
 from .skipped import Skipped
 from .tree import Tree
 
-_VERSION = 7
+_VERSION = 8
 """Of the rules by which sets are prepared; part of the keys under which outcomes are remembered."""
 
 

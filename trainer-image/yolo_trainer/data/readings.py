@@ -131,7 +131,7 @@ class Conversion:
         found = shape_lines(sample, sample.size or facts.upright, self.target, skipped)
         if found.labelled == found.marked:
             return _reading(found._replace(lines=[]), skipped, sample, facts)
-        skipped = Skipped(unknown=skipped.unknown)
+        skipped = Skipped(unknown=skipped.unknown, unused={shape.label for shape in sample.shapes})
         if skipped.unknown:
             skipped.counts["unknownLabel"] = skipped.unknown.total()
         skipped.add(kind, f"{sample.stem}{detail}")

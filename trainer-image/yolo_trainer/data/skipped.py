@@ -17,6 +17,8 @@ class Skipped:
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[str]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
+    unused: set[str] = field(default_factory=set)
+    """Listed classes of which a label could not be used."""
 
     def add(self, kind: str, name: str) -> None:
         """Counts one thing of a kind, named for a person."""
@@ -47,6 +49,7 @@ class Skipped:
         """Counts what was counted elsewhere."""
         self.counts += other.counts
         self.unknown += other.unknown
+        self.unused |= other.unused
         for kind, names in other.names.items():
             kept = self.names.setdefault(kind, [])
             kept += [name for name in names if name not in kept][: NAMES_KEPT - len(kept)]

@@ -9,6 +9,7 @@ from yolo_crds.status import Dataset
 
 from ..errors import InvalidDataError
 from .manifest import Details
+from .missing_classes import Asked, suggestions
 from .set_plan import DATA_YAML, SetPlan
 from .skipped import NAMES_SHOWN, Skipped
 
@@ -23,8 +24,10 @@ def summarize(
     skipped: Skipped,
     warnings: Sequence[str],
     taken_for: Mapping[str, str],
+    asked: Asked,
 ) -> Details:
-    """Numbers and sentences about a set; raises InvalidDataError when there is nothing to learn from.
+    """Numbers and sentences about a set; raises InvalidDataError when there is nothing to learn from, or a
+    class that is `asked` for is missing and must not be.
 
     `reference` is how the user named the training data; `taken_for` is kept as `Details.taken_for`.
     """
@@ -34,6 +37,7 @@ def summarize(
     train_items = [item for item in plan.items if item.split == "train"]
     if all(item.is_background for item in train_items):
         raise _no_box(plan, reference, skipped)
+    of_classes = asked.check(by_split, skipped)
     boxes = sum(per_class.values())
     dataset = Dataset(
         hash=plan.content_hash(),
@@ -50,7 +54,7 @@ def summarize(
         dataset=dataset,
         reference=reference,
         data_yaml="" if plan.is_classification else DATA_YAML,
-        warnings=[*warnings, *_warnings(plan, dataset), *skipped.sentences()],
+        warnings=[*warnings, *of_classes, *_warnings(plan, dataset), *skipped.sentences()],
         skipped_names=skipped.names,
         unknown_labels=dict(skipped.unknown.most_common(50)),
         taken_for=dict(taken_for),
@@ -86,11 +90,15 @@ def _no_box(plan: SetPlan, reference: str, skipped: Skipped) -> InvalidDataError
     """The error for training images that are all backgrounds, with all that could be why."""
     names = plan.target.names
     listed, found = ", ".join(names[:20]), ", ".join(list(skipped.unknown)[:20]) or "none"
-    reasons, hint = skipped.sentences() or ["all labels are empty"], None
+    reasons = skipped.sentences() or ["all labels are empty"]
+    hint = suggestions(names, list(skipped.unknown)) or None
     if plan.has_masks:
         meant = f"0 means background and 1 {names[0]}, " if len(names) == 1 else ""
         reasons = [f"in the masks {meant}255 means 'not counted'", *skipped.sentences()]
-        hint = "write class ids into the masks, or say in `label_mapping:` of the data.yaml what theirs mean"
+        hint = (
+            hint
+            or "write class ids into the masks, or say in `label_mapping:` of the data.yaml what theirs mean"
+        )
     return InvalidDataError(
         f"template.data.train: no box of any listed label in {reference!r}; listed: {listed}; "
         f"other labels in the data: {found}; {'; '.join(reasons)}",
@@ -110,8 +118,6 @@ def _per_class(plan: SetPlan, split: str) -> Counter[str]:
 
 def _warnings(plan: SetPlan, dataset: Dataset) -> list[str]:
     warnings = []
-    if empty := [name for name, count in dataset.classes.items() if not count]:
-        warnings.append(f"listed labels without a box: {len(empty)}, {', '.join(empty[:10])}")
     if plan.is_classification and len(dataset.classes) == 1:
         warnings.append(f"{plan.target.names[0]} is the only class: there is nothing to tell it from")
     warnings += _repeated(plan)

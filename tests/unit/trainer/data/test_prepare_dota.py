@@ -19,7 +19,9 @@ TEXT = f"{HEAD}{CAR} 0\n{FIELD} 1\n"
 
 
 def prepare(world: Any, task: Task = "obb", **data: object) -> PreparedSet:
-    given = Data.model_validate({"train": "datasets/yard", "labels": NAMES, **data})
+    given = Data.model_validate(
+        {"train": "datasets/yard", "labels": NAMES, "missingClasses": "allow", **data}
+    )
     return prepare_dataset(world.volume, given, task, world.report)
 
 

@@ -291,7 +291,7 @@ def test_label_file_may_name_another_image_than_its_own_name(world: Any) -> None
     for stem, image in (("a", "one"), ("b", "two")):
         content = labelme_content(f"..\\photos\\{image}.jpg", [("helmet", 1, 1, 20, 20)])
         world.text(f"datasets/demo/labels/{stem}.json", json.dumps(content))
-    dataset = prepare(world).details.dataset
+    dataset = prepare(world, labels=["helmet"]).details.dataset
     assert (dataset.images, dataset.boxes, dataset.skipped) == (2, 2, {})
 
 

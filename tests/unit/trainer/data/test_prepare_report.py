@@ -24,7 +24,7 @@ def demo(world: Any, tmp_path: Path, count: int = 24) -> dict[str, object]:
     truth = make_truth(count)
     (world.data / "datasets/demo").mkdir()
     write_voc(world.data / "datasets/demo", write_images(tmp_path / "images", truth), truth)
-    return {"train": "demo", "labels": ["helmet", "person", "vest"]}
+    return {"train": "demo", "labels": ["helmet", "person", "vest"], "missingClasses": "allow"}
 
 
 def test_report_is_logged_and_stored(world: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
