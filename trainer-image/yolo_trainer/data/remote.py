@@ -65,7 +65,8 @@ def find(tree: Tree, reference: str, data_field: str, remote: Remote | None) -> 
         try:
             return remote.data_set(reference, data_field)
         except InvalidDataError as error:
-            raise InvalidDataError(f"{missing.message}; {error.message}", error.hint) from error
+            hint = f"{missing.hint} {error.hint or ''}".rstrip() if missing.is_alike else error.hint
+            raise InvalidDataError(f"{missing.message}; {error.message}", hint) from error
 
 
 def fill(volume: Tree, located: list[Located], remote: Remote | None) -> list[Located]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
@@ -15,9 +13,8 @@ from ..errors import SPEC_HINT, InvalidDataError
 from ..volume import beneath
 from .geometry import Point
 from .mask_frame import Frame
+from .nearby import names_nearby
 from .tree import Tree
-
-_NAMES_LOOKED_AT = 2_000  # of a folder, for one that is alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +179,9 @@ def check_unique(names: Sequence[str], file: Path) -> None:
 class NotFoundError(InvalidDataError):
     """There is nothing by the name that was given."""
 
+    is_alike = False
+    """Whether the hint names what was perhaps meant."""
+
 
 def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
     """The file or folder that `template.data.<field>` means: a path in the tree, or the name of a UCD data
@@ -204,32 +204,14 @@ def find_reference(tree: Tree, reference: str, data_field: str) -> Path:
             raise InvalidDataError(f"template.data.{data_field}: {error}", SPEC_HINT) from error
         if found.exists():
             return found
-    alike = _names_alike(tree, reference)
+    alike = names_nearby(tree.layout, tried)
     otherwise = (
         "name a path that the image holds" if tree.image else "put the data set there, or name one that is"
     )
     looked = ", ".join(candidate.removeprefix(f"{root}/") for candidate in tried)
-    raise NotFoundError(
+    missing = NotFoundError(
         f"template.data.{data_field}: {reference!r} was not found in {tree}; looked for {looked}",
         f"did you mean {' or '.join(map(repr, alike))}?" if alike else otherwise,
     )
-
-
-def _names_alike(tree: Tree, reference: str) -> list[str]:
-    """What there is in the places of data sets by a name that is nearly the given one, the nearest first."""
-    layout = tree.layout
-    names = [
-        *_names_in(layout.root, ""),
-        *(name.removesuffix(".json").removesuffix(".uci") for name in _names_in(layout.ucd, "")),
-        *_names_in(layout.datasets, ""),
-        *_names_in(layout.datasets, f"{layout.datasets.name}/"),
-    ]
-    return difflib.get_close_matches(reference.strip(), dict.fromkeys(names), n=2)
-
-
-def _names_in(folder: Path, prefix: str) -> list[str]:
-    try:
-        found = islice(folder.iterdir(), _NAMES_LOOKED_AT)
-        return [f"{prefix}{path.name}" for path in found if not path.name.startswith(".")]
-    except OSError:
-        return []
+    missing.is_alike = bool(alike)
+    raise missing

@@ -37,6 +37,34 @@ def test_name_that_is_alike_is_offered(world: Any, given: str, want: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("field", "given", "want"),
+    [
+        ("train", "team/helmet_dmeo", "did you mean 'team/helmet_demo'?"),
+        ("train", "taem/helmet_demo", "did you mean 'team/helmet_demo'?"),
+        ("train", "ucd/team/helmet_dmeo.json", "did you mean 'ucd/team/helmet_demo.json'?"),
+        ("train", "team/helmet_dmeo.json", "did you mean 'team/helmet_demo'?"),
+        ("val", "datasets/night/helmets/vla", "did you mean 'datasets/night/helmets/val'?"),
+        ("val", "night/helmets/vla", "did you mean 'night/helmets/val'?"),
+        ("val", "datasets/nihgt/helmets/val", "did you mean 'datasets/night/helmets/val'?"),
+        ("val", "{root}/datasets/night/helmets/vla", "did you mean 'datasets/night/helmets/val'?"),
+        ("val", "datasets/nihgt/zebra", "did you mean 'datasets/night'?"),
+        ("val", "datasets/night/zebra", "put the data set there, or name one that is"),
+        ("val", "datasets/.hiden", "put the data set there, or name one that is"),
+    ],
+)
+def test_name_that_is_alike_within_a_folder_is_offered(world: Any, field: str, given: str, want: str) -> None:
+    world.example()
+    world.text("ucd/team/helmet_demo.json", "{}")
+    world.image("datasets/night/helmets/val/a.jpg")
+    world.image("datasets/.hidden/a.jpg")
+    given = given.format(root=world.data)
+    error = refused(world, **{"train": "helmet_demo", field: given})
+    shown = given.removeprefix(f"{world.data}/")
+    assert error.message.startswith(f"template.data.{field}: {shown!r} was not found")
+    assert error.hint == want
+
+
+@pytest.mark.parametrize(
     ("data", "want"),
     [
         ({"train": "../s"}, "template.data.train: '../s' has '..'"),

@@ -205,6 +205,10 @@ def test_missing_data_set_tells_every_answer_and_near_names(world: Any, server: 
     want = "no such file" if server.generation == "new" else "HTTP 404"
     assert want in error.value.message
     assert error.value.hint == "the UCD server has helmets_v2"
+    world.text("ucd/helmets_v1.json", "{}")
+    with pytest.raises(InvalidDataError) as error:
+        take(world, server.url, "helmet_v2")
+    assert error.value.hint == "did you mean 'helmets_v1'? the UCD server has helmets_v2"
 
 
 @pytest.mark.parametrize(
