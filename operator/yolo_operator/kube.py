@@ -99,9 +99,19 @@ class Kube:
         body = {"metadata": {"resourceVersion": version}, "status": patch}
         return await self._json("PATCH", path, f"{meta.PLURAL}/status", body=body, content_type=_MERGE_PATCH)
 
-    async def delete_training(self, namespace: str, name: str, uid: str) -> None:
-        """Delete the YoloTraining with this uid, if it is still there."""
-        await self._delete(f"{_TRAININGS}/namespaces/{namespace}/{meta.PLURAL}/{name}", meta.PLURAL, uid)
+    async def delete_training(self, namespace: str, name: str, uid: str, version: str) -> None:
+        """Delete the YoloTraining with this uid, if it is still there.
+
+        Raises ConflictError if it is another one, or no longer at this version: somebody may have raised
+        `spec.run` meanwhile.
+        """
+        path = f"{_TRAININGS}/namespaces/{namespace}/{meta.PLURAL}/{name}"
+        preconditions = {"uid": uid, "resourceVersion": version}
+        try:
+            await self._delete(path, meta.PLURAL, preconditions)
+        except KubeError as error:
+            if error.code != _NOT_FOUND:
+                raise
 
     async def list_jobs(self, namespace: str, training: str) -> list[dict[str, Any]]:
         """The training's Jobs."""
@@ -128,7 +138,11 @@ class Kube:
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """Delete the Job with this uid and, in the background, its pods."""
-        await self._delete(f"{_JOBS}/namespaces/{namespace}/jobs/{name}", "jobs", uid)
+        try:
+            await self._delete(f"{_JOBS}/namespaces/{namespace}/jobs/{name}", "jobs", {"uid": uid})
+        except KubeError as error:
+            if error.code not in {_NOT_FOUND, _CONFLICT}:
+                raise
 
     async def get_log_tail(self, namespace: str, pod: str) -> str:
         """The last lines that the trainer printed; empty when there are none (any more)."""
@@ -239,14 +253,10 @@ class Kube:
                 return None
             raise
 
-    async def _delete(self, path: str, resource: str, uid: str) -> None:
+    async def _delete(self, path: str, resource: str, preconditions: Mapping[str, str]) -> None:
         # Without a policy the API server orphans a Job's pods; the uid spares a namesake.
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        try:
-            await self._json("DELETE", path, resource, body=body)
-        except KubeError as error:
-            if error.code not in {_NOT_FOUND, _CONFLICT}:
-                raise
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
+        await self._json("DELETE", path, resource, body=body)
 
     async def _json(self, verb: str, path: str, resource: str, **options: Any) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(await self._request(verb, path, resource, **options))

@@ -45,9 +45,10 @@ class DeleteJob:
 
 @dataclass(frozen=True)
 class DeleteTraining:
-    """Delete the training whose time to live after its end is over."""
+    """Delete the training whose time to live after its end is over, if nobody has changed it since."""
 
     uid: str
+    version: str
 
 
 Action = CreateJob | DeleteJob | DeleteTraining
@@ -74,7 +75,7 @@ def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
     ]
     wakes = list(verdict.wakes)
     if verdict.state == State.SETTLED and any(view.now >= at for at in wakes):
-        actions.append(DeleteTraining(training.uid))
+        actions.append(DeleteTraining(training.uid, str(view.training["metadata"]["resourceVersion"])))
     if verdict.state == State.WAITING and _clear(view, verdict):
         beside = build_peer_objects(training, settings) if verdict.stage == Stage.TRAIN else ()
         actions.append(CreateJob(_build(training, verdict, settings, view), beside))

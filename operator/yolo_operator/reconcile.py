@@ -192,7 +192,7 @@ class Reconciler:
             await self._kube.delete_job(namespace, action.name, action.uid)
             logger.info("Job deleted", extra={**context, "job": action.name})
             return replace(view, jobs=tuple(job for job in view.jobs if job.uid != action.uid))
-        await self._kube.delete_training(namespace, name, action.uid)
+        await self._kube.delete_training(namespace, name, action.uid, action.version)
         logger.info("training deleted after its time to live", extra=context)
         return view
 

@@ -139,6 +139,16 @@ async def test_delete_job_that_is_gone_or_another_is_done(server: Server, kube: 
     await kube.delete_job("lab", "cats-r1a1-train", "u1")
 
 
+async def test_delete_training_spares_one_that_has_changed(server: Server, kube: Kube) -> None:
+    server.answers = [(200, {}, {}), _error(404), _error(409)]
+    for _ in range(2):
+        await kube.delete_training("lab", "cats", "u1", "17")
+    with pytest.raises(ConflictError):
+        await kube.delete_training("lab", "cats", "u1", "17")
+    want = {"propagationPolicy": "Background", "preconditions": {"uid": "u1", "resourceVersion": "17"}}
+    assert [body for _, _, body in server.requests] == [want] * 3
+
+
 async def test_get_log_tail_without_a_log_is_empty(server: Server, kube: Kube) -> None:
     server.answers = [_error(400, "container is waiting to start")]
     assert await kube.get_log_tail("lab", "pod") == ""

@@ -9,6 +9,7 @@ import pytest
 from operator_objects import (
     SETTINGS,
     START,
+    UID,
     Body,
     at,
     end,
@@ -366,7 +367,7 @@ def test_ttl_deletes_the_training() -> None:
     training = make_training(lifecycle={"ttlSecondsAfterFinished": 50})
     stored = _with_status(training, make_view(training, [PREPARE, TRAIN], [PREPARED, end(TRAIN_POD)]))
     assert _decide(stored, seconds=109).plan.wake == START + timedelta(seconds=110)
-    assert _decide(stored, seconds=110).plan.actions == (DeleteTraining(stored["metadata"]["uid"]),)
+    assert _decide(stored, seconds=110).plan.actions == (DeleteTraining(UID, "10"),)
 
 
 def test_name_mismatch_is_final_and_names_the_right_one() -> None:

@@ -129,8 +129,13 @@ class MemoryKube:
                 del self.jobs[name]
                 self.pods.pop(name, None)
 
-    async def delete_training(self, namespace: str, name: str, uid: str) -> None:
+    async def delete_training(self, namespace: str, name: str, uid: str, version: str) -> None:
+        if self.training is None:
+            return
+        metadata = self.training["metadata"]
         with self._write("delete training"):
+            if (uid, version) != (metadata["uid"], metadata["resourceVersion"]):
+                raise ConflictError(409, "the precondition does not hold")
             self.training = None
 
     def touch(self) -> None:
@@ -376,6 +381,27 @@ async def test_a_training_that_is_being_deleted_is_left_alone() -> None:
     world = World(training)
     await world.settle()
     assert world.kube.writes == []
+
+
+async def test_a_run_that_is_raised_as_its_time_to_live_ends_is_not_deleted() -> None:
+    world = World(make_training(lifecycle={"ttlSecondsAfterFinished": 10}, stop=True))
+    await world.settle()
+    world.observe()
+    assert world.kube.training is not None
+    world.kube.training["spec"] = world.kube.training["spec"] | {"stop": False, "run": 2}
+    world.kube.touch()
+    world.now += timedelta(seconds=11)
+    live, read = world.kube.training, world.kube.get_training
+
+    async def get_late(namespace: str, name: str) -> Body | None:
+        """The first read is from before that change, as when somebody writes between it and the delete."""
+        world.kube.get_training = read  # type: ignore[method-assign]
+        seen = {"stop": True, "run": 1}
+        return live | {"spec": live["spec"] | seen, "metadata": live["metadata"] | {"resourceVersion": "1"}}
+
+    world.kube.get_training = get_late  # type: ignore[method-assign]
+    await world.reconciler.reconcile(KEY)
+    assert world.kube.writes[-2:] == ["create cats-r2a1-prepare", "patch status"]
 
 
 async def test_a_settled_training_costs_nothing_at_a_restart() -> None:
