@@ -94,7 +94,7 @@ def _attempt_at(view: Snapshot, number: int, job: JobView, prepared: Result | No
     pod = first if well else failed[0] if failed else speaker(job, pods)
     told = None
     if not well and (failed or job.failed):
-        told = failed[1] if failed else diagnose(job, pod)
+        told = failed[1] if failed else diagnose(job, pod, view.gone_events)
     ended_at = (pod and pod.finished_at) or job.finished_at or print_time(view.now)
     return Attempt(
         number,

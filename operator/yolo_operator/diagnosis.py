@@ -10,6 +10,7 @@ from yolo_crds.meta import Stage
 from yolo_crds.status import Failure
 from yolo_crds.trainer import EXIT_REASONS, ExitCode, Result, parse_result
 
+from .disruption import POD_REASONS, explain_disruption, explain_gone
 from .evicted import explain_eviction
 from .refused import explain_refusal
 from .snapshot import EventView, JobView, PodView, Terminated, parse_time
@@ -20,25 +21,6 @@ _SIGKILL = 128 + 9
 _FORBIDDEN, _UNPROCESSABLE, _SERVER_ERROR = 403, 422, 500
 _EXIT_CODES = frozenset(int(code) for code in EXIT_REASONS)
 
-# Reasons of the condition DisruptionTarget (Kubernetes, "Pod disruption conditions").
-_DISRUPTIONS = {
-    "PreemptionByScheduler": Reason.PREEMPTED,
-    "DeletionByTaintManager": Reason.NODE_LOST,
-    "DeletionByPodGC": Reason.NODE_LOST,
-    "DeletionByDeviceTaintManager": Reason.GPU_FAULT,
-    "EvictionByEvictionAPI": Reason.EVICTED,
-    "TerminationByKubelet": Reason.EVICTED,
-}
-# `status.reason` of a pod that the kubelet or the node controller ended.
-_POD_REASONS = {
-    "Evicted": Reason.EVICTED,
-    "Preempting": Reason.PREEMPTED,
-    "NodeLost": Reason.NODE_LOST,
-    "NodeShutdown": Reason.NODE_LOST,
-    "Terminated": Reason.NODE_LOST,
-    "Shutdown": Reason.NODE_LOST,
-    "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
-}
 _ADMISSION = re.compile(
     r"UnexpectedAdmissionError|OutOf|Node(Affinity|Ports|Unschedulable)|Topology|TaintTol|SMTAlignment"
 )
@@ -96,10 +78,10 @@ def failure(
     )
 
 
-def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
-    """How an attempt's stage died, from its Job and pod; either may be gone."""
+def diagnose(job: JobView | None, pod: PodView | None, events: Iterable[EventView] = ()) -> Failure:
+    """How an attempt's stage died, from its Job and pod, or the `events` of a pod that is gone."""
     if pod is None:
-        return _diagnose_without_pod(job)
+        return _diagnose_without_pod(job, events)
     told = _diagnose_pod(job, pod)
     if not pod.unhealthy or told.reason not in LIKE_A_GPU_FAULT:
         return told
@@ -112,17 +94,16 @@ def diagnose(job: JobView | None, pod: PodView | None) -> Failure:
 def _diagnose_pod(job: JobView | None, pod: PodView) -> Failure:
     result = parse_result(pod.terminated.message) if pod.terminated else None
     told = result is not None and result.reason not in {None, Reason.INTERRUPTED}
-    rejected = pod.message.startswith(_REJECTED) and pod.reason not in _POD_REASONS
+    rejected = pod.message.startswith(_REJECTED) and pod.reason not in POD_REASONS
     if rejected or _ADMISSION.match(pod.reason):
         shared = _SHARED_GPUS.search(pod.message)
         reason = Reason.GPUS_SHARED if shared else Reason.ADMISSION_REFUSED
         return _failure_of(pod, reason, f"{pod.reason}: {pod.message}")
     if pod.reason == "Evicted" and not told and (own := explain_eviction(pod.message)):
         return _failure_of(pod, own[0], pod.message, hint=own[1])
-    if pod.disruption in _DISRUPTIONS and not told:
-        return _failure_of(pod, _DISRUPTIONS[pod.disruption], pod.disruption_message or pod.disruption)
-    if pod.reason in _POD_REASONS and not told:
-        return _failure_of(pod, _POD_REASONS[pod.reason], pod.message or pod.reason)
+    if not told and (disruption := explain_disruption(pod)):
+        reason, message, hint = disruption
+        return _failure_of(pod, reason, message, hint=hint)
     if pod.terminated is not None:
         return _diagnose_exit(pod, pod.terminated, result)
     if pod.beside is not None and pod.phase == "Failed":
@@ -185,10 +166,12 @@ def _failure_of(pod: PodView, reason: Reason, message: str, **fields: Any) -> Fa
     return failure(reason, message, node=pod.node, attempt=pod.attempt, **fields)
 
 
-def _diagnose_without_pod(job: JobView | None) -> Failure:
+def _diagnose_without_pod(job: JobView | None, events: Iterable[EventView] = ()) -> Failure:
     attempt = job.attempt if job else None
     if job is not None and job.reason == "DeadlineExceeded":
         return failure(Reason.DEADLINE_EXCEEDED, job.message, attempt=attempt)
+    if told := explain_gone(events):
+        return failure(told[0], f"the pod is gone; an event tells why: {told[1]}", attempt=attempt)
     what = "the pod is gone" if job is not None else "the Job is gone"
     return failure(Reason.POD_DELETED, f"{what}, and nothing tells how it ended", attempt=attempt)
 

@@ -157,7 +157,14 @@ class Kube:
 
     async def list_events(self, namespace: str, uid: str) -> tuple[EventView, ...]:
         """The events about the object with this uid, newest first."""
-        query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        return await self._events(namespace, f"involvedObject.uid={uid}")
+
+    async def list_pod_events(self, namespace: str, pod: str) -> tuple[EventView, ...]:
+        """The events about the pod of this name, which may be gone, newest first."""
+        return await self._events(namespace, f"involvedObject.kind=Pod,involvedObject.name={pod}")
+
+    async def _events(self, namespace: str, selector: str) -> tuple[EventView, ...]:
+        query = {"fieldSelector": selector}
         found = await self._json("GET", f"{_CORE}/namespaces/{namespace}/events", "events", query=query)
         events = sorted(found["items"], key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
         return tuple(EventView(e.get("reason", ""), e.get("message", "")) for e in reversed(events))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from yolo_crds.conditions import Reason
 from yolo_crds.meta import Stage
 from yolo_crds.training import YoloTraining
 
@@ -93,6 +94,15 @@ def wants_events(verdict: Verdict) -> datetime | None:
         return parse_time(job.started_at or job.created) + NO_POD_AFTER
     creating = pod.started_at is None and not pod.finished and pod.node is not None
     return parse_time(pod.created) + STUCK_AFTER if creating else None
+
+
+def wants_last_events(verdict: Verdict) -> str | None:
+    """Name of the pod that is gone without a word: an event may tell who wanted its place."""
+    job, pod_name = verdict.job, verdict.before.pod_name
+    unsaid = verdict.failure is not None and verdict.failure.reason == Reason.POD_DELETED
+    if not unsaid or job is None or verdict.pod is not None or pod_name is None:
+        return None
+    return pod_name if pod_name.startswith(f"{job.name}-") else None
 
 
 def wants_share(verdict: Verdict) -> bool:

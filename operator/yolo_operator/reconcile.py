@@ -13,7 +13,7 @@ from .diagnosis import diagnose_refusal
 from .kube import ConflictError, Kube, KubeError
 from .metrics import Metrics
 from .node_reader import NodeReader
-from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events, wants_share
+from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events, wants_last_events, wants_share
 from .progress import ProgressPoller
 from .queue_reader import QueueReader
 from .settings import Settings
@@ -158,8 +158,11 @@ class Reconciler:
         )
 
     async def _with_last_words(self, key: Key, view: Snapshot) -> Snapshot:
-        """With the last progress line of a pod that has ended."""
-        pod = judge(view, self._settings).first
+        """With the last progress line of a pod that has ended, or the events of one that is gone."""
+        verdict = judge(view, self._settings)
+        pod = verdict.first
+        if gone := wants_last_events(verdict):
+            return replace(view, gone_events=await self._kube.list_pod_events(key[0], gone))
         if pod is None or not pod.finished:
             return view
         await self._progress.read(key[0], pod)

@@ -197,6 +197,8 @@ class Snapshot:
     """Newest progress line by the pod's uid."""
     events: tuple[EventView, ...] = ()
     """Events of the Job or pod that does not start; read only for one that is stuck."""
+    gone_events: tuple[EventView, ...] = ()
+    """Events of the pod that the status names, read only where it is gone and nothing tells how it ended."""
     admissions: Mapping[str, Admission] = field(default_factory=dict)
     """What was last read of Kueue about suspended Jobs, by the Job's uid."""
     surroundings: Surroundings = field(default_factory=Surroundings)

@@ -96,9 +96,43 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
         "deleted",
     ),
     "evicted by the kubelet": (_failed("Evicted", "low on resource: memory"), Reason.EVICTED, "memory"),
+    "evicted by the kubelet, which marks the pod": (
+        _disrupted(_failed("Evicted", "low on resource: memory"), "TerminationByKubelet"),
+        Reason.EVICTED,
+        "low on resource",
+    ),
+    "a static pod wants its place": (
+        _disrupted(_failed("Preempting", "to admit critical pod"), "TerminationByKubelet"),
+        Reason.PREEMPTED,
+        "critical pod",
+    ),
+    "its node shuts down in order": (
+        _disrupted(_failed("Terminated", "imminent node shutdown"), "TerminationByKubelet"),
+        Reason.NODE_LOST,
+        "shutdown",
+    ),
     "evicted by the API": (_disrupted(end(POD, 143), "EvictionByEvictionAPI"), Reason.EVICTED, "by Evic"),
+    "preempted, and killed after its grace": (
+        _disrupted(_deleted(end(POD, 137, 91), by=90, grace=30), "PreemptionByScheduler"),
+        Reason.PREEMPTED,
+        "by Preem",
+    ),
+    "preempted before it ran": (
+        _disrupted(_failed(""), "PreemptionByScheduler"),
+        Reason.PREEMPTED,
+        "by Preem",
+    ),
     "preempted": (_disrupted(end(POD, 143), "PreemptionByScheduler"), Reason.PREEMPTED, "by Preem"),
-    "taint": (_disrupted(end(POD, 143), "DeletionByTaintManager"), Reason.NODE_LOST, "by Deletion"),
+    "a taint by a person": (
+        _disrupted(end(POD, 143), "DeletionByTaintManager"),
+        Reason.EVICTED,
+        "by Deletion",
+    ),
+    "a taint since the node is silent": (
+        _disrupted(_deleted(start(POD), by=90, grace=30), "DeletionByTaintManager"),
+        Reason.NODE_LOST,
+        "by Deletion",
+    ),
     "pod gc": (_disrupted(_failed(""), "DeletionByPodGC"), Reason.NODE_LOST, "by DeletionByPodGC"),
     "device taint": (
         _disrupted(end(POD, 143), "DeletionByDeviceTaintManager"),
@@ -139,6 +173,33 @@ DEATHS: dict[str, tuple[Body | None, Reason, str]] = {
     ),
     "pod deleted": (None, Reason.POD_DELETED, "gone"),
 }
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "want"),
+    [
+        ("Preempted", "Preempted by pod 1f on node a", Reason.PREEMPTED),
+        ("Evicted", "The node was low on resource: memory.", Reason.EVICTED),
+        ("TaintManagerEviction", "Marking for deletion Pod lab/cats", Reason.NODE_LOST),
+        ("TaintManagerEviction", "Cancelling deletion of Pod lab/cats", Reason.POD_DELETED),
+        ("Killing", "Stopping container trainer", Reason.POD_DELETED),
+    ],
+)
+def test_diagnose_hears_of_a_pod_that_is_gone_from_its_events(
+    reason: str, message: str, want: Reason
+) -> None:
+    events = [EventView("Pulled", "image"), EventView(reason, message)]
+    found = diagnose(view_job(end_job(JOB, "Failed", 70, "BackoffLimitExceeded")), None, events)
+    assert (found.reason, found.attempt) == (want, 1)
+    assert (message in found.message) == (want != Reason.POD_DELETED)
+
+
+def test_diagnose_says_of_a_drain_what_it_is() -> None:
+    """The reason's own hint is that of a node that ran short of something."""
+    drained = diagnose(view_job(JOB), view_pod(_disrupted(end(POD, 143), "EvictionByEvictionAPI")))
+    short = diagnose(view_job(JOB), view_pod(_failed("Evicted", "low on resource: memory")))
+    assert "drained" in (drained.hint or "")
+    assert "ran short" in (short.hint or "")
 
 
 @pytest.mark.parametrize("case", DEATHS)

@@ -57,6 +57,7 @@ class MemoryKube:
         self.refuse_jobs: KubeError | None = None
         self.refuse_services: KubeError | None = None
         self.logs: dict[str, str] = {}
+        self.events: dict[str, tuple[EventView, ...]] = {}
         self.queued = False
         self.workloads: list[Body] = []
         self.nodes: tuple[Node, ...] = ()
@@ -74,6 +75,9 @@ class MemoryKube:
 
     async def list_events(self, namespace: str, uid: str) -> tuple[EventView, ...]:
         return ()
+
+    async def list_pod_events(self, namespace: str, pod: str) -> tuple[EventView, ...]:
+        return self.events.get(pod, ())
 
     async def list_workloads(self, namespace: str, job_uid: str) -> list[Body]:
         return self.workloads
@@ -441,6 +445,24 @@ async def test_events_in_any_order_come_to_the_same_end() -> None:
         assert world.status["phase"] == "Terminated", order
         assert trained == (order.index("end") < order.index("stop")), order
         assert world.kube.jobs == {}, order
+
+
+async def test_a_preempted_pod_that_is_gone_before_it_was_looked_at_is_told_by_its_events() -> None:
+    """The operator was down meanwhile: nothing but the Job's end and the scheduler's event is left."""
+    world = World()
+    await world.settle()
+    for stage, change in COURSE[:3]:
+        world.kube.advance(stage, change)
+        await world.settle()
+    name = "cats-r1a1-train"
+    pod = world.kube.pods.pop(name)["metadata"]["name"]
+    world.kube.jobs[name] = end_job(world.kube.jobs[name], "Failed", 90, "BackoffLimitExceeded")
+    world.kube.events[pod] = (EventView("Preempted", "Preempted by pod 1f on node node-1"),)
+    world.restart()
+    await world.settle()
+    failure = world.status["failure"]
+    assert (failure["reason"], world.status["restarts"], world.status["attempt"]) == ("Preempted", 0, 2)
+    assert "Preempted by pod 1f" in failure["message"]
 
 
 async def test_a_job_that_a_queue_holds_from_its_creation_is_told_at_once() -> None:
