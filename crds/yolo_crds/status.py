@@ -199,8 +199,13 @@ class Status(Lenient):
     admission_refusals: int | None = None
     """Pods in a row that a node refused though the scheduler had chosen it; the tenth ends the run."""
     job_name: str | None = None
+    """The newest Job, as long as it is there."""
     pod_name: str | None = None
+    """The newest Job's pod, of several the one that speaks for all, as long as it is there."""
     node_name: str | None = None
+    """Where that pod is; once the run has ended, where it was."""
+    logs: Sentence | None = None
+    """Once the run has ended, the ways to its logs."""
     start_time: str | None = None
     completion_time: str | None = None
     active_seconds: int | None = None

@@ -78,6 +78,10 @@ class ConflictError(KubeError):
     """The object is not, or no longer, the one that the request was meant for."""
 
 
+class NamesakeError(ConflictError):
+    """An object of this name belongs to a training of the same name that was deleted, and goes with it."""
+
+
 class Kube:
     """The requests that the operator makes, with time-outs and retries; objects are plain dicts."""
 
@@ -124,7 +128,8 @@ class Kube:
     async def create_job(self, namespace: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create the Job, or find the one that an earlier try created.
 
-        Raises ConflictError if a Job of this name belongs to something else.
+        Raises ConflictError if a Job of this name belongs to something else, NamesakeError if that is a
+        deleted training of the same name.
         """
         return await self._create(f"{_JOBS}/namespaces/{namespace}/jobs", "jobs", manifest)
 
@@ -227,11 +232,17 @@ class Kube:
         try:
             return await self._json("POST", path, resource, body=manifest)
         except ConflictError as taken:
-            name, owner = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"][0]["uid"]
+            name, ours = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"][0]
             found = await self._get_or_none(f"{path}/{name}", resource)
             owners = found["metadata"].get("ownerReferences", ()) if found else ()
-            if found and any(o.get("controller") and o["uid"] == owner for o in owners):
+            owner: dict[str, Any] = next((one for one in owners if one.get("controller")), {})
+            if found and owner.get("uid") == ours["uid"]:
                 return found
+            if found is None or (owner.get("kind"), owner.get("name")) == (ours["kind"], ours["name"]):
+                # Two of one name are never there at once.
+                raise NamesakeError(
+                    taken.code, f"the {manifest['kind']} {name} of a deleted training goes"
+                ) from None
             message = f"a {manifest['kind']} named {name} is there and belongs to something else"
             raise ConflictError(taken.code, message) from None
 

@@ -12,6 +12,7 @@ from yolo_crds.training import YoloTraining
 from .ask import view_ask
 from .avoidance import still_avoided
 from .jobs import Manifest, build_prepare_job, build_train_job
+from .kept import kept_until
 from .nodes import Node, as_when_well, find_obstacle
 from .peers import build_peer_objects
 from .remedies import build_overrides
@@ -71,17 +72,34 @@ def plan(view: Snapshot, verdict: Verdict, settings: Settings) -> Plan:
     training = verdict.training
     if training is None or verdict.state == State.REFUSED:
         return Plan()
+    if verdict.state == State.SETTLED:
+        return _plan_settled(view, training, verdict, settings)
     actions: list[Action] = [
         DeleteJob(job.name, job.uid) for job in view.jobs if _superfluous(job, view, verdict)
     ]
     wakes = list(verdict.wakes)
-    if verdict.state == State.SETTLED and any(view.now >= at for at in wakes):
-        actions.append(DeleteTraining(training.uid, str(view.training["metadata"]["resourceVersion"])))
     if verdict.state == State.WAITING and _clear(view, verdict):
         beside = build_peer_objects(training, settings) if verdict.stage == Stage.TRAIN else ()
         actions.append(CreateJob(_build(training, verdict, settings, view), beside))
     if stuck_at := wants_events(verdict):
         wakes.append(max(stuck_at, view.now + LOOK_AGAIN) if stuck_at <= view.now else stuck_at)
+    return Plan(tuple(actions), min((at for at in wakes if at > view.now), default=None))
+
+
+def _plan_settled(view: Snapshot, training: YoloTraining, verdict: Verdict, settings: Settings) -> Plan:
+    """The last Job goes when nobody will look into its pod's log any more, all others go at once."""
+    actions: list[Action] = []
+    wakes = list(verdict.wakes)
+    for job in view.jobs:
+        if job.deleting or job.owner_uid != training.uid:
+            continue
+        until = kept_until(job, view, verdict.before, settings.keep_finished_job_seconds)
+        if until is not None and view.now < until:
+            wakes.append(until)
+        else:
+            actions.append(DeleteJob(job.name, job.uid))
+    if any(view.now >= at for at in verdict.wakes):
+        actions.append(DeleteTraining(training.uid, str(view.training["metadata"]["resourceVersion"])))
     return Plan(tuple(actions), min((at for at in wakes if at > view.now), default=None))
 
 
@@ -118,7 +136,7 @@ def _superfluous(job: JobView, view: Snapshot, verdict: Verdict) -> bool:
     """Whether a Job is neither needed nor evidence any more."""
     if job.deleting or verdict.training is None or job.owner_uid != verdict.training.uid:
         return False
-    if verdict.state == State.SETTLED or job.run != verdict.run:
+    if job.run != verdict.run:
         return True
     pods = [pod for pod in view.pods if pod.job_uid == job.uid]
     ended, lingers = [pod.finished for pod in pods], any(pod.lingers for pod in pods)

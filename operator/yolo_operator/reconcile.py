@@ -10,7 +10,7 @@ from yolo_crds.conditions import ConditionType, Reason
 from yolo_crds.status import Status
 
 from .diagnosis import diagnose_refusal
-from .kube import ConflictError, Kube, KubeError
+from .kube import ConflictError, Kube, KubeError, NamesakeError
 from .metrics import Metrics
 from .node_reader import NodeReader
 from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events, wants_last_events, wants_share
@@ -29,6 +29,8 @@ REFUSED_AGAIN_SECONDS = 30.0
 """How long to wait after the API server refused a Job."""
 WEBHOOK_AGAIN_SECONDS = 5.0
 """The same where an admission webhook does not answer; the tries before that took 8 s, with back-off."""
+NAMESAKE_AGAIN_SECONDS = 1.0
+"""The same while a Job of a deleted training of the same name is being collected, which takes a second."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,14 @@ class Decision:
             bool(self.plan.actions)
             or self.turns(view)
             or self.verdict.taken_back_seconds > 0
+            or self._drops_a_name(parse_status(view.training))
             or (self.verdict.terminal and self.verdict.state not in {State.SETTLED, State.REFUSED})
         )
+
+    def _drops_a_name(self, stored: Status) -> bool:
+        """Whether a Job or pod counts as gone; after a restart it may be that no watch has shown it yet."""
+        job_gone = stored.job_name is not None and self.status.job_name is None
+        return job_gone or (stored.pod_name is not None and self.status.pod_name is None)
 
     def turns(self, view: Snapshot) -> bool:
         """Whether the status has to be stored before anything else: it counts, or it ends something."""
@@ -95,6 +103,9 @@ class Reconciler:
                     return None
                 try:
                     return await self._run(key, view)
+                except NamesakeError as leaving:
+                    logger.info("Job not created yet", extra={"namespace": key[0], "why": leaving.message})
+                    return NAMESAKE_AGAIN_SECONDS
                 except ConflictError:
                     view = await self._live(key)
             raise ConflictError(409, "the object changes faster than its status can be stored")
@@ -205,6 +216,8 @@ class Reconciler:
             for manifest in action.beside:
                 await self._kube.create_beside(namespace, manifest)
             body = await self._kube.create_job(namespace, action.manifest)
+        except NamesakeError:
+            raise
         except KubeError as error:
             refusal = diagnose_refusal(error.code, error.message)
             if refusal is None:

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     gang_timeout_seconds: float = Field(default=300.0, gt=0)
     """How long some pods of a training on several nodes hold their GPUs while others have no node; then all
     are given up for a while. Where a queue admits the Job, it counts GPUs for all of them: no limit then."""
+    keep_finished_job_seconds: int = Field(default=3600, ge=0, le=604_800)
+    """How long the last Job of a run that has ended is kept for `kubectl logs`; 0: not at all."""
     fetch: Fetch | None = None
     """What prepare may fetch over the network, as JSON (`{"ucdServer": …}`); unset: nothing."""
     metrics_port: int = Field(default=8080, ge=0, le=65535)

@@ -26,6 +26,7 @@ from yolo_crds.training import YoloTraining
 
 from .avoidance import avoided_after, still_avoided
 from .conditions import derive_conditions, derive_phase, derive_reason
+from .kept import names_left
 from .rejected import count_rejected
 from .snapshot import Snapshot, Wire, print_time
 from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
@@ -47,8 +48,10 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     generation = view.training["metadata"].get("generation")
     if verdict.state == State.SETTLED:
         conditions = [c.model_copy(update={"observed_generation": generation}) for c in stored.conditions]
-        return stored.model_copy(update={"observed_generation": generation, "conditions": conditions})
-    before, pod, again = verdict.before, verdict.pod, verdict.state == State.AGAIN
+        settled = stored.model_copy(update={"observed_generation": generation, "conditions": conditions})
+        return _with_names_left(view, verdict, settled)
+    before, again = verdict.before, verdict.state == State.AGAIN
+    pod_name, node_name = _place(view, verdict)
     first = verdict.first
     phase = derive_phase(view, verdict)
     dataset = _dataset(verdict) or before.dataset
@@ -68,8 +71,8 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         )
         or None,
         job_name=None if again else verdict.job.name if verdict.job else before.job_name,
-        pod_name=pod.name if pod else None if verdict.state == State.UNDER_WAY else before.pod_name,
-        node_name=pod.node if pod else None if verdict.state == State.UNDER_WAY else before.node_name,
+        pod_name=pod_name,
+        node_name=node_name,
         start_time=before.start_time or _started(verdict),
         completion_time=verdict.ended_at if verdict.terminal else None,
         active_seconds=_active_seconds(verdict),
@@ -90,7 +93,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         runs=_runs(stored, verdict.run),
         conditions=derive_conditions(view, verdict, phase, stored.conditions, _data_ready(verdict)),
     )
-    return fit(status)
+    return fit(_with_names_left(view, verdict, status) if verdict.state in ENDED else status)
 
 
 def merge_patch(old: Wire, new: Wire) -> dict[str, Any]:
@@ -142,6 +145,25 @@ def print_metric(training: YoloTraining, metrics: Mapping[str, float | None]) ->
 
 def _only_time(patch: object) -> bool:
     return patch is None or (isinstance(patch, Mapping) and patch.keys() <= {"updatedAt"})
+
+
+def _place(view: Snapshot, verdict: Verdict) -> tuple[str | None, str | None]:
+    """Name and node of the newest pod; while there is none, of the one before it as long as that is there."""
+    pod, before = verdict.pod, verdict.before
+    if pod is not None:
+        return pod.name, pod.node
+    there = any(one.name == before.pod_name for one in view.pods) and verdict.state != State.UNDER_WAY
+    return (before.pod_name, before.node_name) if there or verdict.state in ENDED else (None, None)
+
+
+def _with_names_left(view: Snapshot, verdict: Verdict, status: Status) -> Status:
+    """The status of a run that has ended, without the names of what is gone since."""
+    if verdict.training is None:
+        return status
+    left = names_left(view, verdict.training.model_name, status)
+    gone = (left.job_name, left.pod_name) != (verdict.before.job_name, verdict.before.pod_name)
+    # A status that tells the truth is not written anew for the sake of a sentence.
+    return left if gone or verdict.state != State.SETTLED else status
 
 
 def _started(verdict: Verdict) -> str | None:

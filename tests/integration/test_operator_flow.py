@@ -137,10 +137,10 @@ def operator(system: System, tmp_path: Path) -> Iterator[Operator]:
 
 
 @contextmanager
-def operate(system: System, tmp_path: Path) -> Iterator[Operator]:
+def operate(system: System, tmp_path: Path, **settings: str) -> Iterator[Operator]:
     """An operator whose trainings and pods go with it: nobody serves the nodes, so pods would stay for ever,
     and hold what they hold."""
-    operator = Operator(system, tmp_path)
+    operator = Operator(system, tmp_path, **settings)
     operator.start()
     yield operator
     system.kubectl("delete", "yt", "--all")
@@ -305,7 +305,7 @@ def _now(ago: int = 0) -> str:
     return (datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_operator_prepares_trains_and_succeeds(system: System, operator: Operator) -> None:
+def test_operator_prepares_trains_and_succeeds(system: System, operator: Operator, tmp_path: Path) -> None:
     hand = Hand(system, "flow-good")
     hand.create()
     hand.wait_phase("Preparing")
@@ -331,10 +331,19 @@ def test_operator_prepares_trains_and_succeeds(system: System, operator: Operato
     assert status["dataset"]["hash"] == "abc"
     assert status["weights"]["best"]["sha256"] == "ab"
     assert status["printed"] == {"epoch": "2/2", "metric": "mAP50-95 0.50"}
-    until("children gone", lambda: hand.jobs() == [] and hand.pods() == [])
+    until("the last Job alone", lambda: hand.jobs() == ["flow-good-r1a1-train"] and len(hand.pods()) == 1)
+    assert hand.status()["podName"] == pod
+    assert pod in hand.status()["logs"]
     system.kubectl("wait", "--for=condition=Complete", "yt/flow-good", "--timeout=5s")
-    assert "finalizers" not in hand.training()["metadata"]
-    assert not [k for k in hand.training()["metadata"].get("annotations", {}) if "kopf" in k]
+    operator.kill()
+    with operate(system, tmp_path, YOLO_OPERATOR_KEEP_FINISHED_JOB_SECONDS="1"):
+        until("children gone", lambda: hand.jobs() == [] and hand.pods() == [])
+        until("their names too", lambda: not {"jobName", "podName"} & hand.status().keys())
+        assert hand.status()["nodeName"] == NODE
+        assert "kubectl" not in hand.status()["logs"]
+        metadata = hand.training()["metadata"]
+    assert "finalizers" not in metadata
+    assert not [k for k in metadata.get("annotations", {}) if "kopf" in k]
 
 
 def test_operator_says_why_prepare_failed_and_takes_no_gpu(system: System, operator: Operator) -> None:
@@ -347,7 +356,26 @@ def test_operator_says_why_prepare_failed_and_takes_no_gpu(system: System, opera
         "no labels",
         "add some",
     )
-    until("children gone", lambda: hand.jobs() == [])
+    assert hand.jobs() == ["flow-bad-data-r1a1-prepare"]
+
+
+def test_a_namesake_does_not_trip_over_the_kept_job(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-namesake")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE, 3, reason="InvalidData", message="no labels")
+    hand.wait_phase("Failed")
+    for _ in range(3):
+        (pod,) = hand.pods()
+        system.kubectl("delete", "yt", hand.name, "--wait=false")
+        hand.create()
+        until(
+            "another prepare",
+            lambda old=pod: [p for p in hand.pods() if p["metadata"]["uid"] != old["metadata"]["uid"]],
+        )
+        assert "failure" not in hand.wait_phase("Preparing")
+        hand.run_to_end(Stage.PREPARE, 3, reason="InvalidData", message="no labels")
+        hand.wait_phase("Failed")
+    assert "InternalError" not in operator.log()
 
 
 def test_operator_killed_at_each_step_goes_on(system: System, operator: Operator) -> None:
@@ -369,7 +397,7 @@ def test_operator_killed_at_each_step_goes_on(system: System, operator: Operator
     operator.start()
     hand.wait_phase("Succeeded")
     assert hand.status()["attempt"] == 1
-    until("children gone", lambda: hand.jobs() == [])
+    until("the last Job alone", lambda: hand.jobs() == ["flow-crash-r1a1-train"])
 
 
 def test_operator_resumes_in_another_attempt_after_oom(system: System, operator: Operator) -> None:
@@ -481,7 +509,7 @@ def test_job_that_the_api_server_calls_invalid_ends_the_run(system: System, oper
     failure = hand.wait_phase("Failed")["failure"]
     assert failure["reason"] == "InvalidSpec"
     assert "nodeSelector" in failure["message"]
-    until("children gone", lambda: hand.jobs() == [])
+    assert hand.jobs() == ["flow-invalid-job-r1a1-prepare"]
 
 
 def test_cuda_out_of_memory_is_tried_again_with_half_the_batch(system: System, operator: Operator) -> None:

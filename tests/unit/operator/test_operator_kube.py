@@ -12,7 +12,7 @@ from operator_objects import SETTINGS, UID, make_job, make_training
 from yolo_crds.meta import Stage
 from yolo_crds.training import YoloTraining
 from yolo_operator import kube as kube_module
-from yolo_operator.kube import ConflictError, Kube, KubeError
+from yolo_operator.kube import ConflictError, Kube, KubeError, NamesakeError
 from yolo_operator.metrics import Metrics
 from yolo_operator.peers import build_peer_objects
 
@@ -104,6 +104,18 @@ async def test_create_job_refuses_a_strangers_job(server: Server, kube: Kube) ->
     server.answers = [_error(409), (200, {}, stranger)]
     with pytest.raises(ConflictError, match="belongs to something else"):
         await kube.create_job("lab", job)
+
+
+async def test_create_job_knows_the_job_of_a_deleted_training_of_the_same_name(
+    server: Server, kube: Kube
+) -> None:
+    job = make_job(make_training(), Stage.PREPARE)
+    owner = job["metadata"]["ownerReferences"][0] | {"uid": "the earlier one's"}
+    earlier = job | {"metadata": job["metadata"] | {"ownerReferences": [owner]}}
+    server.answers = [_error(409), (200, {}, earlier), _error(409), _error(404)]
+    for _ in range(2):
+        with pytest.raises(NamesakeError, match="the Job cats-r1a1-prepare of a deleted training goes"):
+            await kube.create_job("lab", job)
 
 
 async def test_create_beside_finds_what_is_there_and_refuses_a_strangers(server: Server, kube: Kube) -> None:

@@ -29,11 +29,11 @@ from operator_objects import (
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import ANNOTATION_RETRY, LABEL_STAGE, Stage
 from yolo_crds.trainer import ProgressLine
-from yolo_operator.kube import ConflictError, Kube, KubeError
+from yolo_operator.kube import ConflictError, Kube, KubeError, NamesakeError
 from yolo_operator.metrics import Metrics
 from yolo_operator.nodes import Node
 from yolo_operator.progress import ProgressPoller
-from yolo_operator.reconcile import WEBHOOK_AGAIN_SECONDS, Reconciler
+from yolo_operator.reconcile import NAMESAKE_AGAIN_SECONDS, WEBHOOK_AGAIN_SECONDS, Reconciler
 from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
 from yolo_operator.store import Key, Store
 
@@ -288,11 +288,87 @@ async def test_course_ends_well_with_few_writes() -> None:
     await _run_course(world)
     assert world.status["phase"] == "Succeeded"
     assert (world.status["attempt"], world.status["restarts"]) == (2, 0)
-    assert (world.kube.jobs, world.kube.pods) == ({}, {})
+    assert (list(world.kube.jobs), list(world.kube.pods)) == (["cats-r1a2-train"], ["cats-r1a2-train"])
     creates = [write for write in world.kube.writes if write.startswith("create")]
     want = ["cats-r1a1-prepare", "cats-r1a1-train", "cats-r1a2-prepare", "cats-r1a2-train"]
     assert creates == [f"create {name}" for name in want]
     assert world.kube.writes.count("patch status") <= 13
+
+
+async def test_the_last_job_is_kept_a_while_and_then_named_no_more() -> None:
+    """The pod's end is second 60; whoever restarts the operator meanwhile changes nothing."""
+    world = World()
+    await _run_course(world)
+    named = {key: world.status.get(key) for key in ("jobName", "podName", "nodeName")}
+    want = {"jobName": "cats-r1a2-train", "podName": "cats-r1a2-train-x1", "nodeName": "node-1"}
+    assert named == want
+    files = "train_info/cats/logs/train_std.log and train_err.log on the run volume, or GET /train_info/cats"
+    assert world.status["logs"] == (
+        f"kubectl logs cats-r1a2-train-x1 -c trainer, as long as status.podName names that pod; {files}"
+    )
+    writes = len(world.kube.writes)
+    world.now = START + timedelta(seconds=60 + 3599)
+    world.restart()
+    await world.settle()
+    assert world.kube.writes[writes:] == []
+    world.observe()
+    assert await world.reconciler.reconcile(KEY) == 1.0
+    world.now += timedelta(seconds=1)
+    world.restart()
+    await world.settle()
+    assert world.kube.writes[writes:] == ["delete cats-r1a2-train", "patch status"]
+    assert world.status["logs"] == files
+    assert {key: world.status.get(key) for key in named} == {**dict.fromkeys(named), "nodeName": "node-1"}
+
+
+async def test_a_pod_that_is_deleted_while_it_is_kept_is_named_no_more() -> None:
+    world = World()
+    await _run_course(world)
+    writes = len(world.kube.writes)
+    world.restart()
+    world.store.put_training(view_training(cast("Body", world.kube.training)))
+    await world.reconciler.reconcile(KEY)  # no watch has shown it yet
+    assert world.kube.writes[writes:] == []
+    world.kube.pods.clear()
+    await world.settle()
+    assert world.kube.writes[writes:] == ["patch status"]
+    assert (world.status["jobName"], world.status.get("podName")) == ("cats-r1a2-train", None)
+    await world.settle()
+    assert world.kube.writes[writes:] == ["patch status"]
+
+
+@pytest.mark.parametrize("again", ["run", "retry"])
+async def test_another_try_does_not_trip_over_the_kept_job(again: str) -> None:
+    world = World()
+    await world.settle()
+    for stage, change in (*COURSE[:3], (Stage.TRAIN, lambda pod: end(pod, 4))):
+        world.kube.advance(stage, change)
+        await world.settle()
+    assert (world.status["phase"], list(world.kube.jobs)) == ("Failed", ["cats-r1a1-train"])
+    assert world.kube.training is not None
+    if again == "run":
+        world.kube.training["spec"] = world.kube.training["spec"] | {"run": 2}
+    else:
+        annotations = {"annotations": {ANNOTATION_RETRY: "1"}}
+        world.kube.training["metadata"] = world.kube.training["metadata"] | annotations
+    world.kube.touch()
+    await world.settle()
+    next_one = "cats-r2a1-prepare" if again == "run" else "cats-r1a2-prepare"
+    assert list(world.kube.jobs) == [next_one]
+    assert (world.status["phase"], world.status["jobName"]) == ("Preparing", next_one)
+
+
+async def test_a_namesake_waits_for_the_kept_job_to_go_and_says_nothing_wrong() -> None:
+    world = World()
+    await world.settle()
+    world.kube.advance(Stage.PREPARE, _prepared)
+    world.kube.refuse_jobs = NamesakeError(409, "the Job of a deleted training goes")
+    world.observe()
+    assert await world.reconciler.reconcile(KEY) == NAMESAKE_AGAIN_SECONDS
+    assert "failure" not in world.status
+    world.kube.refuse_jobs = None
+    await world.settle()
+    assert world.status["jobName"] == "cats-r1a1-train"
 
 
 async def _reference() -> tuple[Body, list[str]]:
@@ -311,7 +387,7 @@ async def test_a_crash_at_any_write_comes_to_the_same_end(after_write: bool) -> 
         await _run_course(world)
         assert _timeless(world.status) == want, crash_at
         assert sorted({w for w in world.kube.writes if w.startswith("create")}) == want_creates, crash_at
-        assert (world.kube.jobs, world.kube.pods) == ({}, {}), crash_at
+        assert (list(world.kube.jobs), list(world.kube.pods)) == (["cats-r1a2-train"], ["cats-r1a2-train"])
 
 
 async def test_a_stale_cache_neither_loses_nor_repeats_a_job() -> None:
@@ -372,7 +448,7 @@ async def test_a_job_that_is_invalid_ends_the_run_until_a_retry() -> None:
     world.kube.refuse_jobs = None
     world.now += timedelta(seconds=400)
     await world.settle()
-    assert (world.status["phase"], world.kube.jobs) == ("Failed", {})
+    assert (world.status["phase"], list(world.kube.jobs)) == ("Failed", ["cats-r1a1-prepare"])
     assert world.kube.training is not None
     world.kube.training["metadata"]["annotations"] = {ANNOTATION_RETRY: "mended"}
     await world.settle()
