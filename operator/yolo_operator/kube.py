@@ -26,7 +26,7 @@ RBAC: list[tuple[str, str, tuple[str, ...]]] = [
     ("batch", "jobs", ("get", "list", "watch", "create", "delete")),
     ("", "pods", ("list", "watch")),
     ("", "pods/log", ("get",)),
-    ("", "events", ("list",)),
+    ("", "events", ("list", "create")),
     ("", "services", ("get", "create")),
     ("networking.k8s.io", "networkpolicies", ("get", "create")),
     ("kueue.x-k8s.io", "workloads", ("list",)),
@@ -173,6 +173,13 @@ class Kube:
         found = await self._json("GET", f"{_CORE}/namespaces/{namespace}/events", "events", query=query)
         events = sorted(found["items"], key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
         return tuple(EventView(e.get("reason", ""), e.get("message", "")) for e in reversed(events))
+
+    async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
+        """Create the Event, once tried; one of this name that is there tells the same."""
+        try:
+            await self._json("POST", f"{_CORE}/namespaces/{namespace}/events", "events", body=event, tries=1)
+        except ConflictError:
+            return
 
     async def list_workloads(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         """The Workloads that Kueue made for the Job with this uid. Raises KubeError 404 without a Kueue."""

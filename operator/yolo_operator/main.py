@@ -7,6 +7,7 @@ import kopf
 from yolo_crds import meta
 
 from .endpoints import answer_health, answer_metrics, serving
+from .events import Announcer
 from .handlers import register
 from .kube import connect
 from .logs import configure_logs
@@ -41,7 +42,8 @@ async def serve(settings: Settings) -> None:
         connect(metrics) as kube,
     ):
         poller = ProgressPoller(kube, store, settings.progress_interval_seconds)
-        reconciler = Reconciler(kube, store, poller, settings, metrics)
+        announcer = Announcer(kube)
+        reconciler = Reconciler(kube, store, poller, settings, metrics, tell=announcer.tell)
         queue = KeyedQueue(reconciler.reconcile)
         resync = Resync(kube, store, settings.namespaces, settings.resync_seconds, queue.add)
         metrics.watch(store, lambda: len(queue))
@@ -52,7 +54,8 @@ async def serve(settings: Settings) -> None:
             asyncio.TaskGroup() as group,
         ):
             parts = [
-                group.create_task(part) for part in (queue.run(), poller.run(queue.add), resync.run(metrics))
+                group.create_task(part)
+                for part in (queue.run(), poller.run(queue.add), resync.run(metrics), announcer.run())
             ]
             # kopf takes tasks that are there before it for not its own; let the parts start theirs.
             await asyncio.sleep(0)
@@ -68,7 +71,8 @@ async def serve(settings: Settings) -> None:
 
 
 def kopf_settings(*, namespaced: bool) -> kopf.OperatorSettings:
-    """kopf's settings: watches that end and are renewed, no events posted, only our own Jobs and pods."""
+    """kopf's settings: watches that end and are renewed, none of kopf's own events (about handlers; a
+    reconcile that fails is in the log and the metrics), only our own Jobs and pods."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = NoDiffs()

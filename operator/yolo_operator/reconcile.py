@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from yolo_crds.conditions import ConditionType, Reason
 from yolo_crds.status import Status
 
 from .diagnosis import diagnose_refusal
+from .events import build_event, find_change
 from .kube import ConflictError, Kube, KubeError, NamesakeError
 from .metrics import Metrics
 from .node_reader import NodeReader
@@ -84,7 +86,9 @@ class Reconciler:
         settings: Settings,
         metrics: Metrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
+        """`tell` takes the Kubernetes Events that are to be written."""
         self._kube = kube
         self._store = store
         self._progress = progress
@@ -93,6 +97,7 @@ class Reconciler:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._tell = tell
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what is due; the number of seconds after which to look again, if the clock alone matters."""
@@ -253,6 +258,8 @@ class Reconciler:
 
     def _report(self, key: Key, view: Snapshot, decision: Decision) -> None:
         stored, status = parse_status(view.training), decision.status
+        if change := find_change(stored, status, decision.verdict):
+            self._tell(build_event(view.training, status.run, change, view.now))
         if decision.verdict.failure and decision.verdict.state in {State.AGAIN, State.FAILED}:
             self._metrics.attempts_failed.labels(str(decision.verdict.failure.reason)).inc()
         if (stored.phase, stored.run, stored.attempt) != (status.phase, status.run, status.attempt):

@@ -359,6 +359,44 @@ def test_operator_says_why_prepare_failed_and_takes_no_gpu(system: System, opera
     assert hand.jobs() == ["flow-bad-data-r1a1-prepare"]
 
 
+def test_people_see_what_changed_as_events_each_once(system: System, operator: Operator) -> None:
+    hand = Hand(system, "flow-events")
+    hand.create()
+    hand.run_to_end(Stage.PREPARE)
+    hand.wait_phase("Queued")
+    hand.refuse(Stage.TRAIN, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+    until("Unschedulable", lambda: hand.status().get("failure", {}).get("reason") == "Unschedulable")
+    pod = hand.start(Stage.TRAIN)
+    hand.wait_phase("Running")
+    hand.end(pod, 137, reason="OOMKilled")
+    hand.wait_attempt(2)
+    hand.run_to_end(Stage.PREPARE, attempt=2)
+    hand.wait_pod(Stage.TRAIN, 2)
+    operator.kill()
+    operator.start()
+    pod = hand.start(Stage.TRAIN, 2)
+    hand.wait_phase("Running")
+    hand.end(pod)
+    hand.wait_phase("Succeeded")
+    want = ["Unschedulable", "Started", "Restarting", "Started", "Succeeded"]
+
+    def reasons() -> list[str]:
+        told = system.kubectl("events", "--for", "yt/flow-events", "--no-headers").splitlines()
+        return [line.split()[2] for line in told]
+
+    until("all events", lambda: sorted(reasons()) == sorted(want))
+    operator.kill()
+    operator.start()
+    hand.change(lifecycle={"ttlSecondsAfterFinished": 9999})
+    until("seen", lambda: hand.status()["observedGeneration"] == hand.training()["metadata"]["generation"])
+    assert sorted(reasons()) == sorted(want)
+    described = system.kubectl("describe", "yt", "flow-events").partition("Events:")[2]
+    shown = [line.split()[1] for line in described.splitlines()[3:]]
+    assert sorted(shown) == sorted(want), described
+    assert "<unknown>" not in described
+    assert "OOMKilled" in described
+
+
 def test_a_namesake_does_not_trip_over_the_kept_job(system: System, operator: Operator) -> None:
     hand = Hand(system, "flow-namesake")
     hand.create()

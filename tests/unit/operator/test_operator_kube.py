@@ -151,6 +151,14 @@ async def test_delete_job_that_is_gone_or_another_is_done(server: Server, kube: 
     await kube.delete_job("lab", "cats-r1a1-train", "u1")
 
 
+async def test_create_event_is_tried_once_and_one_that_is_there_is_fine(server: Server, kube: Kube) -> None:
+    server.answers = [_error(409), _error(500)]
+    await kube.create_event("lab", {"kind": "Event"})
+    with pytest.raises(KubeError):
+        await kube.create_event("lab", {"kind": "Event"})
+    assert [path for _, path, _ in server.requests] == ["/api/v1/namespaces/lab/events"] * 2
+
+
 async def test_delete_training_spares_one_that_has_changed(server: Server, kube: Kube) -> None:
     server.answers = [(200, {}, {}), _error(404), _error(409)]
     for _ in range(2):

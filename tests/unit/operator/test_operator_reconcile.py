@@ -203,13 +203,16 @@ class World:
     def __init__(self, training: Body | None = None) -> None:
         self.kube = MemoryKube(training or make_training())
         self.now: datetime = START + timedelta(seconds=100)
+        self.told: list[Any] = []
         self.restart()
 
     def restart(self) -> None:
         self.store, metrics = Store(), Metrics()
         kube = cast("Kube", self.kube)
         poller = ProgressPoller(kube, self.store, 10)
-        self.reconciler = Reconciler(kube, self.store, poller, SETTINGS, metrics, lambda: self.now)
+        self.reconciler = Reconciler(
+            kube, self.store, poller, SETTINGS, metrics, lambda: self.now, self.told.append
+        )
 
     def observe(self) -> None:
         """What the watches would have shown by now."""
@@ -293,6 +296,25 @@ async def test_course_ends_well_with_few_writes() -> None:
     want = ["cats-r1a1-prepare", "cats-r1a1-train", "cats-r1a2-prepare", "cats-r1a2-train"]
     assert creates == [f"create {name}" for name in want]
     assert world.kube.writes.count("patch status") <= 13
+
+
+async def test_each_change_is_told_once_whenever_the_operator_is_restarted() -> None:
+    want = ["Started", "Restarting", "Started", "Succeeded"]
+    world = World()
+    await _run_course(world)
+    assert [event["reason"] for event in world.told] == want
+    for crash_at in range(len(world.kube.writes)):
+        crashing = World()
+        crashing.kube.crash_at = crash_at
+        await _run_course(crashing)
+        assert [event["reason"] for event in crashing.told] == want, crash_at
+    names = [event["metadata"]["name"] for event in world.told]
+    assert len(set(names)) == 4
+    world.told.clear()
+    world.now += timedelta(seconds=4000)
+    world.restart()
+    await world.settle()
+    assert world.told == [], "the kept Job goes without a word"
 
 
 async def test_the_last_job_is_kept_a_while_and_then_named_no_more() -> None:

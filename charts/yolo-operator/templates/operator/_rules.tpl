@@ -17,7 +17,7 @@
   verbs: [get]
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
+  verbs: [list, create]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create]
