@@ -223,6 +223,9 @@ class Status(Lenient):
     weights: Weights | None = None
     dataset: Dataset | None = None
     failure: Failure | None = None
+    """Why it failed, or what keeps the newest attempt from starting."""
+    last_failure: Failure | None = None
+    """Why the last attempt of this run ended that another one followed, in few words."""
     warnings: list[str] = Field(default_factory=list)
     remedies: list[Remedy] = Field(default_factory=list)
     """Arguments of this run that the operator changed after a failure, oldest first, at most 4."""

@@ -86,6 +86,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         weights=_weights(verdict) or before.weights,
         dataset=dataset,
         failure=_failure(verdict),
+        last_failure=_last_failure(verdict),
         warnings=_warnings(view, verdict),
         remedies=[*before.remedies, *([verdict.remedy] if verdict.remedy else [])],
         avoided_nodes=_avoided_nodes(view, verdict),
@@ -284,6 +285,14 @@ def _failure(verdict: Verdict) -> Failure | None:
         return verdict.failure
     before = verdict.before.failure
     return before if before is not None and before.attempt is not None else None
+
+
+def _last_failure(verdict: Verdict) -> Failure | None:
+    """Kept while `failure` tells what the next attempt waits for, and when that one has succeeded."""
+    if verdict.state != State.AGAIN or verdict.failure is None:
+        return verdict.before.last_failure
+    short = verdict.failure.message[:_WARNING_MAX]
+    return verdict.failure.model_copy(update={"message": short})
 
 
 def _warnings(view: Snapshot, verdict: Verdict) -> list[str]:

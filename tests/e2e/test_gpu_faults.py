@@ -50,6 +50,9 @@ def test_a_higher_priority_takes_the_gpu_and_the_victim_goes_on_afterwards(
     status = system.training(victim)["status"]
     assert (status["restarts"], status.get("progress", {}).get("etaSeconds")) == (0, None)
     assert f"{urgent} holds 1" in status["failure"]["message"]
+    assert (status["lastFailure"]["reason"], status["lastFailure"]["attempt"]) == ("Preempted", 1)
+    told = system.kubectl("describe", "yt", victim).partition("Events:")[2]
+    assert "attempt 1 ended: Preempted: " in told, told
     events = system.kubectl("get", "events", "--field-selector=reason=Preempted", "-o", "jsonpath={..name}")
     assert f"{victim}-r1a1-train" in events, "the scheduler preempted somebody else"
 

@@ -16,6 +16,7 @@ from operator_objects import (
     make_view,
     sicken,
     start,
+    unschedule,
 )
 from yolo_crds.conditions import ConditionType, Reason
 from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
@@ -70,6 +71,28 @@ def test_observe_shows_the_progress_of_the_running_pod() -> None:
         "cats-r1a1-train-x1",
         "node-1",
     )
+
+
+def test_observe_still_says_who_took_the_place_while_the_next_attempt_waits() -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+    victim = end(POD, 143)
+    victim["status"]["conditions"] = [condition | {"message": "to accommodate a higher priority pod"}]
+    training = make_training()
+    over = decide(make_view(training, [PREPARE, TRAIN], [PREPARED, victim]), SETTINGS).status
+    assert over.last_failure == over.failure
+
+    prepare, train = (make_job(training, stage, attempt=2) for stage in Stage)
+    pods = [end(make_pod(prepare), result=make_result(Stage.PREPARE)), unschedule(make_pod(train))]
+    stored = training | {"status": over.to_wire()}
+    waits = decide(make_view(stored, [prepare, train], pods), SETTINGS).status
+    assert waits.failure is not None
+    assert waits.last_failure is not None
+    assert (waits.failure.reason, waits.failure.attempt) == (Reason.UNSCHEDULABLE, None)
+    assert (waits.last_failure.reason, waits.last_failure.attempt) == (Reason.PREEMPTED, 1)
+    assert waits.restarts == 0
+
+    raised = make_training(run=2) | {"status": waits.to_wire()}
+    assert decide(make_view(raised), SETTINGS).status.last_failure is None
 
 
 def test_observe_is_a_fixed_point() -> None:
