@@ -1,16 +1,19 @@
 """The last Job of a run that has ended: how long it is kept for its pod's log, and what still has a name."""
 
+import re
 from datetime import datetime, timedelta
 
+from yolo_crds.conditions import Reason
 from yolo_crds.layout import RUNS_DIR, RunFolder
 from yolo_crds.meta import TRAINER_CONTAINER
-from yolo_crds.status import Status
+from yolo_crds.status import Failure, Status
 
 from .snapshot import JobView, Snapshot, parse_time
 
 ENDS_ALONE = timedelta(seconds=30)
 """So long a Job may take to end by itself after a pod of it has ended: to delete it would take the log along.
 Its controller needs a second or two, and ends the other pods."""
+_COUNTED = re.compile(r"\bcount/(jobs\.batch|pods)\b")
 
 
 def kept_until(job: JobView, view: Snapshot, ended: Status, seconds: int) -> datetime | None:
@@ -26,6 +29,11 @@ def kept_until(job: JobView, view: Snapshot, ended: Status, seconds: int) -> dat
     if not job.finished or not all(pod.finished for pod in pods):
         keep = min(keep, ENDS_ALONE)
     return parse_time(ended.completion_time) + keep
+
+
+def in_the_way(why: Failure | None) -> bool:
+    """Whether a quota refuses a Job or pod by their number, to which kept ones count as others do."""
+    return why is not None and why.reason == Reason.QUOTA_EXCEEDED and bool(_COUNTED.search(why.message))
 
 
 def names_left(view: Snapshot, model_name: str, ended: Status) -> Status:

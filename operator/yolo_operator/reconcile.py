@@ -12,6 +12,7 @@ from yolo_crds.status import Status
 
 from .diagnosis import diagnose_refusal
 from .events import build_event, find_change
+from .kept import in_the_way
 from .kube import ConflictError, Kube, KubeError, NamesakeError
 from .metrics import Metrics
 from .node_reader import NodeReader
@@ -33,6 +34,8 @@ WEBHOOK_AGAIN_SECONDS = 5.0
 """The same where an admission webhook does not answer; the tries before that took 8 s, with back-off."""
 NAMESAKE_AGAIN_SECONDS = 1.0
 """The same while a Job of a deleted training of the same name is being collected, which takes a second."""
+ROOM_AGAIN_SECONDS = 2.0
+"""The same where a quota has just got room: it counts anew within a second or two."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,24 @@ class Reconciler:
         if read_again:
             decision = decide(view, self._settings)
         await self._store_status(key, view, decision)
+        if in_the_way(decision.verdict.failure) and await self._give_up_a_kept_job(key[0]):
+            # The controller of a Job whose pod was refused tries again by itself, and later.
+            return ROOM_AGAIN_SECONDS if view.refusal else REFUSED_AGAIN_SECONDS
         if view.refusal is not None and not decision.verdict.terminal:
             webhook = view.refusal.reason == Reason.WEBHOOK_FAILED
             return WEBHOOK_AGAIN_SECONDS if webhook else REFUSED_AGAIN_SECONDS
         wake = decision.plan.wake
         waits = [] if wake is None else [max(0.1, (wake - self._clock()).total_seconds())]
         return min([*waits, *read_again], default=None)
+
+    async def _give_up_a_kept_job(self, namespace: str) -> bool:
+        """Delete the kept Job that ended first, for one that a quota lets not in; whether there was one."""
+        kept = min(self._store.kept_jobs(namespace), key=lambda job: job.finished_at or "", default=None)
+        if kept is None:
+            return False
+        await self._kube.delete_job(namespace, kept.name, kept.uid)
+        logger.info("kept Job deleted for a quota", extra={"namespace": namespace, "job": kept.name})
+        return True
 
     async def _live(self, key: Key) -> Snapshot | None:
         """The objects as the API server has them now."""

@@ -47,6 +47,15 @@ class Store:
             for pod in list(pods.values()):
                 yield key, pod
 
+    def kept_jobs(self, namespace: str) -> Iterator[JobView]:
+        """The last Jobs of trainings that have ended, which are kept for their logs."""
+        for key, jobs in self._jobs.items():
+            status = self._trainings[key]["status"] if key in self._trainings else {}
+            for job in jobs.values():
+                last = job.finished and not job.deleting and job.name == status.get("jobName")
+                if last and key[0] == namespace and "completionTime" in status:
+                    yield job
+
     def put_training(self, training: dict[str, Any]) -> None:
         """Keep a training, unless a newer version of it is already known (our own write, told twice)."""
         metadata = training["metadata"]

@@ -33,7 +33,13 @@ from yolo_operator.kube import ConflictError, Kube, KubeError, NamesakeError
 from yolo_operator.metrics import Metrics
 from yolo_operator.nodes import Node
 from yolo_operator.progress import ProgressPoller
-from yolo_operator.reconcile import NAMESAKE_AGAIN_SECONDS, WEBHOOK_AGAIN_SECONDS, Reconciler
+from yolo_operator.reconcile import (
+    NAMESAKE_AGAIN_SECONDS,
+    REFUSED_AGAIN_SECONDS,
+    ROOM_AGAIN_SECONDS,
+    WEBHOOK_AGAIN_SECONDS,
+    Reconciler,
+)
 from yolo_operator.snapshot import EventView, view_job, view_pod, view_training
 from yolo_operator.store import Key, Store
 
@@ -378,6 +384,31 @@ async def test_another_try_does_not_trip_over_the_kept_job(again: str) -> None:
     next_one = "cats-r2a1-prepare" if again == "run" else "cats-r1a2-prepare"
     assert list(world.kube.jobs) == [next_one]
     assert (world.status["phase"], world.status["jobName"]) == ("Preparing", next_one)
+
+
+@pytest.mark.parametrize("what", ["count/jobs.batch", "pods"])
+async def test_a_quota_on_the_number_of_jobs_makes_the_oldest_kept_one_go(what: str) -> None:
+    world = World()
+    world.observe()
+    for name, seconds in (("old", 10), ("older", 5), ("other", 1)):
+        neighbour = make_training(name=name)
+        job = end_job(make_job(neighbour, Stage.TRAIN), "Complete", seconds)
+        uid, namespace = f"uid-{name}", "lab" if name != "other" else "elsewhere"
+        neighbour["metadata"] |= {"uid": uid, "namespace": namespace}
+        neighbour["status"] = {"jobName": job["metadata"]["name"], "completionTime": at(seconds)}
+        world.store.put_training(view_training(neighbour))
+        seen = view_job(job)
+        assert seen is not None
+        world.store.put_job((namespace, name), seen)
+    used = f"exceeded quota: few, requested: {what}=1, used: {what}=2, limited: {what}=2"
+    world.kube.refuse_jobs = KubeError(403, f'jobs.batch "cats-r1a1-prepare" is forbidden: {used}')
+    again = await world.reconciler.reconcile(KEY)
+    deleted = [write for write in world.kube.writes if write.startswith("delete")]
+    if what == "pods":
+        assert (deleted, again) == ([], REFUSED_AGAIN_SECONDS)
+    else:
+        assert (deleted, again) == (["delete older-r1a1-train"], ROOM_AGAIN_SECONDS)
+    assert world.status["failure"]["reason"] == "QuotaExceeded"
 
 
 async def test_a_namesake_waits_for_the_kept_job_to_go_and_says_nothing_wrong() -> None:
