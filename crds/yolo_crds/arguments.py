@@ -242,14 +242,33 @@ def _check_value(argument: Argument, value: object) -> str | None:
     return None
 
 
+_WHICH: dict[Task, str] = {"segment": "mask ", "pose": "pose ", "obb": "obb "}
+"""What a mean average precision is of, where it is not that of upright boxes."""
+
+
 def _headlines() -> dict[Task, tuple[str, str]]:
     metrics = load_schema().task_metric
-    return {task: (metrics[task], _short_metric(metrics[task])) for task in get_args(Task)}
+    return {task: (metrics[task], _short_metric(task, metrics[task])) for task in get_args(Task)}
 
 
-def _short_metric(key: str) -> str:
-    return re.sub(r"\(\w\)$", "", key.removeprefix("metrics/"))
+def _short_metric(task: Task, key: str) -> str:
+    return _WHICH.get(task, "") + re.sub(r"\(\w\)$", "", key.removeprefix("metrics/"))
 
 
 HEADLINE: dict[Task, tuple[str, str]] = _headlines()
 """The metric that a task is judged by: its key in Ultralytics' metrics and a short name for people."""
+
+
+def pick_headline(task: Task, metrics: Mapping[str, float | None]) -> tuple[str, float] | None:
+    """Name and value of the metric that a training is judged by; None before the first validation.
+
+    `task` is what the spec says, or the model's name, and a checkpoint's own name need not say it: masks and
+    keypoints are then told by what was measured, for boxes are measured beside them.
+    """
+    told: list[Task] = [t for t in ("segment", "pose") if HEADLINE[t][0] in metrics]
+    for kind in dict.fromkeys([*told, task, *HEADLINE]):
+        key, name = HEADLINE[kind]
+        if key in metrics:
+            value = metrics[key]
+            return None if value is None else (name, value)
+    return None

@@ -77,11 +77,13 @@ _CPU_LIMIT_HOLDS_REQUEST = {
 }
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+    {"name": "Reason", "type": "string", "jsonPath": ".status.printed.reason"},
     {"name": "Model", "type": "string", "jsonPath": ".spec.template.model"},
     {"name": "Epoch", "type": "string", "jsonPath": ".status.printed.epoch"},
     {"name": "Metric", "type": "string", "jsonPath": ".status.printed.metric"},
     {"name": "GPUs", "type": "integer", "jsonPath": ".spec.template.resources.gpus"},
     {"name": "ETA", "type": "string", "jsonPath": ".status.printed.eta"},
+    {"name": "Seen", "type": "date", "jsonPath": ".status.seenAt"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Node", "type": "string", "jsonPath": ".status.nodeName", "priority": 1},
     {
@@ -91,7 +93,6 @@ _COLUMNS = [
         "priority": 1,
     },
     {"name": "Restarts", "type": "integer", "jsonPath": ".status.restarts", "priority": 1},
-    {"name": "Reason", "type": "string", "jsonPath": ".status.failure.reason", "priority": 1},
     {"name": "Place", "type": "string", "jsonPath": ".status.printed.place", "priority": 1},
 ]
 

@@ -1,6 +1,7 @@
 """What became of a training: the status of a YoloTraining, and what the trainer reports in the same form."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -29,10 +30,13 @@ class Progress(Lenient):
 class Printed(Lenient):
     """Ready strings for `kubectl get`: a printer column can neither format nor choose."""
 
+    reason: str | None = None
+    """What to look at: why it failed or waits, such as `OOMKilled`, or `after OOMKilled` in a later attempt;
+    with `!2` when there are two warnings besides, or else `2 warnings`."""
     epoch: str | None = None
     """Such as `45/100`."""
     metric: str | None = None
-    """The task's headline metric, such as `mAP50-95 0.61`."""
+    """The task's headline metric, such as `mAP50-95 0.61`, `mask mAP50-95 0.61` or `pose mAP50-95 0.61`."""
     eta: str | None = None
     """Such as `12m`."""
     place: str | None = None
@@ -189,6 +193,11 @@ class Status(Lenient):
     """What the operator observed; written by it alone."""
 
     phase: Phase | None = None
+    message: str | None = None
+    """One sentence: where the training stands, and what a person can do."""
+    seen_at: str | None = None
+    """RFC 3339 time at which the operator last wrote this, while it has anything to do for the training; ten
+    minutes ago at most, even if nothing changes. Older: it does not run, or not serve this namespace."""
     observed_generation: int | None = None
     run: int | None = None
     """The run that all the rest speaks of."""
@@ -236,3 +245,13 @@ class Status(Lenient):
     runs: list[RunSummary] = Field(default_factory=list)
     """Earlier runs, newest last, at most 10."""
     conditions: list[Condition] = Field(default_factory=list)
+
+    def to_wire(self) -> dict[str, object]:
+        """The JSON form, without what is unset or empty: of that `kubectl describe` prints a bare name."""
+        return drop_empty(super().to_wire())
+
+
+def drop_empty(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without its empty lists and objects, at any depth but within lists."""
+    slim = {key: drop_empty(one) if isinstance(one, Mapping) else one for key, one in value.items()}
+    return {key: one for key, one in slim.items() if one not in ([], {})}

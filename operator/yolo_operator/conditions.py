@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from yolo_crds.conditions import ConditionType, Phase, Reason
 from yolo_crds.meta import Stage
-from yolo_crds.status import Condition, Failure
+from yolo_crds.status import Condition, Dataset, Failure
 
 from .gang import count_pods
 from .snapshot import PodView, Snapshot, print_time
@@ -27,9 +27,10 @@ _PHASE_REASONS = {
     Phase.SUSPENDED: Reason.SUSPENDED_BY_USER,
 }
 _USER_DRIVEN = frozenset({State.LEAVING, State.SUSPENDED, State.TERMINATED})
-_TOLD_WHEN_FALSE = frozenset(
-    {ConditionType.DATA_READY, ConditionType.ADMITTED, ConditionType.POD_READY, ConditionType.PROGRESSING}
-)
+_TOLD_ONCE_TRUE = frozenset({ConditionType.STALLED, ConditionType.SUSPENDED, ConditionType.FAILED})
+"""What is out of the ordinary, as in a Job's status: left out until it is true for the first time."""
+_NOT_ENDED = "the run has not ended"
+_ENDED = "the run has ended"
 _MESSAGE_MAX = 512
 
 
@@ -40,8 +41,10 @@ class _Now:
     phase: Phase
     reason: str
     message: str
+    """Where it stands."""
     blocked: Failure | None
     """What keeps the pod from starting."""
+    dataset: Dataset | None
 
 
 def derive_phase(view: Snapshot, verdict: Verdict) -> Phase:
@@ -61,19 +64,27 @@ def derive_phase(view: Snapshot, verdict: Verdict) -> Phase:
 
 
 def derive_conditions(
-    view: Snapshot, verdict: Verdict, phase: Phase, stored: list[Condition], data_ready: bool
+    view: Snapshot,
+    verdict: Verdict,
+    phase: Phase,
+    stored: list[Condition],
+    data_ready: bool,
+    *,
+    dataset: Dataset | None = None,
 ) -> list[Condition]:
-    """All conditions, each with the time at which its status changed last."""
+    """All conditions that say something, each with the time at which its status changed last."""
     blocked = verdict.failure if verdict.state in {State.UNDER_WAY, State.WAITING} else None
     reason = derive_reason(verdict, phase)
     told = verdict.failure.message if verdict.failure else ""
-    now = _Now(phase, reason, told or _message(verdict), blocked)
+    now = _Now(phase, reason, told or _message(verdict, phase), blocked, dataset)
     before = {condition.type: condition for condition in stored}
     generation = view.training["metadata"].get("generation")
     moment = _moment(view, verdict)
     conditions = []
     for type_, (status, why, message) in _statuses(verdict, now, data_ready).items():
         last = before.get(type_)
+        if type_ in _TOLD_ONCE_TRUE and status == "False" and last is None:
+            continue
         unchanged = last is not None and last.status == status
         # What told it may be gone, as a pod that was deleted: then it is now that it is seen.
         changed = print_time(view.now) if last and moment < last.last_transition_time else moment
@@ -84,8 +95,7 @@ def derive_conditions(
                 observed_generation=generation,
                 last_transition_time=last.last_transition_time if last and unchanged else changed,
                 reason=why,
-                # The others would only repeat it.
-                message=message[:_MESSAGE_MAX] if status == "True" or type_ in _TOLD_WHEN_FALSE else "",
+                message=message[:_MESSAGE_MAX],
             )
         )
     return conditions
@@ -110,29 +120,63 @@ def derive_reason(verdict: Verdict, phase: Phase) -> str:
 def _statuses(verdict: Verdict, now: _Now, data_ready: bool) -> dict[ConditionType, tuple[str, str, str]]:
     """(status, reason, message) by type, in the order in which they are written."""
     ended = verdict.state in ENDED or verdict.state == State.REFUSED
-    failed = now.phase == Phase.FAILED
+    failed, suspended = now.phase == Phase.FAILED, now.phase == Phase.SUSPENDED
+    succeeded, admitted = now.phase == Phase.SUCCEEDED, _admitted(verdict)
     running = now.phase == Phase.RUNNING or (verdict.stage == Stage.PREPARE and _runs(verdict.pod))
-    reason, message = now.reason, now.message
+    reason, said = now.reason, now.message
     pod_reason = str(now.blocked.reason) if now.blocked else reason
 
-    def row(true: bool, why: str = reason, what: str = message) -> tuple[str, str, str]:
-        return "True" if true else "False", why, what
+    def row(true: bool, yes: str = said, no: str = said, why: str = reason) -> tuple[str, str, str]:
+        return ("True", why, yes) if true else ("False", why, no)
 
+    rest = _ENDED if ended else None
+    absent = "while it is suspended" if suspended else "yet" if verdict.job is None else None
+    # Of those that wait for each other the first has the words; the next would only repeat them.
+    no_data = "its data is checked again when it goes on" if suspended else "its data is not checked yet"
+    no_job = rest or (f"no Job {absent}" if absent and not now.blocked else said)
+    no_pod = rest or (f"no pod {absent}" if absent else said if admitted else "its Job is not admitted")
+    outcome = {Phase.FAILED: f"the run failed: {reason}", Phase.TERMINATED: "the run was stopped"}
     return {
         # A suspended training is where it is wanted: who waits for it (helm --wait) would wait for a person.
-        ConditionType.RECONCILING: row(not ended and now.phase != Phase.SUSPENDED),
-        ConditionType.STALLED: row(failed),
-        ConditionType.DATA_READY: row(True, Reason.DATA_PREPARED, "") if data_ready else row(False),
-        ConditionType.ADMITTED: row(True, Reason.ADMITTED, "")
-        if _admitted(verdict)
-        else row(False, pod_reason),
-        ConditionType.POD_READY: row(running, pod_reason),
-        ConditionType.PROGRESSING: row(running, pod_reason),
-        ConditionType.SUSPENDED: row(now.phase == Phase.SUSPENDED),
-        ConditionType.COMPLETE: row(now.phase == Phase.SUCCEEDED),
-        ConditionType.FAILED: row(failed),
-        ConditionType.FINISHED: row(ended),
+        ConditionType.RECONCILING: row(not ended and not suspended, no=rest or said),
+        ConditionType.STALLED: row(failed, no=rest or _NOT_ENDED),
+        ConditionType.DATA_READY: row(True, _count(now.dataset), why=Reason.DATA_PREPARED)
+        if data_ready
+        else row(False, no=said if failed else no_data),
+        ConditionType.ADMITTED: row(True, _who_admits(verdict), why=Reason.ADMITTED)
+        if admitted
+        else row(False, no=no_job, why=pod_reason),
+        ConditionType.POD_READY: row(running, _where(verdict), no_pod, pod_reason),
+        ConditionType.PROGRESSING: row(running, no=rest or "its pod does not run", why=pod_reason),
+        ConditionType.SUSPENDED: row(suspended, no=rest or "no longer suspended"),
+        ConditionType.COMPLETE: row(succeeded, no=outcome.get(now.phase, _NOT_ENDED)),
+        ConditionType.FAILED: row(failed, no=rest or "another attempt was asked for"),
+        ConditionType.FINISHED: row(ended, yes=outcome[Phase.FAILED] if failed else said, no=_NOT_ENDED),
     }
+
+
+def _count(dataset: Dataset | None) -> str:
+    """What was found in the data."""
+    if dataset is None:
+        return "the data is checked"
+    parts = f" ({dataset.train_images} to train, {dataset.val_images} to validate)"
+    boxes = f", {dataset.boxes} boxes" if dataset.boxes else ""
+    classes = f" in {len(dataset.classes)} classes" if dataset.classes else ""
+    return f"{dataset.images} images{parts if dataset.val_images else ''}{boxes}{classes}"
+
+
+def _who_admits(verdict: Verdict) -> str:
+    queue = verdict.job.queue if verdict.job else None
+    return f"queue {queue} lets it run" if queue else "no queue holds it"
+
+
+def _where(verdict: Verdict) -> str:
+    """Which pod runs, and how many where there are several."""
+    pod = verdict.pod
+    if pod is None:
+        return "its pod runs"
+    counted = count_pods(verdict.job, verdict.pods) if verdict.job else ""
+    return counted or f"pod {pod.name} runs on node {pod.node}"
 
 
 def _phase_under_way(stage: Stage, pod: PodView | None) -> Phase:
@@ -160,16 +204,28 @@ def _runs(pod: PodView | None) -> bool:
     return pod is not None and pod.running
 
 
-def _message(verdict: Verdict) -> str:
+_PHASE_WORDS = {
+    Phase.PENDING: "accepted; its data is checked next",
+    Phase.PREPARING: "the data is checked, before a GPU is asked for",
+    Phase.QUEUED: "the data is ready; the pod waits for a node",
+    Phase.STARTING: "the pod has a node; its image and volumes come",
+    Phase.RUNNING: "the training runs",
+    Phase.SUCCEEDED: "trained to its end",
+}
+
+
+def _message(verdict: Verdict, phase: Phase) -> str:
+    """Where it stands, in words for those phases and states that no failure explains."""
     gave_way = verdict.before.failure.message if _gave_way(verdict) and verdict.before.failure else ""
     messages = {
         State.UNDER_WAY: count_pods(verdict.job, verdict.pods) if verdict.job else "",
-        State.WAITING: gave_way or f"attempt {verdict.attempt} is due",
+        State.WAITING: gave_way or ("" if verdict.attempt == 1 else f"attempt {verdict.attempt} is due"),
+        State.AGAIN: "the pod is gone, since spec.suspend is set",
         State.LEAVING: "the pod saves its state and leaves",
         State.SUSPENDED: "goes on from the last checkpoint when spec.suspend is false",
         State.TERMINATED: "stopped; raise spec.run and set resume to go on",
     }
-    return messages.get(verdict.state, "")
+    return messages.get(verdict.state) or _PHASE_WORDS.get(phase, "")
 
 
 def _moment(view: Snapshot, verdict: Verdict) -> str:

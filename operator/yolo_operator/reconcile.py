@@ -256,7 +256,7 @@ class Reconciler:
     async def _store_status(self, key: Key, view: Snapshot, decision: Decision) -> Snapshot:
         """Store the status if it differs; the snapshot with what is stored now."""
         before = view.training["status"]
-        patch = status_patch(before, decision.status)
+        patch = status_patch(before, decision.status, self._clock())
         if not patch:
             return view
         version = view.training["metadata"]["resourceVersion"]

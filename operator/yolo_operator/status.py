@@ -2,24 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from yolo_crds import meta
-from yolo_crds.arguments import HEADLINE
-from yolo_crds.conditions import Phase, Reason
-from yolo_crds.models import infer_task
+from yolo_crds.conditions import TERMINAL_PHASES, Phase, Reason
 from yolo_crds.status import (
     AvoidedNode,
     Best,
     Dataset,
     Failure,
-    Printed,
     Progress,
     Queue,
     RunSummary,
     Status,
     Weights,
+    drop_empty,
 )
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_crds.training import YoloTraining
@@ -27,8 +25,10 @@ from yolo_crds.training import YoloTraining
 from .avoidance import avoided_after, still_avoided
 from .conditions import derive_conditions, derive_phase, derive_reason
 from .kept import names_left
+from .message import build_message
+from .printed import build_printed, print_reason
 from .rejected import count_rejected
-from .snapshot import Snapshot, Wire, print_time
+from .snapshot import Snapshot, Wire, parse_time, print_time
 from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
 from .workload import Admission
 
@@ -40,6 +40,8 @@ _GIVEN_UP = frozenset({Reason.GANG_INCOMPLETE, Reason.UNSCHEDULABLE})
 STATUS_MAX_BYTES = 12_000
 """Bound of the status as JSON: the whole object stays below 16 KiB."""
 _CLASSES_KEPT = 100
+SEEN_EVERY = timedelta(minutes=9)
+"""Age at which `seenAt` alone is worth a write; with a resync every five minutes that is every ten."""
 
 
 def observe(view: Snapshot, verdict: Verdict) -> Status:
@@ -58,8 +60,10 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     line = view.progress.get(first.uid) if first else None
     progress, queue = _progress(verdict, line), _queue(view, verdict)
     place = verdict.waiting.place if verdict.waiting else None
+    why, warnings = _failure(verdict), _warnings(view, verdict)
     status = Status(
         phase=phase,
+        seen_at=stored.seen_at if _is_active(phase) else None,
         observed_generation=generation,
         run=verdict.run,
         attempt=verdict.attempt + again,
@@ -79,22 +83,28 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
         attempt_start_time=None if again else verdict.attempt_start_time,
         waiting_since=_waiting_since(verdict),
         progress=progress,
-        printed=_printed(verdict, progress, place),
+        printed=build_printed(
+            verdict.training, before.printed, progress, place, print_reason(phase, why, warnings)
+        ),
         queue=queue,
         waiting=verdict.waiting,
         best=_best(verdict, line) or before.best,
         weights=_weights(verdict) or before.weights,
         dataset=dataset,
-        failure=_failure(verdict),
+        failure=why,
         last_failure=_last_failure(verdict),
-        warnings=_warnings(view, verdict),
+        warnings=warnings,
         remedies=[*before.remedies, *([verdict.remedy] if verdict.remedy else [])],
         avoided_nodes=_avoided_nodes(view, verdict),
         retry=_retry(verdict.training, stored),
         runs=_runs(stored, verdict.run),
-        conditions=derive_conditions(view, verdict, phase, stored.conditions, _data_ready(verdict)),
+        conditions=derive_conditions(
+            view, verdict, phase, stored.conditions, _data_ready(verdict), dataset=dataset
+        ),
     )
-    return fit(_with_names_left(view, verdict, status) if verdict.state in ENDED else status)
+    if verdict.state in ENDED:
+        status = _with_names_left(view, verdict, status)
+    return fit(status.model_copy(update={"message": build_message(verdict, status)}))
 
 
 def merge_patch(old: Wire, new: Wire) -> dict[str, Any]:
@@ -110,10 +120,16 @@ def merge_patch(old: Wire, new: Wire) -> dict[str, Any]:
     return patch
 
 
-def status_patch(stored: Wire, status: Status) -> dict[str, Any]:
-    """The patch of `.status`; empty when nothing but the progress' time would change."""
-    patch = merge_patch(stored, status.to_wire())
-    return {} if patch.keys() <= {"progress"} and _only_time(patch.get("progress")) else patch
+def status_patch(stored: Wire, status: Status, now: datetime) -> dict[str, Any]:
+    """The patch of `.status`, with the time at which it is written while the training is active; empty when
+    nothing but the progress' time would change, and what is stored was not written long ago.
+    """
+    patch = merge_patch(drop_empty(stored), status.to_wire())
+    nothing_new = patch.keys() <= {"progress"} and _only_time(patch.get("progress"))
+    active = _is_active(status.phase)
+    if nothing_new and not (active and _long_ago(status.seen_at, now)):
+        return {}
+    return patch | {"seenAt": print_time(now)} if active else patch
 
 
 def fit(status: Status) -> Status:
@@ -128,20 +144,17 @@ def fit(status: Status) -> Status:
     return status.model_copy(update={"dataset": dataset, "warnings": status.warnings[-5:]})
 
 
-def print_eta(seconds: int) -> str:
-    """`45s`, `12m`, `2h05m`."""
-    if seconds < 60:
-        return f"{seconds}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
+def _is_active(phase: Phase | None) -> bool:
+    """Whether the operator, and no person, has the next word."""
+    return phase != Phase.SUSPENDED and phase not in TERMINAL_PHASES
 
 
-def print_metric(training: YoloTraining, metrics: Mapping[str, float | None]) -> str | None:
-    """The headline metric of the training's task, such as `mAP50-95 0.61`."""
-    template = training.spec.template
-    key, name = HEADLINE[template.task or infer_task(template.model)]
-    value = metrics.get(key)
-    return None if value is None else f"{name} {value:.2f}"
+def _long_ago(seen_at: str | None, now: datetime) -> bool:
+    """Whether `seenAt` is worth a write; so is one in the future, which another clock wrote."""
+    try:
+        return seen_at is None or abs(now - parse_time(seen_at)) >= SEEN_EVERY
+    except (ValueError, TypeError):
+        return True
 
 
 def _only_time(patch: object) -> bool:
@@ -247,17 +260,6 @@ def _queue(view: Snapshot, verdict: Verdict) -> Queue | None:
     admission = view.admissions.get(job.uid) or Admission()
     name = job.queue or (admission.workload.queue if admission.workload else None)
     return Queue(name=name, since=job.suspended_at, place=admission.place)
-
-
-def _printed(verdict: Verdict, progress: Progress | None, place_number: int | None) -> Printed | None:
-    place = f"place {place_number}" if place_number else None
-    if progress is None or verdict.training is None:
-        printed = verdict.before.printed or Printed()
-        return printed.model_copy(update={"place": place}) if place or verdict.before.printed else None
-    epoch = f"{progress.epoch}/{progress.epochs}" if progress.epoch is not None and progress.epochs else None
-    eta = print_eta(progress.eta_seconds) if progress.eta_seconds is not None else None
-    metric = print_metric(verdict.training, progress.metrics)
-    return Printed(epoch=epoch, metric=metric, eta=eta, place=place)
 
 
 def _results(verdict: Verdict) -> list[Result]:

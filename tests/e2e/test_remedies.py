@@ -37,7 +37,7 @@ def test_small_shared_memory_trains_with_fewer_workers(system: System) -> None:
     assert first == ("SharedMemoryExhausted", "workers", "2", "1")
     assert more in ([], [("SharedMemoryExhausted", "workers", "1", "0")])
     assert status["printed"]["epoch"] == "2/2"
-    assert status["warnings"] == [], "images are cached on the node's disk, and resumed is what was saved"
+    assert "warnings" not in status, "images are cached on the node's disk, and resumed is what was saved"
 
 
 COUNT = """
@@ -89,12 +89,12 @@ def test_training_that_diverges_keeps_its_last_good_state(system: System) -> Non
     status = end_training(system, "e2e-nan", run=2)
     assert (status["failure"]["reason"], status["attempt"]) == ("Diverged", 1)
     assert "spec.resume" in status["failure"]["hint"]
-    assert "remedies" not in status or status["remedies"] == []
+    assert "remedies" not in status
 
     start_training(system, "e2e-nan", spec=resumed | {"run": 3}, data=data, epochs=3)
     status = finish_training(system, "e2e-nan", run=3)
     assert status["printed"]["epoch"] == "3/3"
-    assert status["warnings"] == [], "it goes on exactly where it was"
+    assert "warnings" not in status, "it goes on exactly where it was"
 
 
 @pytest.mark.soak

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,23 @@ from operator_objects import (
 )
 from yolo_crds.arguments import HEADLINE
 from yolo_crds.conditions import Phase
-from yolo_crds.meta import API_VERSION, KIND, Stage, object_name
+from yolo_crds.meta import ANNOTATION_WARNINGS, API_VERSION, KIND, Stage, object_name
 from yolo_crds.models import infer_task
 from yolo_crds.trainer import ProgressLine
 from yolo_operator.reconcile import decide
-from yolo_operator.snapshot import Snapshot
+from yolo_operator.snapshot import Snapshot, print_time
+from yolo_operator.status import status_patch
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "kubectl-get-yt.txt"
 NAMESPACE = "crd-status"
 HELMET = "安全帽 v1.2"
 
 
-def _training(name: str, model: str = "yolo11n.pt", **spec: Any) -> Body:
+def _training(name: str, model: str = "yolo11n.pt", warnings: Sequence[str] = (), **spec: Any) -> Body:
     template = {"model": model, "data": {"train": "cats"}, "epochs": 300}
-    return make_training(name, template=template, **spec)
+    training = make_training(name, template=template, **spec)
+    training["metadata"]["annotations"] = {ANNOTATION_WARNINGS: json.dumps(warnings)}
+    return training
 
 
 def _line(training: Body, epoch: int, value: float, eta: int) -> ProgressLine:
@@ -103,7 +107,7 @@ def _starting() -> Snapshot:
 
 
 def _running_now() -> Snapshot:
-    return _running(_training(object_name(HELMET), modelName=HELMET), 45, 0.614, 7500)
+    return _running(_training(object_name(HELMET), "yolo11s-seg.pt", modelName=HELMET), 45, 0.614, 7500)
 
 
 def _suspended() -> Snapshot:
@@ -111,7 +115,7 @@ def _suspended() -> Snapshot:
 
 
 def _succeeded() -> Snapshot:
-    training = _training("helmets-v2", "yolo11n.yaml")
+    training = _training("helmets-v2", "yolo11n.yaml", ["3 images were left out", "box is scaled"])
     metrics: dict[str, float | None] = {_headline(training): 0.871}
     result = make_result(Stage.TRAIN, epochs_done=300, epochs=300, metrics=metrics)
     return _after(
@@ -120,7 +124,7 @@ def _succeeded() -> Snapshot:
 
 
 def _failed() -> Snapshot:
-    training = _training("potholes", "yolo11n-obb.pt", lifecycle={"maxRestarts": 0})
+    training = _training("potholes", "yolo11n-obb.pt", ["1 row was left out"], lifecycle={"maxRestarts": 0})
     killed = end(_pod(training), 137, reason="OOMKilled")
     return _after(_running(training, 3, 0.012, 86_000), _course(training, killed))
 
@@ -164,8 +168,9 @@ def _write(system: System, views: Collection[Snapshot]) -> None:
     """Create the trainings and store their statuses."""
     bodies = [_manifest(view) for view in views]
     system.run_kubectl("create", "-f", "-", stdin=_list(bodies))
+    now = datetime.now(UTC)
     statuses = [
-        body | {"status": decide(view, SETTINGS).status.to_wire()}
+        body | {"status": status_patch({}, decide(view, SETTINGS).status, now)}
         for body, view in zip(bodies, views, strict=True)
     ]
     system.run_kubectl("replace", "--subresource=status", "-f", "-", stdin=_list(statuses))
@@ -194,22 +199,83 @@ def _stored(system: System) -> dict[str, Body]:
 # kubectl get
 
 
-def test_kubectl_get_shows_each_phase_on_100_columns(shown: System) -> None:
+def test_kubectl_get_shows_each_phase_on_120_columns(shown: System) -> None:
     short = _of_any_age(shown.kubectl("get", "yt"))
     wide = _of_any_age(shown.kubectl("get", "yt", "-o", "wide"))
     shown_now = f"$ kubectl get yt\n{short}\n$ kubectl get yt -o wide\n{wide}"
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(shown_now)
-    assert max(map(len, short.splitlines())) <= 100
+    assert max(map(len, short.splitlines())) <= 120
     assert shown_now == GOLDEN.read_text()
 
 
 def _of_any_age(table: str) -> str:
-    """The table with the same age in each row, without blanks at the ends of its lines."""
+    """The table with the same ages in each row, without blanks at the ends of its lines."""
     head, *rows = table.splitlines()
-    at = head.index("AGE")
-    rows = [row[:at] + re.sub(r"^\S+", lambda age: "1s".ljust(len(age[0])), row[at:]) for row in rows]
+    for at in (head.index("SEEN"), head.index("AGE")):
+        rows = [row[:at] + re.sub(r"^\S+", lambda age: "1s".ljust(len(age[0])), row[at:]) for row in rows]
     return "".join(f"{line.rstrip()}\n" for line in (head, *rows))
+
+
+# kubectl describe
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_kubectl_describe_says_something_in_each_line(shown: System, phase: Phase) -> None:
+    """No condition without words, none that only denies what is out of the ordinary, no empty list."""
+    told = shown.kubectl("describe", "yt", NAMES[phase])
+    lines = told[told.index("\nStatus:") : told.index("\nEvents:")].splitlines()
+    assert not [line for line in lines if re.fullmatch(r" +Message: *", line)]
+    conditions = [line.split()[-1] for line in lines if re.match(r" +Type: ", line)]
+    unusual = {"Stalled": Phase.FAILED, "Failed": Phase.FAILED, "Suspended": Phase.SUSPENDED}
+    assert {one for one, at in unusual.items() if at == phase} == set(conditions) & unusual.keys()
+    deeper = [len(line) - len(line.lstrip()) for line in [*lines[1:], ""]]
+    empty = [line for line, here, after in zip(lines[2:], deeper[1:], deeper[2:], strict=False)
+             if line.endswith(":") and after <= here]  # fmt: skip
+    assert empty == []
+
+
+MESSAGES = {
+    Phase.PENDING: "accepted; its data is checked next",
+    Phase.PREPARING: "its data is checked on node-1, before a GPU is asked for",
+    Phase.QUEUED: "no node has enough nvidia.com/gpu: 0/1 nodes are available: 1 Insufficient "
+    "nvidia.com/gpu. What helps: lower spec.template.resources, free the named resource, or add a node that "
+    "has it",
+    Phase.STARTING: "its pod starts on gpu-a100-07: the image and the volumes come",
+    Phase.RUNNING: "trains on node-1: epoch 45/300, mask mAP50-95 0.61, 2h05m left",
+    Phase.SUSPENDED: "suspended at epoch 120/300; goes on from the last checkpoint when spec.suspend is "
+    "false",
+    Phase.SUCCEEDED: "trained 300/300 epochs, mAP50-95 0.87; 2 warnings, see status.warnings",
+    Phase.FAILED: "the pod used more memory than spec.template.resources.memory allows. What helps: raise "
+    "spec.template.resources.memory, lower batch or workers, or set cache to none; 1 warning, see "
+    "status.warnings",
+    Phase.TERMINATED: "stopped at epoch 120/300; to go on from the last checkpoint set spec.stop: false, "
+    "spec.resume: true and spec.run: 2",
+}
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_status_has_one_sentence_of_where_it_stands_and_what_to_do(shown: System, phase: Phase) -> None:
+    message = shown.kubectl("get", "yt", NAMES[phase], "-o", "jsonpath={.status.message}")
+    assert message == MESSAGES[phase]
+
+
+def test_the_age_of_the_status_is_that_of_the_operators_last_write(shown: System) -> None:
+    """So an operator that is gone is seen; what has ended, or is held by a person, is not written again."""
+    stored = _stored(shown)
+    hour_ago = print_time(datetime.now(UTC) - timedelta(hours=1, minutes=5))
+    old = VIEWS[Phase.RUNNING]
+    body = _manifest(old) | {"metadata": {"name": "left-alone"}}
+    body["spec"] = {**body["spec"], "modelName": "left-alone"}
+    shown.run_kubectl("create", "-f", "-", stdin=json.dumps(body))
+    try:
+        _store(shown, body | {"status": decide(old, SETTINGS).status.to_wire() | {"seenAt": hour_ago}})
+        head, row = shown.kubectl("get", "yt", "left-alone").splitlines()
+        assert row[head.index("SEEN") :].split()[0] == "65m"
+    finally:
+        shown.kubectl("delete", "yt", "left-alone")
+    active = {Phase.PENDING, Phase.PREPARING, Phase.QUEUED, Phase.STARTING, Phase.RUNNING}
+    assert {phase for phase, body in stored.items() if "seenAt" in body["status"]} == active
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -344,6 +345,53 @@ def test_operator_prepares_trains_and_succeeds(system: System, operator: Operato
         metadata = hand.training()["metadata"]
     assert "finalizers" not in metadata
     assert not [k for k in metadata.get("annotations", {}) if "kopf" in k]
+
+
+def test_status_tells_where_it_stands_and_when_the_operator_last_wrote(
+    system: System, operator: Operator
+) -> None:
+    hand = Hand(system, "flow-told")
+
+    def wait_message(want: str) -> Body:
+        def look() -> Body | None:
+            status = hand.status()
+            return status if status.get("message", "").startswith(want) else None
+
+        return until(want, look)
+
+    hand.create()
+    wait_message("the check of its data waits for a node")
+    prepare = hand.start(Stage.PREPARE)
+    wait_message(f"its data is checked on {NODE}, before a GPU is asked for")
+    uid = hand.training()["metadata"]["uid"]
+    warning = "3 images of whose labels none can be used were left out"
+    prepared = Result(stage=Stage.PREPARE, uid=uid, run=1, attempt=1, exit_code=0, warnings=[warning])
+    hand.end(prepare, 0, prepared.to_termination_message())
+    wait_message("its data is ready; waits for a node; 1 warning, see status.warnings")
+    pod = hand.start(Stage.TRAIN)
+    seen = wait_message(f"trains on {NODE}: before the first epoch; 1 warning")["seenAt"]
+    assert _cells(system, "flow-told")["REASON"] == "1 warning"
+
+    operator.kill()
+    hour_ago = _now(3600)
+    patch = json.dumps({"status": {"seenAt": hour_ago}})
+    system.kubectl("patch", "yt", "flow-told", "--subresource=status", "--type=merge", "-p", patch)
+    assert _cells(system, "flow-told")["SEEN"] in {"60m", "61m"}
+    operator.start()
+    until("the operator's next word", lambda: hand.status()["seenAt"] >= seen)
+    hand.end(pod, 4, reason="Error")
+    status = hand.wait_phase("Failed")
+    assert status["message"].startswith("the trainer ended with exit code 4")
+    assert ("seenAt" in status, _cells(system, "flow-told")["SEEN"]) == (False, "")
+    assert all(condition["message"] for condition in status["conditions"])
+
+
+def _cells(system: System, name: str) -> dict[str, str]:
+    """What plain `kubectl get` shows of a training, by column."""
+    head, row = system.kubectl("get", "yt", name).splitlines()
+    starts = [found.start() for found in re.finditer(r"\S+", head)]
+    ends = [*starts[1:], None]
+    return {head[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
 
 def test_operator_says_why_prepare_failed_and_takes_no_gpu(system: System, operator: Operator) -> None:

@@ -210,5 +210,5 @@ def test_tell_ignored_names_what_auto_chooses() -> None:
 
 def test_headline_is_there_for_every_task() -> None:
     assert arguments.HEADLINE["detect"] == ("metrics/mAP50-95(B)", "mAP50-95")
-    assert arguments.HEADLINE["segment"] == ("metrics/mAP50-95(M)", "mAP50-95")
+    assert arguments.HEADLINE["segment"] == ("metrics/mAP50-95(M)", "mask mAP50-95")
     assert arguments.HEADLINE["semantic"] == ("metrics/mIoU", "mIoU")

@@ -84,7 +84,7 @@ def test_failed_names_reason_message_and_hint() -> None:
     training, change = _step(training, end(POD, 3, result=result))
     assert change is not None
     assert (change.reason, change.warning) == ("Failed", True)
-    assert change.message == "run 1 failed: InvalidData: no labels (add some)"
+    assert change.message == "run 1 failed: InvalidData: no labels (add some; then raise spec.run)"
     assert _step(training, end(POD, 3, result=result))[1] is None
 
 

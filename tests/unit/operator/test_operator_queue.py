@@ -323,7 +323,7 @@ def test_the_place_is_shown_and_goes_when_the_queue_lets_it() -> None:
     )
     held = _store(make_training(**QUEUED), view)
     assert held["status"]["queue"] == {"name": "gpus", "since": at(25), "place": 3}
-    assert held["status"]["printed"] == {"place": "place 3"}
+    assert held["status"]["printed"] == {"place": "place 3", "reason": "WaitingForQuota"}
     status = _decide(held, [PREPARE, resume(TRAIN, 90)], [PREPARED, schedule(POD)]).status
     assert (status.phase, status.queue, status.failure) == (Phase.STARTING, None, None)
     assert status.waiting is None

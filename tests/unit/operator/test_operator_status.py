@@ -1,6 +1,7 @@
 """The status: what it says, that it stays the same, and the patch that stores it."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,20 +19,15 @@ from operator_objects import (
     start,
     unschedule,
 )
-from yolo_crds.conditions import ConditionType, Reason
+from yolo_crds.conditions import ConditionType, Phase, Reason
 from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
-from yolo_crds.status import Dataset, Status
+from yolo_crds.status import Dataset, Failure, Status
 from yolo_crds.trainer import ProgressLine
 from yolo_crds.training import YoloTraining
+from yolo_operator.printed import print_eta, print_metric, print_reason
 from yolo_operator.reconcile import decide
-from yolo_operator.status import (
-    STATUS_MAX_BYTES,
-    fit,
-    merge_patch,
-    print_eta,
-    print_metric,
-    status_patch,
-)
+from yolo_operator.snapshot import parse_time, print_time
+from yolo_operator.status import SEEN_EVERY, STATUS_MAX_BYTES, fit, merge_patch, status_patch
 
 PREPARE = make_job(make_training(), Stage.PREPARE)
 PREPARED = end(make_pod(PREPARE), seconds=20, result=make_result(Stage.PREPARE, dataset={"hash": "abc"}))
@@ -99,10 +95,45 @@ def test_observe_is_a_fixed_point() -> None:
     pod = start(POD, 30)
     training = make_training()
     first = decide(make_view(training, [PREPARE, TRAIN], [PREPARED, pod]), SETTINGS).status
-    stored = training | {"status": first.to_wire()}
+    stored = training | {"status": first.to_wire() | {"seenAt": at(4990)}}
     again = decide(make_view(stored, [PREPARE, TRAIN], [PREPARED, pod], seconds=5000), SETTINGS).status
-    assert again == first
-    assert status_patch(stored["status"], again) == {}
+    assert again == first.model_copy(update={"seen_at": at(4990)})
+    assert status_patch(stored["status"], again, parse_time(at(5000))) == {}
+
+
+def test_status_patch_stores_the_time_when_it_writes_and_else_when_it_is_old() -> None:
+    """So that a person sees that the operator is gone; a training that is settled is never written again."""
+    objects: dict[str, Any] = {"jobs": [PREPARE, TRAIN], "pods": [PREPARED, start(POD, 30)]}
+    running = decide(make_view(make_training(), **objects), SETTINGS).status
+    old = parse_time(at(100)) + SEEN_EVERY
+    first = status_patch({}, running, parse_time(at(100)))
+    assert first["seenAt"] == at(100)
+    again = decide(make_view(make_training(status=first), **objects), SETTINGS).status
+    assert status_patch(first, again, old - timedelta(seconds=1)) == {}
+    assert status_patch(first, again, old) == {"seenAt": print_time(old)}
+    ahead = first | {"seenAt": at(5000)}
+    seen = again.model_copy(update={"seen_at": at(5000)})
+    assert status_patch(ahead, seen, parse_time(at(200))) == {"seenAt": at(200)}
+
+    done = [PREPARED, end(POD, result=make_result(Stage.TRAIN), seconds=90)]
+    ended = decide(make_view(make_training(status=first), [PREPARE, TRAIN], done), SETTINGS).status
+    patch = status_patch(first, ended, parse_time(at(120)))
+    assert (ended.phase, patch["seenAt"]) == ("Succeeded", None)
+    assert status_patch(ended.to_wire(), ended, old) == {}
+
+
+def test_observe_of_a_suspended_training_has_no_time_that_would_be_written_anew() -> None:
+    suspended = decide(make_view(make_training(suspend=True)), SETTINGS).status
+    assert (suspended.phase, suspended.seen_at) == ("Suspended", None)
+    assert status_patch(suspended.to_wire(), suspended, parse_time(at(9999))) == {}
+
+
+def test_status_patch_does_not_write_for_the_empty_lists_of_an_older_version() -> None:
+    done = [PREPARED, end(POD, result=make_result(Stage.TRAIN), seconds=90)]
+    ended = decide(make_view(make_training(), [PREPARE, TRAIN], done), SETTINGS).status
+    older = ended.to_wire() | {"warnings": [], "remedies": [], "avoidedNodes": [], "runs": []}
+    assert not ended.to_wire().keys() & {"warnings", "remedies", "avoidedNodes", "runs"}
+    assert status_patch(older, ended, parse_time(at(9999))) == {}
 
 
 def test_observe_keeps_the_progress_over_a_restart_of_the_operator() -> None:
@@ -119,14 +150,11 @@ def test_observe_tells_all_conditions() -> None:
     status = decide(make_view(make_training(), [PREPARE, TRAIN], [PREPARED, start(POD, 30)]), SETTINGS).status
     assert _conditions(status) == {
         ConditionType.RECONCILING: ("True", Reason.TRAINING, at(30)),
-        ConditionType.STALLED: ("False", Reason.TRAINING, at(30)),
         ConditionType.DATA_READY: ("True", Reason.DATA_PREPARED, at(30)),
         ConditionType.ADMITTED: ("True", Reason.ADMITTED, at(30)),
         ConditionType.POD_READY: ("True", Reason.TRAINING, at(30)),
         ConditionType.PROGRESSING: ("True", Reason.TRAINING, at(30)),
-        ConditionType.SUSPENDED: ("False", Reason.TRAINING, at(30)),
         ConditionType.COMPLETE: ("False", Reason.TRAINING, at(30)),
-        ConditionType.FAILED: ("False", Reason.TRAINING, at(30)),
         ConditionType.FINISHED: ("False", Reason.TRAINING, at(30)),
     }
 
@@ -213,12 +241,14 @@ def test_merge_patch_is_the_difference(old: Any, new: Any, want: Any) -> None:
 
 
 def test_status_patch_is_empty_when_only_the_time_of_the_progress_differs() -> None:
-    stored = {"restarts": 0, "progress": {"epoch": 1, "metrics": {}, "updatedAt": at(1)}}
+    now = parse_time(at(9))
+    stored = {"restarts": 0, "progress": {"epoch": 1, "metrics": {}, "updatedAt": at(1)}, "seenAt": at(1)}
     stored |= {"warnings": [], "remedies": [], "avoidedNodes": [], "runs": [], "conditions": []}
     status = Status.model_validate(stored | {"progress": {"epoch": 1, "updatedAt": at(2)}})
-    assert status_patch(stored, status) == {}
+    assert status_patch(stored, status, now) == {}
     further = Status.model_validate(stored | {"progress": {"epoch": 2, "updatedAt": at(2)}})
-    assert status_patch(stored, further) == {"progress": {"epoch": 2, "updatedAt": at(2)}}
+    want = {"progress": {"epoch": 2, "updatedAt": at(2)}, "seenAt": at(9)}
+    assert status_patch(stored, further, now) == want
 
 
 def test_fit_keeps_the_commonest_classes_within_the_bound() -> None:
@@ -245,6 +275,9 @@ def test_print_eta(seconds: int, want: str) -> None:
     assert print_eta(seconds) == want
 
 
+BOXES = {"metrics/mAP50-95(B)": 0.614}
+
+
 @pytest.mark.parametrize(
     ("model", "metrics", "want"),
     [
@@ -252,6 +285,15 @@ def test_print_eta(seconds: int, want: str) -> None:
         ("yolo11n-cls.pt", {"metrics/accuracy_top1": 0.9}, "accuracy_top1 0.90"),
         ("yolo11n.pt", {"metrics/mAP50-95(B)": None}, None),
         ("yolo11n.pt", {}, None),
+        ("yolo11n-seg.pt", BOXES | {"metrics/mAP50-95(M)": 0.5}, "mask mAP50-95 0.50"),
+        ("yolo11n-pose.pt", BOXES | {"metrics/mAP50-95(P)": 0.5}, "pose mAP50-95 0.50"),
+        ("yolo11n-obb.pt", BOXES, "obb mAP50-95 0.61"),
+        ("my/plants.pt", BOXES | {"metrics/mAP50-95(M)": 0.5}, "mask mAP50-95 0.50"),
+        ("my/people.pt", BOXES | {"metrics/mAP50-95(P)": 0.5}, "pose mAP50-95 0.50"),
+        ("my/plants.pt", BOXES | {"metrics/mAP50-95(M)": None}, None),
+        ("my/kinds.pt", {"metrics/accuracy_top1": 0.9, "metrics/accuracy_top5": 1.0}, "accuracy_top1 0.90"),
+        ("my/depths.pt", {"metrics/delta1": 0.8}, "delta1 0.80"),
+        ("my/streets.pt", {"metrics/mIoU": 0.7}, "mIoU 0.70"),
     ],
 )
 def test_print_metric_takes_the_headline_of_the_task(
@@ -259,3 +301,22 @@ def test_print_metric_takes_the_headline_of_the_task(
 ) -> None:
     training = YoloTraining.model_validate(make_training(template={"model": model, "data": {"train": "a"}}))
     assert print_metric(training, metrics) == want
+
+
+OOM = Failure(reason=Reason.OOM_KILLED, message="m", attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("phase", "failure", "warnings", "want"),
+    [
+        (Phase.SUCCEEDED, None, [], None),
+        (Phase.SUCCEEDED, None, ["a"], "1 warning"),
+        (Phase.RUNNING, None, ["a", "b"], "2 warnings"),
+        (Phase.FAILED, OOM, [], "OOMKilled"),
+        (Phase.FAILED, OOM, ["a", "b"], "OOMKilled !2"),
+        (Phase.RUNNING, OOM, [], "after OOMKilled"),
+        (Phase.QUEUED, Failure(reason=Reason.UNSCHEDULABLE, message="m"), ["a"], "Unschedulable !1"),
+    ],
+)
+def test_print_reason(phase: Phase, failure: Failure | None, warnings: list[str], want: str | None) -> None:
+    assert print_reason(phase, failure, warnings) == want

@@ -1,0 +1,107 @@
+"""The one sentence of the status, in situations that the phases alone do not tell."""
+
+from typing import Any
+
+import pytest
+
+from operator_objects import (
+    SETTINGS,
+    Body,
+    end,
+    make_job,
+    make_pod,
+    make_result,
+    make_training,
+    make_view,
+    start,
+)
+from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
+from yolo_crds.status import Status
+from yolo_crds.trainer import ProgressLine
+from yolo_operator.message import MESSAGE_MOST
+from yolo_operator.reconcile import decide
+
+PREPARE = make_job(make_training(), Stage.PREPARE)
+PREPARED = end(make_pod(PREPARE), seconds=20, result=make_result(Stage.PREPARE, dataset={"hash": "abc"}))
+TRAIN = make_job(make_training(), Stage.TRAIN, seconds=21)
+POD = make_pod(TRAIN, seconds=22)
+RUNNING = start(POD, 30)
+LINE = ProgressLine(seq=1, time=1_795_514_500.0, stage="epoch", epoch=3, epochs=100, eta_seconds=720)
+
+
+def _status(training: Body, *pods: Body, jobs: Any = (PREPARE, TRAIN), **more: Any) -> Status:
+    return decide(make_view(training, jobs, [PREPARED, *pods], **more), SETTINGS).status
+
+
+def _again(reason: str = "OOMKilled", **fields: Any) -> Body:
+    """A training whose first attempt ended, and that goes on in the second one."""
+    why = {"reason": reason, "message": "the first one ended", "attempt": 1}
+    return make_training(status={"run": 1, "attempt": 2, "restarts": 1, "failure": why, **fields})
+
+
+def test_message_before_the_first_epoch() -> None:
+    assert _status(make_training(), RUNNING).message == "trains on node-1: before the first epoch"
+
+
+def test_message_of_a_later_attempt_says_what_ended_the_one_before_and_what_is_changed() -> None:
+    remedy = {
+        "attempt": 2,
+        "reason": "OOMKilled",
+        "argument": "workers",
+        "before": "8",
+        "after": "1",
+    }
+    training = _again(remedies=[remedy])
+    job = make_job(training, Stage.TRAIN, 2, seconds=40)
+    pod = start(make_pod(job, seconds=41), 50)
+    view = make_view(training, [job], [pod], progress={pod["metadata"]["uid"]: LINE})
+    status = decide(view, SETTINGS).status
+    assert status.message == (
+        "trains on node-1: epoch 3/100, 12m left; attempt 1 ended as OOMKilled, now workers 1 instead of 8"
+    )
+    assert status.printed is not None
+    assert status.printed.reason == "after OOMKilled"
+
+
+def test_message_of_a_pod_that_is_asked_to_end() -> None:
+    status = _status(make_training(stop=True), RUNNING, progress={RUNNING["metadata"]["uid"]: LINE})
+    assert status.message == "asked to end at epoch 3/100: the pod saves its state and leaves"
+
+
+def test_message_of_a_success_names_the_best_weights() -> None:
+    weights = {"best": {"path": "train/cats/weights/best.pt", "size": 5, "sha256": "ab"}}
+    metrics = {"metrics/mAP50-95(B)": 0.5}
+    result = make_result(Stage.TRAIN, epochs_done=40, epochs=100, metrics=metrics, weights=weights)
+    assert _status(make_training(), end(POD, result=result, seconds=90)).message == (
+        "trained 40/100 epochs, mAP50-95 0.50; "
+        "the best weights are train/cats/weights/best.pt on the run volume"
+    )
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 warning"), (3, "3 warnings")])
+def test_message_counts_the_warnings(count: int, words: str) -> None:
+    training = make_training()
+    told = "[" + ", ".join(f'"warning {i}"' for i in range(count)) + "]"
+    training["metadata"]["annotations"] = {ANNOTATION_WARNINGS: told}
+    message = _status(training, RUNNING).message
+    assert message == f"trains on node-1: before the first epoch; {words}, see status.warnings"
+
+
+def test_message_is_bounded() -> None:
+    failed = make_result(Stage.PREPARE, 3, reason="InvalidData", message="x" * 3000, hint="mend it")
+    pod = end(make_pod(PREPARE), 3, seconds=20, result=failed)
+    status = decide(make_view(make_training(), [PREPARE], [pod]), SETTINGS).status
+    assert status.message is not None
+    assert len(status.message) <= MESSAGE_MOST
+    assert status.message.endswith("x … What helps: mend it; then raise spec.run")
+
+
+def test_conditions_all_have_words_and_those_out_of_the_ordinary_stay_once_they_were_true() -> None:
+    suspended = decide(make_view(make_training(suspend=True)), SETTINGS).status
+    assert {c.type: c.status for c in suspended.conditions}["Suspended"] == "True"
+    goes_on = make_training(status=suspended.to_wire())
+    status = decide(make_view(goes_on), SETTINGS).status
+    told = {c.type: (c.status, c.message) for c in status.conditions}
+    assert told["Suspended"] == ("False", "no longer suspended")
+    assert not told.keys() & {"Stalled", "Failed"}
+    assert all(c.message for c in [*suspended.conditions, *status.conditions])
