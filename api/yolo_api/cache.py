@@ -5,7 +5,8 @@ import json
 import logging
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 from yolo_crds.conditions import TERMINAL_PHASES, Phase
@@ -14,7 +15,7 @@ from yolo_crds.meta import normalize_model_name, object_name
 from .errors import DomainError, UnavailableError
 from .kube import WATCH_SECONDS, Kube, Manifest
 from .kube_errors import GoneError, NotFoundError
-from .status import observed_status, to_view
+from .status import observed_status, to_view, with_age
 
 logger = logging.getLogger(__name__)
 
@@ -43,15 +44,21 @@ class Entry:
     phase: str
     """Of the run that the spec asks for; `Pending` until the operator has seen that run."""
     raw: bytes
+    known_since: float = field(default_factory=time.monotonic, compare=False)
+    """When it was first seen in this state, by the process's own clock."""
 
     @property
     def settled(self) -> bool:
         """Whether the run that the spec asks for has ended."""
         return self.phase in TERMINAL_PHASES
 
-    @cached_property
+    @property
     def view(self) -> Manifest:
-        """This training as `GET /status` shows it."""
+        """This training as `GET /status` shows it now."""
+        return with_age(self._view, datetime.now(UTC), time.monotonic() - self.known_since)
+
+    @cached_property
+    def _view(self) -> Manifest:
         return to_view(self.body())
 
     def body(self) -> Manifest:
@@ -137,6 +144,12 @@ class TrainingCache:
         entry = self._entries.get(name)
         return entry.shown_name if entry else None
 
+    @property
+    def operator_seen_at(self) -> str | None:
+        """RFC 3339 time at which the operator last wrote to a training that goes on, if there is one."""
+        views = [entry.view for entry in self._entries.values() if not entry.settled]
+        return max((view["updated_at"] for view in views if view["updated_at"]), default=None)
+
     async def find(self, name: str) -> Entry | None:
         """The training; a miss is looked up once at the API server, as another replica may have made it."""
         if name in self._entries:
@@ -186,7 +199,7 @@ class TrainingCache:
 
     async def _list_and_watch(self) -> None:
         items, version = await self._kube.list_trainings()
-        listed = {entry.name: entry for entry in map(to_entry, items)}
+        listed = {entry.name: self._same_as_known(entry) for entry in map(to_entry, items)}
         # An object that was put in after the list was taken is no less true for not being in it.
         newer = {n: e for n, e in self._entries.items() if int(e.resource_version) > int(version)}
         self._entries = listed | newer
@@ -206,6 +219,12 @@ class TrainingCache:
             self._heard = time.monotonic()
             if self._heard - started < 1.0:  # ended at once: do not ask in a tight loop
                 await asyncio.sleep(1.0)
+
+    def _same_as_known(self, entry: Entry) -> Entry:
+        """The entry that is known already, where nothing has changed: it has been known for longer."""
+        known = self._entries.get(entry.name)
+        same = known and (known.uid, known.resource_version) == (entry.uid, entry.resource_version)
+        return known if known and same else entry
 
     def _notify(self) -> None:
         self._changed.set()

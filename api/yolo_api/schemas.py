@@ -204,6 +204,12 @@ class ModelStatus(Legacy):
     """One word of why."""
     message: str | None
     """A sentence of why."""
+    updated_at: str | None = None
+    """When the operator last wrote what is told here, RFC 3339, UTC: ten minutes ago at most while the
+    training waits or trains; of an ended one when it ended."""
+    stale: bool = False
+    """The operator should have written since: it does not run, or not serve this namespace. All else is as of
+    `updated_at`."""
     waiting: WaitingInfo | None
     """While it waits for a node or in a queue: for what, since when, and when it may start."""
     epoch: int | None
@@ -212,6 +218,8 @@ class ModelStatus(Legacy):
     eta_seconds: int | None
     metrics: dict[str, float]
     """Newest validation metrics by Ultralytics' names."""
+    headline: str | None = None
+    """The one that the task is judged by, such as `mAP50-95 0.61` or `mask mAP50-95 0.61`."""
     restarts: int
     started_at: str | None
     finished_at: str | None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from yolo_crds.conditions import TERMINAL_PHASES, ConditionType, Phase, Reason
@@ -9,6 +10,10 @@ from yolo_crds.meta import ANNOTATION_WARNINGS
 
 _ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.TERMINATED)
 _NOT_SEEN = "accepted; the operator has not taken it up yet"
+STALE_SECONDS = 900
+"""Age at which a status no longer counts as current: the operator writes one at least every ten minutes."""
+UNSEEN_SECONDS = 60
+"""Time after which somebody should look why the operator, which takes up a request at once, has not."""
 
 
 def observed_status(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,17 +34,46 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
         "phase": phase,
         "reason": reason,
         "message": message,
+        "updated_at": status.get("seenAt") or status.get("completionTime"),
         "waiting": _waiting(status),
         "epoch": progress.get("epoch"),
         "epochs": progress.get("epochs") or template.get("epochs"),
         "percent": progress.get("percent"),
         "eta_seconds": progress.get("etaSeconds"),
         "metrics": progress.get("metrics") or (status.get("best") or {}).get("metrics") or {},
+        "headline": (status.get("printed") or {}).get("metric"),
         "restarts": status.get("restarts", 0),
         "started_at": status.get("startTime"),
         "finished_at": status.get("completionTime"),
         "warnings": list(dict.fromkeys([*annotated, *status.get("warnings", [])])),
     }
+
+
+def with_age(view: Mapping[str, Any], now: datetime, known_seconds: float) -> dict[str, Any]:
+    """The view with `stale`: whether the operator should have written since, and says it in the message.
+
+    `known_seconds`: for how long the object has been known in this state.
+    """
+    if view["phase"] in TERMINAL_PHASES or view["phase"] == Phase.SUSPENDED:
+        return {**view, "stale": False}
+    if view["message"] == _NOT_SEEN and view["updated_at"] is None:
+        stale, words = known_seconds >= UNSEEN_SECONDS, "does it run, and serve this namespace?"
+    else:
+        age = _age(view["updated_at"], now)
+        stale = age is not None and age >= STALE_SECONDS
+        words = f"the operator has not been seen since {view['updated_at']}: does it run?"
+    message = view["message"]
+    if stale:
+        message = f"{message}; {words}" if message else words
+    return {**view, "message": message, "stale": stale}
+
+
+def _age(moment: str | None, now: datetime) -> float | None:
+    """Seconds since an RFC 3339 time; None where there is none that can be read."""
+    try:
+        return (now - datetime.fromisoformat(moment)).total_seconds() if moment else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _waiting(status: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -20,10 +20,13 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Are answers current?", responses={503: {"description": "Not (yet) in touch"}})
 async def readyz(services: ServicesDep) -> Response:
-    """Ready when the trainings were listed and the API server was heard lately."""
+    """Ready when the trainings were listed and the API server was heard lately, with or without an operator.
+    When that last wrote is told in `operator_seen_at`, null while there is nothing for it to do.
+    """
     cache = services.trainings.cache
     if cache.fresh:
-        return JSONResponse({"status": "ok", "cache_age_seconds": round(cache.age, 1)})
+        seen = {"operator_seen_at": cache.operator_seen_at}
+        return JSONResponse({"status": "ok", "cache_age_seconds": round(cache.age, 1), **seen})
     text = "the API server was not heard lately" if cache.synced else "the trainings are not listed yet"
     return JSONResponse({"detail": text, "error": text}, status_code=503)
 

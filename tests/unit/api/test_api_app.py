@@ -90,6 +90,22 @@ def test_readyz_is_not_ready_when_the_watch_is_silent(
     assert (answer.status_code, answer.json()["detail"]) == (503, "the API server was not heard lately")
 
 
+def test_readyz_tells_when_the_operator_last_wrote(
+    client: TestClient, kube: Any, body: dict[str, Any], wait_until: Any
+) -> None:
+    """It stays ready without one: what is there can be read all the same."""
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    assert client.get("/readyz").json()["operator_seen_at"] is None
+    client.post("/start", json=body)
+    kube.set_status("helmet", run=1, phase="Queued", seenAt="2026-11-24T10:05:00Z")
+    seen = "2026-11-24T10:05:00Z"
+    wait_until(lambda: client.get("/readyz").json()["operator_seen_at"] == seen)
+    model = client.get("/status").json()["models"]["helmet"]
+    assert (model["updated_at"], model["stale"]) == (seen, True)
+    kube.set_status("helmet", run=1, phase="Failed", completionTime="2026-11-24T10:06:00Z")
+    wait_until(lambda: client.get("/readyz").json()["operator_seen_at"] is None)
+
+
 def test_metrics_tell_requests_and_trainings(client: TestClient, body: dict[str, Any]) -> None:
     client.post("/start", json=body)
     client.get("/train_info/helmet")

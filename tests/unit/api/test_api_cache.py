@@ -75,6 +75,18 @@ async def test_run_lists_again_when_history_is_gone(kube: Any, cache: TrainingCa
         assert kube.calls.count("list") == 2
 
 
+async def test_another_list_leaves_an_object_as_long_known_as_it_was(kube: Any, cache: TrainingCache) -> None:
+    """Since when it is known tells whether an operator takes it up."""
+    kube.store(training())
+    async with running(cache):
+        first = cache.peek("helmet")
+        assert first is not None
+        kube.forget_history()
+        await until(lambda: kube.calls.count("list") == 2)
+        await until(lambda: kube.calls.count("watch") == 2)
+        assert cache.peek("helmet") is first
+
+
 async def test_run_survives_an_api_server_that_is_away(
     kube: Any, cache: TrainingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

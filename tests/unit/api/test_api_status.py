@@ -1,10 +1,11 @@
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from yolo_api.cache import to_entry
 from yolo_api.schemas import ModelStatus
-from yolo_api.status import to_overview, to_stage, to_view
+from yolo_api.status import STALE_SECONDS, UNSEEN_SECONDS, to_overview, to_stage, to_view, with_age
 
 
 def training(status: dict[str, Any] | None = None, name: str = "helmet", **spec: Any) -> dict[str, Any]:
@@ -19,11 +20,13 @@ NOT_SEEN: dict[str, Any] = {
     "phase": "Pending",
     "reason": "Accepted",
     "message": "accepted; the operator has not taken it up yet",
+    "updated_at": None,
     "epoch": None,
     "epochs": 30,
     "percent": None,
     "eta_seconds": None,
     "metrics": {},
+    "headline": None,
     "waiting": None,
     "restarts": 0,
     "started_at": None,
@@ -46,6 +49,8 @@ def test_to_view_of_a_running_training() -> None:
         "phase": "Running",
         "restarts": 1,
         "startTime": "2026-11-24T10:00:00Z",
+        "seenAt": "2026-11-24T10:05:00Z",
+        "printed": {"metric": "mask mAP50-95 0.50"},
         "progress": {
             "epoch": 3,
             "epochs": 40,
@@ -68,6 +73,8 @@ def test_to_view_of_a_running_training() -> None:
         "percent": 7.5,
         "eta_seconds": 60,
         "metrics": {"metrics/mAP50(B)": 0.5},
+        "headline": "mask mAP50-95 0.50",
+        "updated_at": "2026-11-24T10:05:00Z",
         "restarts": 1,
         "started_at": "2026-11-24T10:00:00Z",
         "warnings": ["ignored obj", "fewer workers"],
@@ -183,3 +190,40 @@ def test_to_entry_shows_a_misnamed_object_under_its_own_name() -> None:
     entry = to_entry(training(name="other", modelName="helmet"))
     assert (entry.model_name, entry.shown_name) == ("helmet", "other")
     assert b"managedFields" not in entry.raw
+
+
+SEEN = datetime(2026, 11, 24, 10, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("phase", "seconds", "stale"),
+    [
+        ("Running", STALE_SECONDS - 1, False),
+        ("Running", STALE_SECONDS, True),
+        ("Queued", STALE_SECONDS, True),
+        ("Suspended", 10 * STALE_SECONDS, False),
+        ("Succeeded", 10 * STALE_SECONDS, False),
+    ],
+)
+def test_with_age_tells_an_operator_that_should_have_written_since(
+    phase: str, seconds: int, stale: bool
+) -> None:
+    conditions = [{"type": "Reconciling", "status": "True", "reason": "Training", "message": "trains"}]
+    status = {"run": 2, "phase": phase, "seenAt": "2026-11-24T10:05:00Z", "conditions": conditions}
+    view = with_age(to_view(training(status)), SEEN + timedelta(seconds=seconds), 0)
+    assert view["stale"] is stale
+    words = "the operator has not been seen since 2026-11-24T10:05:00Z: does it run?"
+    assert (words in view["message"]) is stale
+    ModelStatus.model_validate(view)
+
+
+def test_with_age_of_a_request_that_no_operator_takes_up() -> None:
+    at_once, later = (with_age(to_view(training()), SEEN, s) for s in (UNSEEN_SECONDS - 1, UNSEEN_SECONDS))
+    assert (at_once["stale"], later["stale"]) == (False, True)
+    assert later["message"] == f"{NOT_SEEN['message']}; does it run, and serve this namespace?"
+
+
+def test_with_age_cannot_tell_of_a_status_without_a_time() -> None:
+    for seen in ({}, {"seenAt": "yesterday"}, {"seenAt": "2026-11-24T10:05:00"}):
+        view = with_age(to_view(training({"run": 2, "phase": "Running", **seen})), SEEN, 9999)
+        assert view["stale"] is False
