@@ -28,9 +28,11 @@ _PHASE_REASONS = {
 }
 _USER_DRIVEN = frozenset({State.LEAVING, State.SUSPENDED, State.TERMINATED})
 _TOLD_ONCE_TRUE = frozenset({ConditionType.STALLED, ConditionType.SUSPENDED, ConditionType.FAILED})
-"""What is out of the ordinary, as in a Job's status: left out until it is true for the first time."""
+"""What is out of the ordinary: left out until it is true, as in a Job's status, and after that told as false
+while the run goes on, for those who wait for that."""
 _NOT_ENDED = "the run has not ended"
 _ENDED = "the run has ended"
+_AGAIN = "another attempt was asked for"
 _MESSAGE_MAX = 512
 
 
@@ -78,12 +80,13 @@ def derive_conditions(
     told = verdict.failure.message if verdict.failure else ""
     now = _Now(phase, reason, told or _message(verdict, phase), blocked, dataset)
     before = {condition.type: condition for condition in stored}
+    told_before = before if view.training["status"].get("run") == verdict.run and not _ended(verdict) else {}
     generation = view.training["metadata"].get("generation")
     moment = _moment(view, verdict)
     conditions = []
     for type_, (status, why, message) in _statuses(verdict, now, data_ready).items():
         last = before.get(type_)
-        if type_ in _TOLD_ONCE_TRUE and status == "False" and last is None:
+        if type_ in _TOLD_ONCE_TRUE and status == "False" and type_ not in told_before:
             continue
         unchanged = last is not None and last.status == status
         # What told it may be gone, as a pod that was deleted: then it is now that it is seen.
@@ -119,7 +122,7 @@ def derive_reason(verdict: Verdict, phase: Phase) -> str:
 
 def _statuses(verdict: Verdict, now: _Now, data_ready: bool) -> dict[ConditionType, tuple[str, str, str]]:
     """(status, reason, message) by type, in the order in which they are written."""
-    ended = verdict.state in ENDED or verdict.state == State.REFUSED
+    ended = _ended(verdict)
     failed, suspended = now.phase == Phase.FAILED, now.phase == Phase.SUSPENDED
     succeeded, admitted = now.phase == Phase.SUCCEEDED, _admitted(verdict)
     running = now.phase == Phase.RUNNING or (verdict.stage == Stage.PREPARE and _runs(verdict.pod))
@@ -130,27 +133,29 @@ def _statuses(verdict: Verdict, now: _Now, data_ready: bool) -> dict[ConditionTy
         return ("True", why, yes) if true else ("False", why, no)
 
     rest = _ENDED if ended else None
-    absent = "while it is suspended" if suspended else "yet" if verdict.job is None else None
+    absent = "while it is suspended" if suspended else "now" if verdict.job is None else None
     # Of those that wait for each other the first has the words; the next would only repeat them.
-    no_data = "its data is checked again when it goes on" if suspended else "its data is not checked yet"
+    no_data = "its data is not checked yet" if verdict.attempt == 1 else "each attempt checks its data again"
+    if ended:
+        no_data = said if failed else "the run ended before its data was checked"
     no_job = rest or (f"no Job {absent}" if absent and not now.blocked else said)
     no_pod = rest or (f"no pod {absent}" if absent else said if admitted else "its Job is not admitted")
     outcome = {Phase.FAILED: f"the run failed: {reason}", Phase.TERMINATED: "the run was stopped"}
     return {
         # A suspended training is where it is wanted: who waits for it (helm --wait) would wait for a person.
         ConditionType.RECONCILING: row(not ended and not suspended, no=rest or said),
-        ConditionType.STALLED: row(failed, no=rest or _NOT_ENDED),
+        ConditionType.STALLED: row(failed, no=_AGAIN),
         ConditionType.DATA_READY: row(True, _count(now.dataset), why=Reason.DATA_PREPARED)
         if data_ready
-        else row(False, no=said if failed else no_data),
+        else row(False, no=no_data),
         ConditionType.ADMITTED: row(True, _who_admits(verdict), why=Reason.ADMITTED)
         if admitted
         else row(False, no=no_job, why=pod_reason),
         ConditionType.POD_READY: row(running, _where(verdict), no_pod, pod_reason),
         ConditionType.PROGRESSING: row(running, no=rest or "its pod does not run", why=pod_reason),
-        ConditionType.SUSPENDED: row(suspended, no=rest or "no longer suspended"),
+        ConditionType.SUSPENDED: row(suspended, no="no longer suspended"),
         ConditionType.COMPLETE: row(succeeded, no=outcome.get(now.phase, _NOT_ENDED)),
-        ConditionType.FAILED: row(failed, no=rest or "another attempt was asked for"),
+        ConditionType.FAILED: row(failed, no=_AGAIN),
         ConditionType.FINISHED: row(ended, yes=outcome[Phase.FAILED] if failed else said, no=_NOT_ENDED),
     }
 
@@ -200,14 +205,18 @@ def _gave_way(verdict: Verdict) -> bool:
     return again and why is not None and why.reason == Reason.GANG_INCOMPLETE
 
 
+def _ended(verdict: Verdict) -> bool:
+    return verdict.state in ENDED or verdict.state == State.REFUSED
+
+
 def _runs(pod: PodView | None) -> bool:
     return pod is not None and pod.running
 
 
 _PHASE_WORDS = {
     Phase.PENDING: "accepted; its data is checked next",
-    Phase.PREPARING: "the data is checked, before a GPU is asked for",
-    Phase.QUEUED: "the data is ready; the pod waits for a node",
+    Phase.PREPARING: "its data is checked, before a GPU is asked for",
+    Phase.QUEUED: "its data is ready; the pod waits for a node",
     Phase.STARTING: "the pod has a node; its image and volumes come",
     Phase.RUNNING: "the training runs",
     Phase.SUCCEEDED: "trained to its end",
@@ -225,7 +234,11 @@ def _message(verdict: Verdict, phase: Phase) -> str:
         State.SUSPENDED: "goes on from the last checkpoint when spec.suspend is false",
         State.TERMINATED: "stopped; raise spec.run and set resume to go on",
     }
-    return messages.get(verdict.state) or _PHASE_WORDS.get(phase, "")
+    if told := messages.get(verdict.state):
+        return told
+    if phase == Phase.PREPARING and not _runs(verdict.pod):
+        return "the pod that checks its data does not run yet"
+    return _PHASE_WORDS.get(phase, "")
 
 
 def _moment(view: Snapshot, verdict: Verdict) -> str:

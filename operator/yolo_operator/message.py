@@ -51,9 +51,12 @@ def _cut(text: str, most: int) -> str:
 def _under_way(status: Status, verdict: Verdict, printed: Printed) -> str:
     node = f" on {status.node_name}" if status.node_name else ""
     pods = f" ({count})" if verdict.job and (count := count_pods(verdict.job, verdict.pods)) else ""
+    pod = verdict.pod
     match status.phase:
-        case Phase.PREPARING if node:
+        case Phase.PREPARING if pod and pod.started_at:
             return f"its data is checked{node}, before a GPU is asked for"
+        case Phase.PREPARING if node:
+            return f"the check of its data starts{node}: the image and the volumes come"
         case Phase.PREPARING:
             return "the check of its data waits for a node"
         case Phase.QUEUED:

@@ -150,9 +150,10 @@ def _is_active(phase: Phase | None) -> bool:
 
 
 def _long_ago(seen_at: str | None, now: datetime) -> bool:
-    """Whether `seenAt` is worth a write; so is one in the future, which another clock wrote."""
+    """Whether `seenAt` is worth a write. One in the future is not: two operators whose clocks differ would
+    answer each other without end."""
     try:
-        return seen_at is None or abs(now - parse_time(seen_at)) >= SEEN_EVERY
+        return seen_at is None or now - parse_time(seen_at) >= SEEN_EVERY
     except (ValueError, TypeError):
         return True
 

@@ -128,8 +128,15 @@ def test_a_training_from_start_to_clear(system: System, facade: Facade, root: Pa
     again = facade.http.post("/start", json=BODY | {"model_name": name})
     assert again.status_code == httpx2.codes.CONFLICT
 
+    assert (model["updated_at"], model["stale"]) == (None, False)
+    _set_status(system, name, phase="Running", seenAt="2026-11-24T10:05:00Z", printed={"metric": "mIoU 0.5"})
+    _until(lambda: _model(facade, name)["stale"])
+    assert _model(facade, name)["headline"] == "mIoU 0.5"
+    assert facade.http.get("/readyz").json()["operator_seen_at"] is not None
+
     _set_status(system, name, phase="Succeeded", progress={"epoch": 3, "epochs": 3})
     _until(lambda: _model(facade, name)["phase"] == "Succeeded")
+    assert not _model(facade, name)["stale"]
     going_on = BODY | {"model_name": name, "continue_train": True, "epochs": 9, "hyp_dict": {}}
     assert facade.http.post("/start", json=going_on).status_code == httpx2.codes.OK
     spec = system.training(name)["spec"]

@@ -13,6 +13,7 @@ from operator_objects import (
     make_result,
     make_training,
     make_view,
+    schedule,
     start,
 )
 from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
@@ -37,6 +38,19 @@ def _again(reason: str = "OOMKilled", **fields: Any) -> Body:
     """A training whose first attempt ended, and that goes on in the second one."""
     why = {"reason": reason, "message": "the first one ended", "attempt": 1}
     return make_training(status={"run": 1, "attempt": 2, "restarts": 1, "failure": why, **fields})
+
+
+def test_message_of_the_data_check_follows_its_pod() -> None:
+    waits, comes = make_pod(PREPARE), schedule(make_pod(PREPARE), "cpu-1")
+    told = [
+        decide(make_view(make_training(), [PREPARE], [pod]), SETTINGS).status.message
+        for pod in (waits, comes, start(waits))
+    ]
+    assert told == [
+        "the check of its data waits for a node",
+        "the check of its data starts on cpu-1: the image and the volumes come",
+        "its data is checked on node-1, before a GPU is asked for",
+    ]
 
 
 def test_message_before_the_first_epoch() -> None:
@@ -96,12 +110,32 @@ def test_message_is_bounded() -> None:
     assert status.message.endswith("x … What helps: mend it; then raise spec.run")
 
 
-def test_conditions_all_have_words_and_those_out_of_the_ordinary_stay_once_they_were_true() -> None:
+def _told(status: Status) -> dict[str, tuple[str, str]]:
+    assert all(condition.message for condition in status.conditions)
+    return {condition.type: (condition.status, condition.message) for condition in status.conditions}
+
+
+def test_conditions_out_of_the_ordinary_stay_as_false_while_the_run_goes_on() -> None:
+    """For those who wait for `Suspended=False`; before they were true, or after the run, they say nothing."""
     suspended = decide(make_view(make_training(suspend=True)), SETTINGS).status
-    assert {c.type: c.status for c in suspended.conditions}["Suspended"] == "True"
-    goes_on = make_training(status=suspended.to_wire())
-    status = decide(make_view(goes_on), SETTINGS).status
-    told = {c.type: (c.status, c.message) for c in status.conditions}
-    assert told["Suspended"] == ("False", "no longer suspended")
-    assert not told.keys() & {"Stalled", "Failed"}
-    assert all(c.message for c in [*suspended.conditions, *status.conditions])
+    assert _told(suspended)["Suspended"][0] == "True"
+    goes_on = _told(decide(make_view(make_training(status=suspended.to_wire())), SETTINGS).status)
+    assert goes_on["Suspended"] == ("False", "no longer suspended")
+    assert not goes_on.keys() & {"Stalled", "Failed"}
+    stopped = _told(decide(make_view(make_training(stop=True, status=suspended.to_wire())), SETTINGS).status)
+    assert "Suspended" not in stopped
+    assert stopped["DataReady"] == ("False", "the run ended before its data was checked")
+    next_run = make_training(run=2, status=suspended.to_wire())
+    assert "Suspended" not in _told(decide(make_view(next_run), SETTINGS).status)
+
+
+def test_conditions_say_once_why_the_pod_does_not_run() -> None:
+    """The longest words there are; those that wait for it do not repeat them."""
+    no_gpu = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    pod = POD | {"status": {"phase": "Pending", "conditions": [no_gpu]}}
+    status = _status(make_training(), pod)
+    assert status.failure is not None
+    told = _told(status)
+    assert told["PodReady"] == ("False", status.failure.message)
+    assert told["Progressing"] == ("False", "its pod does not run")
+    assert told["Admitted"] == ("True", "no queue holds it")
