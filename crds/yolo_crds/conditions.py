@@ -35,6 +35,22 @@ class ConditionType(StrEnum):
     FINISHED = "Finished"
 
 
+MEANINGS: dict[ConditionType, str] = {
+    ConditionType.RECONCILING: "the operator has something to do for it: neither ended nor suspended",
+    ConditionType.STALLED: "the run has failed; told once it is true, and as False while a retry goes on",
+    ConditionType.DATA_READY: "the data is checked for the newest attempt; the message counts it",
+    ConditionType.ADMITTED: "there is a Job, and no queue or person holds it",
+    ConditionType.POD_READY: "its pod runs, or all of its pods; else the message says what keeps it",
+    ConditionType.PROGRESSING: "it gets on: the data is checked, or it trains",
+    ConditionType.SUSPENDED: "it frees its GPU as `spec.suspend` asks; told once it is true, and as False "
+    "while the run goes on",
+    ConditionType.COMPLETE: "the run has trained to its end",
+    ConditionType.FAILED: "the run has failed, and the message says why; told as `Stalled` is",
+    ConditionType.FINISHED: "the run has ended: complete, failed or stopped",
+}
+"""What it means that a condition is True."""
+
+
 class Reason(StrEnum):
     """Why a condition is as it is. The trainer's termination message uses the same words."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .conditions import ConditionType, Phase
+from .conditions import MEANINGS, ConditionType, Phase
 from .meta import GROUP, KIND, PLURAL, VERSION
 from .reasons_page import build_reasons_page
 from .status import Status
@@ -176,7 +176,8 @@ def build_reference() -> str:
             f"| `{path}` | {kind} | {text} |" for path, kind, text in _fields(structural_schema(model), title)
         ]
     lines += ["", "## Phases", "", ", ".join(phase.value for phase in Phase)]
-    lines += ["", "## Conditions", "", ", ".join(condition.value for condition in ConditionType)]
+    lines += ["", "## Conditions", "", "| condition | True means |", "|---|---|"]
+    lines += [f"| `{condition.value}` | {MEANINGS[condition]} |" for condition in ConditionType]
     lines += ["", "Reasons have [a page of their own](reasons.md)."]
     lines += [
         "",

@@ -137,7 +137,7 @@ def _statuses(verdict: Verdict, now: _Now, data_ready: bool) -> dict[ConditionTy
     # Of those that wait for each other the first has the words; the next would only repeat them.
     no_data = "its data is not checked yet" if verdict.attempt == 1 else "each attempt checks its data again"
     if ended:
-        no_data = said if failed else "the run ended before its data was checked"
+        no_data = said if verdict.state == State.FAILED else "the run ended before its data was checked"
     no_job = rest or (f"no Job {absent}" if absent and not now.blocked else said)
     no_pod = rest or (f"no pod {absent}" if absent else said if admitted else "its Job is not admitted")
     outcome = {Phase.FAILED: f"the run failed: {reason}", Phase.TERMINATED: "the run was stopped"}

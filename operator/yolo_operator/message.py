@@ -30,7 +30,7 @@ def _tell(verdict: Verdict, status: Status, printed: Printed) -> str:
     if phase == Phase.TERMINATED:
         again = f"spec.resume: true and spec.run: {verdict.run + 1}"
         return f"stopped{at}; to go on from the last checkpoint set spec.stop: false, {again}"
-    if verdict.state == State.LEAVING:
+    if verdict.state == State.LEAVING or (verdict.state == State.AGAIN and verdict.failure is None):
         return f"asked to end{at}: the pod saves its state and leaves"
     if phase == Phase.SUCCEEDED:
         return (_reached(status, printed) or "trained to its end") + _weights(status)

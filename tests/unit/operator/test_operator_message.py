@@ -82,6 +82,11 @@ def test_message_of_a_pod_that_is_asked_to_end() -> None:
     assert status.message == "asked to end at epoch 3/100: the pod saves its state and leaves"
 
 
+def test_message_of_a_training_that_is_suspended_under_way() -> None:
+    status = _status(make_training(suspend=True), RUNNING)
+    assert (status.attempt, status.message) == (2, "asked to end: the pod saves its state and leaves")
+
+
 def test_message_of_a_success_names_the_best_weights() -> None:
     weights = {"best": {"path": "train/cats/weights/best.pt", "size": 5, "sha256": "ab"}}
     metrics = {"metrics/mAP50-95(B)": 0.5}

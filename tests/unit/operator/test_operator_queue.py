@@ -250,6 +250,7 @@ def test_a_held_job_is_told_in_every_situation(situation: str) -> None:
     admitted = _condition(status, ConditionType.ADMITTED)
     assert (admitted.status, admitted.reason, admitted.last_transition_time) == ("False", want_reason, at(25))
     assert want_words in admitted.message
+    assert _condition(status, ConditionType.POD_READY).message == "its Job is not admitted"
 
 
 def test_no_queue_named_hints_at_where_to_name_one() -> None:
