@@ -56,7 +56,7 @@ def with_age(view: Mapping[str, Any], now: datetime, known_seconds: float) -> di
     """
     if view["phase"] in TERMINAL_PHASES or view["phase"] == Phase.SUSPENDED:
         return {**view, "stale": False}
-    if view["message"] == _NOT_SEEN and view["updated_at"] is None:
+    if view["reason"] == Reason.ACCEPTED and view["updated_at"] is None:
         stale, words = known_seconds >= UNSEEN_SECONDS, "does it run, and serve this namespace?"
     else:
         age = _age(view["updated_at"], now)
