@@ -69,8 +69,8 @@ class Access:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise UnauthenticatedError(
-                "this call needs a token: send 'Authorization: Bearer <token>', for example of "
-                f"'kubectl create token <service account> --audience={self._settings.audience}'"
+                "this call needs a token: send 'Authorization: Bearer <token>', such as the token of a "
+                f"service account of the cluster for the audience {self._settings.audience!r}"
             )
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         user = await self._tokens.recall(

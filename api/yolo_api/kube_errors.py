@@ -19,6 +19,7 @@ from .errors import (
     UnavailableError,
     UnknownModelError,
 )
+from .wording import to_key, to_rest_words
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +67,15 @@ def to_error(code: int, data: bytes | Mapping[str, Any]) -> DomainError:
     if code == 404:
         return UnavailableError(f"the Kubernetes API does not know {PLURAL}.{GROUP}; is the CRD installed?")
     if code == 403:
-        return ForbiddenError(f"the Kubernetes API refused the façade: {message}")
+        return ForbiddenError(f"the Kubernetes API refused the façade: {to_rest_words(message)}")
     if code == 409:
         return AlreadyExistsError(message) if reason == "AlreadyExists" else StaleError(message)
     if code == 410:
         return GoneError(message)
     if code == 422:
         causes = (status.get("details") or {}).get("causes") or [{"field": "spec", "message": message}]
-        return InvalidFieldsError((cause.get("field", "spec"), cause.get("message", "")) for cause in causes)
+        told = ((str(cause.get("field") or "spec"), str(cause.get("message", ""))) for cause in causes)
+        return InvalidFieldsError((to_key(field), to_rest_words(text)) for field, text in told)
     return UnavailableError(f"the Kubernetes API answered {code} {message}".strip())
 
 

@@ -1,4 +1,7 @@
-"""How a training looks to the clients of `GET /status`: pure functions of the object."""
+"""How a training looks to the clients of `GET /status`: pure functions of the object.
+
+What operator and trainer wrote is told in the words of these clients (`wording`).
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,6 +10,8 @@ from typing import Any
 
 from yolo_crds.conditions import TERMINAL_PHASES, ConditionType, Phase, Reason
 from yolo_crds.meta import ANNOTATION_WARNINGS
+
+from .wording import to_rest_words
 
 _ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.TERMINATED)
 _NOT_SEEN = "accepted; the operator has not taken it up yet"
@@ -30,10 +35,11 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
     phase = str(status.get("phase") or Phase.PENDING)
     reason, message = _why(status, phase)
     annotated = _parse_warnings((body["metadata"].get("annotations") or {}).get(ANNOTATION_WARNINGS))
+    warnings = dict.fromkeys([*annotated, *status.get("warnings", [])])
     return {
         "phase": phase,
         "reason": reason,
-        "message": message,
+        "message": to_rest_words(message, ended=phase in TERMINAL_PHASES),
         "updated_at": status.get("seenAt") or status.get("completionTime"),
         "waiting": _waiting(status),
         "epoch": progress.get("epoch"),
@@ -45,7 +51,7 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
         "restarts": status.get("restarts", 0),
         "started_at": status.get("startTime"),
         "finished_at": status.get("completionTime"),
-        "warnings": list(dict.fromkeys([*annotated, *status.get("warnings", [])])),
+        "warnings": [to_rest_words(warning) for warning in warnings],
     }
 
 
@@ -120,7 +126,7 @@ def _parse_warnings(text: str | None) -> list[str]:
     """The sentences of the annotation; a person may have written anything there."""
     try:
         parsed = json.loads(text or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [one for one in parsed if isinstance(one, str)] if isinstance(parsed, list) else []
 

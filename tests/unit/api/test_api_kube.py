@@ -60,9 +60,9 @@ def status(code: int, reason: str, message: str = "why", **more: Any) -> web.Res
                 422, "Invalid", details={"causes": [{"field": "spec.template.epochs", "message": "too many"}]}
             ),
             InvalidFieldsError,
-            "spec.template.epochs: too many",
+            "epochs: too many",
         ),
-        (lambda: status(422, "Invalid"), InvalidFieldsError, "spec: why"),
+        (lambda: status(422, "Invalid"), InvalidFieldsError, "body: why"),
         (lambda: status(500, "InternalError"), UnavailableError, "the Kubernetes API answered 500 why"),
         (lambda: web.Response(status=502), UnavailableError, "the Kubernetes API answered 502"),
     ],
