@@ -3,12 +3,17 @@
 They are advice: the prepare stage looks again, and is the authority. Without the volume nothing is checked.
 """
 
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from yolo_crds.arguments import check_model
 from yolo_crds.layout import DataVolume
 from yolo_crds.models import checkpoint_files, is_architecture, package_architecture, suggest_model
 from yolo_crds.references import is_url, shown
+from yolo_crds.schema import nearest
 from yolo_crds.trainer import Fetch
 
 from .errors import InvalidFieldsError
@@ -17,7 +22,11 @@ from .volume_files import open_file
 MAX_LABELS = 1000
 MAX_LABEL_LENGTH = 128
 """As in `spec.template.data.labels`."""
-_LABEL_FILES = (".txt", ".names")
+_STRUCTURED = frozenset({".yaml", ".yml", ".json", ".csv", ".xml"})
+_LABEL_FILES = _STRUCTURED | {".txt", ".names"}
+"""Endings by which a text without a folder is known as a file's name."""
+_LISTED_MAX = 10_000
+"""So many entries of a folder are looked at for what was meant."""
 _LABELS_MAX_BYTES = 1 << 20
 _NONE = ("", "none")
 
@@ -29,25 +38,36 @@ class DataAdvice:
         self._volume = DataVolume(root)
         self._fetch = fetch or Fetch()
 
-    def read_labels(self, labels: str) -> list[str]:
-        """The class names that `labels` lists or, as a path of a text file, points at.
+    def read_labels(self, labels: str | Sequence[str]) -> list[str]:
+        """The class names that `labels` lists or, as the path of a text file, points at.
 
         Raises InvalidFieldsError for a file that is not there, and for names that are empty or given twice.
         """
-        if not labels.endswith(_LABEL_FILES) or "," in labels:
+        if not isinstance(labels, str):
+            return check_labels(labels)
+        if not _is_path(labels):
             return check_labels(labels.split(","))
+        reference = labels.strip()
         try:
-            path = self._beneath(labels)
+            path = self._beneath(reference)
             with open_file(path, self._volume.root) as file:
                 lines = file.read(_LABELS_MAX_BYTES).decode("utf-8-sig").splitlines()
         except FileNotFoundError:
-            text = f"{labels!r} was not found; looked for {self._volume.root / _to_posix(labels)}"
+            text = f"{reference!r} was not found; looked for {self._volume.root / _to_posix(reference)}"
+            like = self._like(reference, [reference])
+            text += f"; did you mean {like!r}? " if like else ". "
+            text += "A class of such a name is given in a list"
         except UnicodeDecodeError:
-            text = f"{labels!r} is no text file in UTF-8"
+            text = f"{reference!r} is no text file in UTF-8"
         except (OSError, ValueError) as error:
-            text = f"{labels!r} cannot be read: {error}"
+            text = f"{reference!r} cannot be read: {error}"
         else:
-            return check_labels(lines)
+            if PurePosixPath(path).suffix.lower() in _STRUCTURED:
+                text = (
+                    f"{reference!r} is no text file with one name a line; give that, or the names themselves"
+                )
+            else:
+                return check_labels(lines)
         raise InvalidFieldsError([("labels", text)])
 
     def check_data(self, field: str, reference: str) -> list[tuple[str, str]]:
@@ -65,7 +85,29 @@ class DataAdvice:
         if self._fetch.ucd_server and not reference.startswith("/"):
             return []  # the UCD server may have it
         looked = ", ".join(str(self._volume.root / one) for one in tried)
-        return [(field, f"{reference!r} was not found on the data volume; looked for {looked}")]
+        text = f"{reference!r} was not found on the data volume; looked for {looked}"
+        if like := self._like(reference, tried):
+            text += f"; did you mean {like!r}?"
+        return [(field, text)]
+
+    def _like(self, reference: str, tried: Sequence[str]) -> str | None:
+        """What lies in one of the folders where a reference was looked for, and has almost its name; as it
+        has to be written to be found.
+        """
+        given = PurePosixPath(_to_posix(reference).rstrip("/"))
+        names: set[str] = set()
+        for folder in {PurePosixPath(place).parent for place in tried}:
+            with suppress(OSError, ValueError), os.scandir(self._beneath(str(folder))) as entries:
+                names.update(entry.name for entry in islice(entries, _LISTED_MAX))
+        known = {name if given.suffix else name.removesuffix(".json").removesuffix(".uci") for name in names}
+        known = {name for name in known if not name.startswith(".")} - {
+            "ucd",
+            "datasets",
+            "weights",
+            "prepared",
+        }
+        like = nearest(given.name, known)
+        return str(given.with_name(like)) if like else None
 
     def _check_url(self, field: str, url: str) -> list[tuple[str, str]]:
         """Whether prepare may fetch a URL, whose secrets are not shown."""
@@ -110,12 +152,20 @@ class DataAdvice:
         return path
 
 
+def _is_path(labels: str) -> bool:
+    """Whether `labels` names a file rather than classes."""
+    text = labels.strip()
+    return "," not in text and (
+        "/" in text or "\\" in text or PurePosixPath(text).suffix.lower() in _LABEL_FILES
+    )
+
+
 def is_none(val_ucd: str) -> bool:
     """Whether a `val_ucd` asks for a part of the training set."""
     return val_ucd.strip().lower() in _NONE
 
 
-def check_labels(names: list[str]) -> list[str]:
+def check_labels(names: Iterable[str]) -> list[str]:
     """The class names without blanks around them; empty ones at the end are dropped.
 
     Raises InvalidFieldsError: an empty or double name would leave a class index without a meaning.

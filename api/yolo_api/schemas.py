@@ -1,61 +1,29 @@
 """The bodies of the old calls: what a client may send and what it gets."""
 
-from typing import Annotated, Any, Literal
+import json
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from yolo_crds.meta import normalize_model_name
 from yolo_crds.training import LostLabels, MissingClasses
 
-MAX_GPUS = 64
+from .legacy_values import BatchSize, Gpus, HypDict, Labels, Legacy, Whole
+from .options import SpecOptions
 
 
-def _to_gpus(value: object) -> int:
-    """How many GPUs an old `device` means. The scheduler chooses which: an index only says "one"."""
-    if isinstance(value, str):
-        value = value.strip().lower().removeprefix("cuda:")
-        if value in ("", "cuda"):
-            return 1
-        if value == "cpu":
-            return 0
-        value = [part.strip() for part in value.split(",")] if "," in value else value
-    many = value if isinstance(value, list) else [value]
+def _is_text(value: object) -> bool:
+    """Whether UTF-8 can hold all texts in a JSON value."""
     try:
-        numbers = [int(str(one)) for one in many]
-    except ValueError:
-        raise ValueError(_DEVICE) from None
-    if isinstance(value, list):
-        if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-            raise ValueError(_DEVICE)
-        if len(numbers) > MAX_GPUS:
-            raise ValueError(f"at most {MAX_GPUS} GPUs, got {len(numbers)}")
-        return len(numbers)
-    if numbers[0] < -1:
-        raise ValueError(_DEVICE)
-    return 0 if numbers[0] == -1 else 1
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-_DEVICE = 'must be an index from 0 (one GPU), a list such as "0,1" or [0, 1] (so many GPUs), or "cpu" or -1'
-
-
-def _no_truth_value(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"must be a whole number, got {str(value).lower()}")  # noqa: TRY004 - for pydantic
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-"""A whole number, or one as a string."""
-
-
-class Legacy(BaseModel):
-    """A value in the old server's snake_case form."""
-
-    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
-
-
-class StartRequest(Legacy):
-    """A training as old clients ask for it. Numbers may be strings; null means the default."""
+class StartRequest(SpecOptions):
+    """A training as old clients ask for it, and with further keys for all that the custom resource has.
+    Numbers may be strings; null means the default."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -83,17 +51,14 @@ class StartRequest(Legacy):
     https URL of an archive where the installation fetches those."""
     val_ucd: str = Field(max_length=2048)
     """The same for validation; `None` or empty: split the training set 80/20."""
-    labels: str = Field(min_length=1, max_length=131_072)
-    """Class names joined by `,` in the order of their indices, or a text file on the data volume."""
+    labels: Labels = Field(min_length=1, max_length=131_072)
+    """Class names in the order of their indices: joined by `,`, as a list, or the path of a text file on the
+    data volume with one name a line. A text with `/`, or that ends as such a file does, is a path."""
     model_type: str = Field(default="yolov5s", min_length=1, max_length=250)
     """Architecture or checkpoint. A bare name or .pt: pretrained; .yaml: from scratch."""
-    batch_size: Whole = Field(default=10, ge=-1, le=65_536)
-    """Images a step; -1: as many as the GPU's memory allows."""
-    device: Annotated[
-        int,
-        BeforeValidator(_to_gpus),
-        Field(json_schema_extra={"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "array"}]}),
-    ] = Field(default=0, validate_default=True)
+    batch_size: BatchSize = 10
+    """Images a step; -1: as many as the GPU's memory allows, or below 1 that part of it."""
+    device: Gpus = Field(default=0, validate_default=True)
     """An index (one GPU), `0,1` or [0, 1] (so many GPUs), `cpu` or -1 (none). Here: the number of GPUs."""
     epochs: Whole = Field(default=30, ge=1, le=100_000)
     """Epochs in all."""
@@ -104,33 +69,35 @@ class StartRequest(Legacy):
     continue_train: bool = False
     """Go on from this model's last checkpoint, with these new options."""
     lost_labels: LostLabels = "leaveOut"
-    """What becomes of images of whose labels none can be used, as `template.data.lostLabels`. Old clients,
-    which cannot say it, train without these images and are told so."""
+    """What becomes of images of whose labels none can be used: `refuse` fails before a GPU is asked for,
+    `leaveOut` trains without them and says so, `background` takes them as images of nothing."""
     missing_classes: MissingClasses = "refuseTypos"
-    """What becomes of `labels` that occur nowhere in the data, as `template.data.missingClasses`. Old clients
-    may share one list among data sets; what is plainly a typo is refused all the same."""
-    hyp_dict: dict[str, Any] = Field(default_factory=dict)
-    """Hyperparameters by YOLOv5's or Ultralytics' names."""
+    """What becomes of `labels` that occur nowhere in the data: `refuse` fails before a GPU is asked for,
+    `refuseTypos` only where the data has another label that is plainly the same name, `allow` trains without
+    them and says so."""
+    hyp_dict: HypDict = Field(default_factory=dict)
+    """Hyperparameters by YOLOv5's names, and every argument of Ultralytics by its own."""
 
     @model_validator(mode="before")
     @classmethod
     def _null_means_default(cls, body: object) -> object:
         if not isinstance(body, dict):
             return body
+        if broken := next((key for key, value in body.items() if not _is_text([key, value])), None):
+            raise ValueError(
+                f"{broken!r} holds half of a character (a lone surrogate), which no UTF-8 can hold"
+            )
         sent = {key: value for key, value in body.items() if value is not None}
         return {**sent, "val_ucd": ""} if "val_ucd" in body and "val_ucd" not in sent else sent
+
+    def option(self, key: str) -> Any:
+        """The value of one of the further keys, which a type checker cannot know; None where it is unset."""
+        return getattr(self, key)
 
     @field_validator("model_name")
     @classmethod
     def _check_model_name(cls, name: str) -> str:
         return normalize_model_name(name)
-
-    @field_validator("batch_size")
-    @classmethod
-    def _check_batch_size(cls, size: int) -> int:
-        if size == 0:
-            raise ValueError("must be at least 1, or -1 to choose by the GPU's memory")
-        return size
 
 
 class ErrorField(Legacy):
@@ -164,6 +131,8 @@ class StartAnswer(Message):
     """The training's unique id by its model name."""
     model_name: str
     """The name as it was taken (in Unicode's NFC form)."""
+    warnings: list[str]
+    """What was changed or ignored in the request; `/status` shows them too."""
 
 
 class HolderInfo(Legacy):

@@ -15,6 +15,7 @@ from .cache import Entry, TrainingCache
 from .convert import to_manifest, to_patch
 from .data import DataAdvice
 from .errors import ConflictError, InvalidFieldsError, UnknownModelError
+from .hyp_arguments import lift_arguments
 from .kube import Kube, Manifest
 from .kube_errors import AlreadyExistsError, NotFoundError, StaleError
 from .models import to_model
@@ -73,6 +74,7 @@ class Trainings:
 
         Raises ConflictError when the name is taken, InvalidFieldsError for what cannot be trained.
         """
+        request = lift_arguments(request)
         model, name = request.model_name, object_name(request.model_name)
         if request.continue_train:
             if entry := await self.cache.find(name):
@@ -150,10 +152,10 @@ class Trainings:
 
     def _look_at(self, request: StartRequest) -> list[str]:
         """The class names; raises InvalidFieldsError for all that is missing on the data volume at once."""
-        problems = [
-            *self._data.check_data("train_ucd", request.train_ucd),
-            *self._data.check_data("val_ucd", request.val_ucd),
-        ]
+        problems = []
+        if not request.option("data_image"):  # else they are paths within it
+            problems += self._data.check_data("train_ucd", request.train_ucd)
+            problems += self._data.check_data("val_ucd", request.val_ucd)
         model = to_model(request.model_type)
         # What goes on needs no pretrained weights; the prepare stage knows whether there is a checkpoint.
         if not request.continue_train:

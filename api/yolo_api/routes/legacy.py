@@ -69,6 +69,7 @@ async def start(request: Request, body: Annotated[StartRequest, Body()], trainin
         "message": "Training started",
         "safe_code": {body.model_name: entry.uid},
         "model_name": body.model_name,
+        "warnings": entry.view["warnings"],
     }
 
 

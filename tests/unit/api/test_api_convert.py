@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from yolo_api.convert import to_manifest, to_patch, to_template
+from yolo_api.convert import to_manifest, to_patch, to_training
 from yolo_api.errors import ConflictError, InvalidFieldsError, to_problem
+from yolo_api.hyp_arguments import lift_arguments
 from yolo_api.kube import Manifest
 from yolo_api.schemas import StartRequest
+from yolo_api.spec_keys import FIELDS, KEYS, OPTIONS, OWN_KEYS, WITHOUT_KEY
 from yolo_crds.meta import ANNOTATION_WARNINGS
 from yolo_crds.training import YoloTraining
 
@@ -88,7 +90,8 @@ def test_to_manifest_of_everything_is_a_valid_training() -> None:
     manifest = to_manifest(asked, LABELS, {"cpu": "500m", "memory": "4Gi", "sharedMemory": "512Mi"})
     assert manifest["metadata"]["name"].startswith("v1-2-")
     assert json.loads(manifest["metadata"]["annotations"]["yolo.training/warnings"]) == [
-        "hyp_dict: ignored obj: Ultralytics has no counterpart"
+        "hyp_dict: ignored obj: Ultralytics has no counterpart",
+        "optimizer: took SGD as the old server, since auto ignores lr0",
     ]
     assert manifest["spec"] == {
         "modelName": "安全帽 v1.2",
@@ -159,19 +162,19 @@ def test_to_manifest_makes_a_batch_one_that_the_gpus_share(size: int, want: int)
         ({"device": "0", "batch_size": 9}, (8, "9 images cannot be shared by 2 GPUs")),
     ],
 )
-def test_to_template_shares_the_batch_over_all_nodes(
+def test_to_training_shares_the_batch_over_all_nodes(
     asked: dict[str, object], want: tuple[int, str | None]
 ) -> None:
-    nodes = {"resources": {"gpus": 2, "nodes": 2}, "batch": 16}
-    made = to_template(request(**asked, continue_train=True), LABELS, {}, base=nodes)
-    assert (made.template["batch"], made.template["resources"]["nodes"]) == (want[0], 2)
+    nodes = {"template": {"resources": {"gpus": 2, "nodes": 2}, "batch": 16}}
+    made = to_training(request(**asked, continue_train=True), LABELS, {}, base=nodes)
+    assert (made.spec["template"]["batch"], made.spec["template"]["resources"]["nodes"]) == (want[0], 2)
     assert (want[1] or "") in " ".join(made.warnings)
 
 
-def test_to_template_refuses_several_nodes_without_gpus() -> None:
-    nodes = {"resources": {"gpus": 2, "nodes": 2}, "batch": 16}
+def test_to_training_refuses_several_nodes_without_gpus() -> None:
+    nodes = {"template": {"resources": {"gpus": 2, "nodes": 2}, "batch": 16}}
     with pytest.raises(InvalidFieldsError, match=r"^device: 2 nodes train on at least one GPU each"):
-        to_template(request(device="cpu"), LABELS, {}, base=nodes)
+        to_training(request(device="cpu"), LABELS, {}, base=nodes)
 
 
 def test_to_manifest_refuses_a_batch_by_memory_on_several_gpus() -> None:
@@ -278,11 +281,20 @@ def test_to_manifest_fields(changes: dict[str, object], want: dict[str, object])
 
 
 def test_to_manifest_warns_of_unknown_fields() -> None:
-    manifest = to_manifest(request(epoch=3, colour="red"), LABELS)
+    manifest = to_manifest(request(epoch=3, colour="red", priority="high"), LABELS)
     assert json.loads(manifest["metadata"]["annotations"]["yolo.training/warnings"]) == [
         "ignored the unknown field 'epoch'; did you mean 'epochs'?",
         "ignored the unknown field 'colour'",
+        "ignored the unknown field 'priority'; did you mean 'priority_class_name'?",
     ]
+
+
+def test_to_manifest_names_a_bounded_number_of_unknown_fields() -> None:
+    many = {f"{number}{'x' * 100}": 1 for number in range(40_000)}
+    told = json.loads(to_manifest(request(**many), LABELS)["metadata"]["annotations"][ANNOTATION_WARNINGS])
+    assert len(told) == 21
+    assert told[-1] == "ignored 39980 more unknown fields"
+    assert max(map(len, told)) < 200
 
 
 @pytest.mark.parametrize(
@@ -296,15 +308,32 @@ def test_to_manifest_warns_of_unknown_fields() -> None:
         ({"model_name": None}, "model_name: is required"),
         ({"batch_size": 0}, "batch_size: must be at least 1, or -1 to choose by the GPU's memory"),
         ({"batch_size": -2}, "batch_size: input should be greater than or equal to -1, got -2"),
-        ({"batch_size": 1.5}, "batch_size: input should be a valid integer, got a number with a fractional"),
+        (
+            {"batch_size": 1.5},
+            "batch_size: must be a whole number, or below 1 as a part of the GPU's memory, ",
+        ),
         ({"epochs": 0}, "epochs: input should be greater than or equal to 1, got 0"),
         ({"epochs": "many"}, "epochs: input should be a valid integer, unable to parse string as an integer"),
-        ({"epochs": True}, "epochs: must be a whole number, got true"),
+        ({"epochs": True}, "epochs: must be a number, got true"),
         ({"imgsz": 9000}, "imgsz: input should be less than or equal to 8192, got 9000"),
         ({"workers": -1}, "workers: input should be greater than or equal to 0, got -1"),
         ({"continue_train": "maybe"}, "continue_train: input should be a valid boolean, "),
-        ({"hyp_dict": [1]}, "hyp_dict: input should be a valid dictionary, got [1]"),
-        ({"labels": ["a", "b"]}, "labels: input should be a valid string, got ['a', 'b']"),
+        ({"hyp_dict": [1]}, 'hyp_dict: must be an object such as {"lr0": 0.01}, got [1]'),
+        ({"hyp_dict": "lr0=1"}, "hyp_dict: must be an object such as {\"lr0\": 0.01}, got 'lr0=1'"),
+        (
+            {"labels": {"0": "a"}},
+            'labels: must be class names joined by ",", a list of them, or the path of a',
+        ),
+        (
+            {"labels": ["a", ["b"]]},
+            'labels: must be class names joined by ",", a list of them, or the path of',
+        ),
+        ({"labels": "[a, b"}, "labels: '[a, b' begins as a list and is none; give one such as"),
+        ({"cpu": "many"}, "cpu: string should match pattern"),
+        ({"gpus": True}, "gpus: must be a number, got true"),
+        ({"task": "detct"}, "task: input should be 'detect', 'segment'"),
+        ({"train_ucd": "a\ud800"}, "body: 'train_ucd' holds half of a character (a lone surrogate)"),
+        ({"hyp_dict": {"\udc80": 1}}, "body: 'hyp_dict' holds half of a character (a lone surrogate)"),
         ({"train_ucd": ""}, "train_ucd: string should have at least 1 character, got ''"),
         ({"device": 64 * "0,"}, "device: must be an index from 0"),
         ({"device": list(range(65))}, "device: at most 64 GPUs, got 65"),
@@ -328,6 +357,145 @@ def test_start_request_names_a_misspelt_required_field() -> None:
 def test_to_manifest_refuses_what_is_no_model(model_type: str) -> None:
     with pytest.raises(InvalidFieldsError, match=r"model_type: .* is no model"):
         template(model_type=model_type)
+
+
+WANT_PLACES: list[tuple[dict[str, object], dict[str, Any]]] = [
+    ({"task": "segment", "model_type": "yolo11n-seg"}, {"template": {"task": "segment"}}),
+    (
+        {"memory": "32Gi", "cpu": 4, "gpus": "2"},
+        {"template": {"resources": {"memory": "32Gi", "cpu": "4", "gpus": 2}}},
+    ),
+    ({"device": "0,1", "gpus": 2}, {"template": {"resources": {"gpus": 2}}}),
+    ({"shared_memory": "1Gi", "nodes": 2}, {"template": {"resources": {"sharedMemory": "1Gi", "nodes": 2}}}),
+    (
+        {"queue_name": "team", "priority_class_name": "high", "node_selector": {"gpu": "h100"}},
+        {
+            "template": {
+                "scheduling": {
+                    "queueName": "team",
+                    "priorityClassName": "high",
+                    "nodeSelector": {"gpu": "h100"},
+                }
+            }
+        },
+    ),
+    (
+        {"tolerations": [{"key": "gpu", "toleration_seconds": 5}]},
+        {"template": {"scheduling": {"tolerations": [{"key": "gpu", "tolerationSeconds": 5}]}}},
+    ),
+    ({"cache": True}, {"template": {"cache": "ram"}}),
+    ({"save_interval": {"epochs": 5}}, {"template": {"saveInterval": {"epochs": 5, "minutes": 10}}}),
+    ({"data_seed": 3, "seed": 4}, {"template": {"seed": 4, "data": {"seed": 3}}}),
+    ({"max_restarts": "0"}, {"lifecycle": {"maxRestarts": 0}}),
+    ({"batch_size": 0.7}, {"template": {"batch": 0.7}}),
+    ({"memory": None}, {"template": {"resources": {"gpus": 1}}}),
+    # Arguments of Ultralytics, which some clients put into hyp_dict:
+    (
+        {"hyp_dict": {"patience": 5, "optimizer": "AdamW"}},
+        {"template": {"patience": 5, "optimizer": "AdamW"}},
+    ),
+    (
+        {"hyp_dict": {"epochs": "7", "batch": 4, "cache": True}},
+        {"template": {"epochs": 7, "batch": 4, "cache": "ram"}},
+    ),
+    ({"hyp_dict": {"epochs": "7"}, "epochs": 7}, {"template": {"epochs": 7}}),
+    ({"hyp_dict": {"time": None, "seed": 3}}, {"template": {"seed": 3}}),
+    ({"hyp_dict": {"model": "yolo11n.yaml"}}, {"template": {"model": "yolo11n.yaml"}}),
+    ({"hyp_dict": '{"mosaic": 0}'}, {"template": {"hyperparameters": {"mosaic": 0.0}}}),
+    ({"hyp_dict": {"lr0": 0.1, "optimizer": "auto"}}, {"template": {"optimizer": "auto"}}),
+]
+
+
+def contains(whole: Any, part: Any) -> bool:
+    if isinstance(part, dict):
+        return all(key in whole and contains(whole[key], value) for key, value in part.items())
+    return bool(whole == part)
+
+
+@pytest.mark.parametrize(("changes", "want"), WANT_PLACES)
+def test_to_manifest_places_every_option(changes: dict[str, object], want: dict[str, Any]) -> None:
+    got = to_manifest(lift_arguments(request(**changes)), LABELS)["spec"]
+    assert contains(got, want), got
+
+
+def test_to_patch_places_options_too() -> None:
+    asked = lift_arguments(
+        request(continue_train=True, memory="1Gi", max_restarts=0, hyp_dict={"patience": 7})
+    )
+    got = to_patch(asked, LABELS, finished())[2]["value"]
+    assert got["template"]["resources"] == {"gpus": 1, "memory": "1Gi"}
+    assert (got["template"]["patience"], got["template"]["epochs"]) == (7, 100)
+    assert got["lifecycle"] == {"maxRestarts": 0}
+
+
+def test_every_field_of_the_resource_has_a_key() -> None:
+    keys = [*OPTIONS, *OWN_KEYS.values()]
+    assert set(keys) <= set(StartRequest.model_fields)
+    assert FIELDS.keys() == KEYS.keys() | WITHOUT_KEY
+    assert len(OPTIONS) == len(KEYS) - len(OWN_KEYS)
+    assert set(keys) | {"device"} == set(StartRequest.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "want"),
+    [
+        (
+            {"hyp_dict": {"epochs": 5}, "epochs": 6},
+            "hyp_dict.epochs: is 5 here and 6 in 'epochs' beside it; give one",
+        ),
+        (
+            {"hyp_dict": {"batch": 5, "batch_size": 6}},
+            "hyp_dict.batch_size: is 6 here and 5 in 'batch'; give one of",
+        ),
+        ({"hyp_dict": {"patience": "x"}}, "hyp_dict.patience: input should be a valid integer"),
+        ({"hyp_dict": {"seed": True}}, "hyp_dict.seed: must be a number, got true"),
+        ({"device": "0,1", "gpus": 4}, "gpus: asks for 4, and device for 2; give one of them"),
+        ({"optimizer": "Adm"}, "optimizer: 'Adm' is none of auto, SGD"),
+        ({"task": "segment"}, "task: 'yolov5s' is a model for 'detect', not for 'segment'"),
+        ({"nodes": 2, "gpus": 0}, "gpus: 2 nodes train on at least one GPU each"),
+        ({"cpu_limit": "x"}, "cpu_limit: string should match"),
+    ],
+)
+def test_to_manifest_refuses_in_the_words_of_the_request(changes: dict[str, object], want: str) -> None:
+    try:
+        to_manifest(lift_arguments(request(**changes)), LABELS)
+    except ValidationError as error:
+        text = ": ".join(to_problem(dict(error.errors()[0])))
+    except InvalidFieldsError as error:
+        text = str(error)
+    else:
+        text = ""
+    assert text.startswith(want)
+
+
+@pytest.mark.parametrize(
+    ("changes", "optimizer", "want"),
+    [
+        ({"lr0": 0.1}, "SGD", ["optimizer: took SGD as the old server, since auto ignores lr0"]),
+        ({"lr0": 0.1, "optimizer": "AdamW"}, "AdamW", []),
+        (
+            {"lr0": 0.1, "optimizer": "auto"},
+            "auto",
+            ["optimizer auto ignores lr0; name an optimizer, such as SGD or AdamW"],
+        ),
+        ({"mosaic": 0.1}, "auto", []),
+    ],
+)
+def test_to_manifest_says_what_becomes_of_the_learning_rate(
+    changes: dict[str, object], optimizer: str, want: list[str]
+) -> None:
+    made = to_manifest(lift_arguments(request(hyp_dict=changes)), LABELS)
+    assert made["spec"]["template"]["optimizer"] == optimizer
+    assert json.loads(made["metadata"]["annotations"][ANNOTATION_WARNINGS]) == want
+
+
+def test_to_patch_refuses_another_task() -> None:
+    with pytest.raises(
+        ConflictError, match="task: 'helmet' was trained for 'detect' and cannot go on for 'pose'"
+    ):
+        to_patch(request(continue_train=True, task="pose"), LABELS, finished())
+    same = to_patch(request(continue_train=True, task="detect"), LABELS, finished())
+    assert "task" not in same[2]["value"]["template"]
 
 
 def finished(**spec: Any) -> Manifest:

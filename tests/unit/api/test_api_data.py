@@ -44,6 +44,27 @@ def test_check_data_says_where_it_looked(advice: DataAdvice, data_dir: Path) -> 
     assert advice.check_data("val_ucd", "nope") == [("val_ucd", want)]
 
 
+@pytest.mark.parametrize(
+    ("reference", "want"),
+    [
+        ("helmet_dmeo", "helmet_demo"),
+        ("digits-trian", "digits-train"),
+        ("datasets/digits-trian", "datasets/digits-train"),
+        ("team\\halmets", "team/helmets"),
+        ("helmet_demo.jsn", "helmet_demo.json"),
+        ("ucd/helmet_deom.json", "ucd/helmet_demo.json"),
+    ],
+)
+def test_check_data_says_what_was_meant(
+    advice: DataAdvice, data_dir: Path, reference: str, want: str
+) -> None:
+    (data_dir / "datasets" / "digits-train").mkdir()
+    (data_dir / "ucd" / "team").mkdir()
+    (data_dir / "ucd" / "team" / "helmets.json").touch()
+    ((_, message),) = advice.check_data("train_ucd", reference)
+    assert message.endswith(f"; did you mean {want!r}?")
+
+
 @pytest.mark.parametrize("reference", ["../x", "/etc/passwd", "ucd/../../x", "..\\x", "link"])
 def test_check_data_refuses_what_leads_out(advice: DataAdvice, data_dir: Path, reference: str) -> None:
     (data_dir / "link").symlink_to("/etc")
@@ -57,6 +78,7 @@ def test_check_data_refuses_what_is_no_path(advice: DataAdvice) -> None:
     assert advice.check_data("train_ucd", "a\0b") == [("train_ucd", want)]
 
 
+IN_LIST = "A class of such a name is given in a list"
 SERVER = Fetch(ucd_server="http://ucd.example.org:8080")
 ARCHIVES = Fetch(archives=True)
 URL = "https://example.org/a.zip?sig=secret/"
@@ -161,12 +183,15 @@ def test_check_weights_says_what_is_missing(
     ("labels", "want"),
     [
         ("helmet", ["helmet"]),
+        (["helmet", " person"], ["helmet", "person"]),
+        (["car/truck"], ["car/truck"]),
+        ("a/b,c", ["a/b", "c"]),
         ("b, a ,c", ["b", "a", "c"]),
         ("a,b,", ["a", "b"]),
         ("安全帽,人", ["安全帽", "人"]),
     ],
 )
-def test_read_labels_of_names(advice: DataAdvice, labels: str, want: list[str]) -> None:
+def test_read_labels_of_names(advice: DataAdvice, labels: str | list[str], want: list[str]) -> None:
     assert advice.read_labels(labels) == want
 
 
@@ -181,7 +206,22 @@ def test_read_labels_of_a_file(advice: DataAdvice, data_dir: Path, labels: str) 
 @pytest.mark.parametrize(
     ("labels", "want"),
     [
-        ("missing.txt", "labels: 'missing.txt' was not found; looked for {root}/missing.txt"),
+        *(
+            (
+                path,
+                f"labels: {path!r} was not found; looked for {{root}}/{path}. {IN_LIST}",
+            )
+            for path in ("missing.txt", "classes/all", "coco128.yml", "MISSING.TXT", "a.json")
+        ),
+        (
+            "labls.txt",
+            "labels: 'labls.txt' was not found; looked for {root}/labls.txt; did you mean 'labels.txt'? "
+            f"{IN_LIST}",
+        ),
+        (
+            "found.yaml",
+            "labels: 'found.yaml' is no text file with one name a line; give that, or the names t",
+        ),
         (
             "../x.txt",
             "labels: '../x.txt' cannot be read: '../x.txt' is not below the data volume; give a path "
@@ -197,9 +237,11 @@ def test_read_labels_of_a_file(advice: DataAdvice, data_dir: Path, labels: str) 
 )
 def test_read_labels_refuses(advice: DataAdvice, data_dir: Path, labels: str, want: str) -> None:
     (data_dir / "binary.txt").write_bytes(b"\xff\xfe\x00")
+    (data_dir / "labels.txt").touch()
+    (data_dir / "found.yaml").write_text("names: [a]")
     with pytest.raises(InvalidFieldsError) as refused:
         advice.read_labels(labels)
-    assert str(refused.value) == want.format(root=data_dir)
+    assert str(refused.value).startswith(want.format(root=data_dir))
 
 
 def test_check_labels_keeps_the_order() -> None:

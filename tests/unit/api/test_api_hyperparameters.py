@@ -1,6 +1,8 @@
 import pytest
 
+from yolo_api.hyp_arguments import own_key
 from yolo_api.hyperparameters import convert_hyperparameters
+from yolo_crds.schema import load_schema
 
 # YOLOv5 v7.0, data/hyps/hyp.scratch-low.yaml.
 V5_DEFAULTS = {
@@ -42,7 +44,7 @@ def test_convert_hyperparameters_takes_all_28_of_yolov5() -> None:
     want = {name: value for name, value in V5_DEFAULTS.items() if name not in NOT_PASSED} | {"box": 7.5}
     assert converted.hyperparameters == want
     assert converted.extra_args == {}
-    assert converted.optimizer == "SGD"
+    assert converted.need_obedience == ["lr0", "momentum", "warmup_bias_lr"]
     assert converted.problems == []
     assert converted.warnings == [
         "hyp_dict: ignored obj, obj_pw, iou_t, anchor_t, fl_gamma: Ultralytics has no counterpart",
@@ -89,10 +91,41 @@ def test_convert_hyperparameters_values(
 
 @pytest.mark.parametrize(
     ("given", "want"),
-    [({}, "auto"), ({"mosaic": 0}, "auto"), ({"lr0": 0.1}, "SGD"), ({"momentum": 0.9}, "SGD")],
+    [
+        (
+            {"dropout": 0.1, "close_mosaic": "5", "iou": 0.6},
+            ({"dropout": 0.1, "close_mosaic": 5.0, "iou": 0.6}, {}),
+        ),
+        ({"cos_lr": True, "rect": "false"}, ({}, {"cos_lr": "true", "rect": "false"})),
+        ({"freeze": 10}, ({"freeze": 10.0}, {})),
+        ({"freeze": [0, 1], "classes": "[0, 2]"}, ({}, {"freeze": "[0, 1]", "classes": "[0, 2]"})),
+        ({"auto_augment": None, "freeze": None}, ({}, {"auto_augment": "none", "freeze": "none"})),
+        ({"compile": "default"}, ({}, {"compile": "default"})),
+    ],
 )
-def test_convert_hyperparameters_chooses_an_optimizer_that_obeys(given: dict[str, object], want: str) -> None:
-    assert convert_hyperparameters(given).optimizer == want
+def test_convert_hyperparameters_takes_every_argument(
+    given: dict[str, object], want: tuple[dict[str, float], dict[str, str]]
+) -> None:
+    converted = convert_hyperparameters(given)
+    assert converted.problems == []
+    assert (converted.hyperparameters, converted.extra_args) == want
+
+
+def test_convert_hyperparameters_takes_the_default_of_every_argument_or_says_where_it_goes() -> None:
+    """Whatever the installed version has; so that no argument is ever called unknown that it knows."""
+    for name, argument in load_schema().arguments.items():
+        if name in NOT_PASSED or own_key(name):
+            continue
+        converted = convert_hyperparameters({name: argument.default})
+        told = dict(converted.problems).get(f"hyp_dict.{name}")
+        taken = name in converted.hyperparameters or name in converted.extra_args
+        assert taken if told is None else told.startswith("cannot be set: "), (name, told)
+
+
+def test_convert_hyperparameters_names_a_bounded_number() -> None:
+    problems = convert_hyperparameters({f"unknown{number}": 1 for number in range(40_000)}).problems
+    assert len(problems) == 21
+    assert problems[-1] == ("hyp_dict", "and perhaps more: the first 20 are named")
 
 
 def test_convert_hyperparameters_puts_words_into_extra_args() -> None:
@@ -103,10 +136,21 @@ def test_convert_hyperparameters_puts_words_into_extra_args() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "want"),
     [
-        ("mosiac", 1, "is no hyperparameter of YOLOv5 or Ultralytics; did you mean 'mosaic'?"),
-        ("anchor", 4, "is no hyperparameter of YOLOv5 or Ultralytics; did you mean 'anchor_t'?"),
-        ("zzz", 1, "is no hyperparameter of YOLOv5 or Ultralytics"),
-        ("batch", 3, "is no hyperparameter; give 'batch_size' beside hyp_dict"),
+        ("mosiac", 1, "is no argument of YOLOv5 or Ultralytics; did you mean 'mosaic'?"),
+        ("anchor", 4, "is no argument of YOLOv5 or Ultralytics; did you mean 'anchor_t'?"),
+        ("zzz", 1, "is no argument of YOLOv5 or Ultralytics"),
+        ("memory", "3Gi", "is no hyperparameter; give 'memory' beside hyp_dict"),
+        ("train_ucd", "x", "is no hyperparameter; give 'train_ucd' beside hyp_dict"),
+        ("resume", True, "cannot be set: set continue_train"),
+        ("device", "0,1", "cannot be set: the scheduler chooses GPUs; set gpus"),
+        ("data", "coco.yaml", "cannot be set: the data set is named by train_ucd"),
+        ("name", "exp", "cannot be set: the run folder is chosen by model_name"),
+        ("close_mosaic", "late", "must be a number, got 'late'"),
+        ("cos_lr", "maybe", "'maybe' does not fit; it takes true or false"),
+        ("cos_lr", {"a": 1}, "must be true or false, got {'a': 1}"),
+        ("auto_augment", "x" * 257, "has 257 characters; at most 256"),
+        ("lr0", 10**400, f"must be a number, got 1{'0' * 76}..."),
+        ("freeze", [10**400] * 2, "has 806 characters; at most 256"),
         ("lr0", "fast", "must be a number, got 'fast'"),
         ("lr0", True, "must be a number, got True"),
         ("lr0", None, "must be a number, got None"),

@@ -104,7 +104,11 @@ def test_continue_train_is_the_next_run_with_the_new_options(
     assert spec["template"]["optimizer"] == "SGD"
     shown = client.get("/status").json()["models"]["helmet"]
     assert (shown["phase"], shown["epochs"]) == ("Pending", 9)
-    assert shown["warnings"] == ["hyp_dict: ignored obj: Ultralytics has no counterpart"]
+    want = [
+        "hyp_dict: ignored obj: Ultralytics has no counterpart",
+        "optimizer: took SGD as the old server, since auto ignores lr0",
+    ]
+    assert shown["warnings"] == answer.json()["warnings"] == want
 
 
 def test_continue_train_of_what_runs_is_refused(client: TestClient, kube: Any, body: dict[str, Any]) -> None:

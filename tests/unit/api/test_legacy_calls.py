@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from yolo_api.models import list_model_types
+from yolo_api.schemas import StartRequest
 from yolo_crds.meta import object_name
 
 NAME = "安全帽 v1"
@@ -100,6 +101,7 @@ def test_start_as_an_old_client_does(client: TestClient, kube: Any) -> None:
         "message": "Training started",
         "safe_code": {NAME: stored["metadata"]["uid"]},
         "model_name": NAME,
+        "warnings": [],
     }
     assert (answer.status_code, answer.json()) == (200, want)
     assert stored["spec"]["modelName"] == NAME
@@ -250,6 +252,26 @@ def test_help_is_a_page_for_a_browser_and_an_index_for_others(client: TestClient
     assert {call["path"].split("/")[1] for call in index["calls"]} >= {
         path.split("/")[1] for path, _ in READS
     }
+
+
+def test_help_lists_what_start_takes(client: TestClient) -> None:
+    fields = {field["key"]: field for field in client.get("/help").json()["start"]}
+    assert fields.keys() == StartRequest.model_fields.keys()
+    assert next(iter(fields)) == "model_name"
+    shown = {key: (fields[key]["type"], fields[key]["default"], fields[key]["required"]) for key in fields}
+    assert shown["model_name"] == ("string", None, True)
+    assert shown["labels"] == ("string or list of string", None, True)
+    assert shown["epochs"] == ("integer", 30, False)
+    assert shown["memory"] == ("integer or string", "16Gi", False)
+    assert shown["cache"] == ('"none" or "ram" or "disk"', "none", False)
+    assert shown["node_selector"] == ("object", {}, False)
+    assert shown["save_interval"] == ("object of epochs, minutes", {"epochs": 1, "minutes": 10}, False)
+    for key, field in fields.items():
+        assert len(field["description"]) > 10, key
+        assert "spec" not in field["description"], field
+        assert "template." not in field["description"], field
+    page = client.get("/help", headers={"Accept": "text/html"}).text
+    assert "<code>queue_name</code>" in page
 
 
 def test_openapi_describes_every_call_and_its_errors(client: TestClient) -> None:
