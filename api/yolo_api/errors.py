@@ -16,6 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from yolo_crds.base import readable
+
 logger = logging.getLogger(__name__)
 
 
@@ -93,9 +95,11 @@ def build_error(
     problems: Sequence[tuple[str, str]] = (),
 ) -> JSONResponse:
     """The error answer of every call."""
+    text = readable(text)
     body: dict[str, Any] = {"detail": text, "error": text}
     if problems:
-        body["errors"] = [{"field": field, "message": message} for field, message in problems]
+        named = [(readable(field), readable(message)) for field, message in problems]
+        body["errors"] = [{"field": field, "message": message} for field, message in named]
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))
 
 
@@ -112,6 +116,8 @@ def to_problem(error: Mapping[str, Any]) -> tuple[str, str]:
     kind, given, context = str(error["type"]), error.get("input"), error.get("ctx", {})
     if kind == "json_invalid":
         return "body", f"is not JSON at character {where[0]} ({context.get('error')})"
+    if not where and kind == "value_error":
+        return "body", str(context.get("error", error["msg"]))
     if not where:
         return "body", 'must be a JSON object, sent with "Content-Type: application/json"'
     field = ".".join(where)
