@@ -30,6 +30,7 @@ OWN_KEYS: dict[Path, str] = {
     ("template", "data", "val"): "val_ucd",
     ("template", "data", "labels"): "labels",
     ("template", "data", "lostLabels"): "lost_labels",
+    ("template", "data", "missingClasses"): "missing_classes",
 }
 """Fields that have a key of their own in the body."""
 WITHOUT_KEY: frozenset[Path] = frozenset({("run",), ("stop",), ("suspend",)})

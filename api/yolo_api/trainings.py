@@ -6,10 +6,12 @@ import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from anyio.to_thread import run_sync
 
 from yolo_crds.meta import object_name
+from yolo_crds.schema import nearest
 
 from .cache import Entry, TrainingCache
 from .convert import to_manifest, to_patch
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 TERMINATE_SECONDS = 20.0
 """Old scripts call terminate, clear and start in a row and do not expect to wait longer."""
 _POLL_SECONDS = 1.0
+_NAMES_MAX = 2000
+"""So many names are looked through for what was meant: about 20 ms."""
 _WAYS_ON = "clear it with /clear_train_cache, or go on from its last checkpoint with continue_train"
 
 
@@ -67,7 +71,17 @@ class Trainings:
             return _of_model(self.cache.peek(_object_name(model) or ""), model)
         if entry := await self.find(model):
             return entry
-        raise UnknownModelError(f"there is no model {model!r}; GET /status and /cache_info list them")
+        raise await run_sync(self._unknown, model)
+
+    async def require_training(self, model: str) -> Entry:
+        """The training. Raises UnknownModelError, for a model that has folders only too."""
+        if entry := await self.find(model):
+            return entry
+        if await run_sync(self.runs.is_known, model):
+            raise UnknownModelError(
+                f"{model!r} has a run folder and no training; /train_info/{model} shows it"
+            )
+        raise await run_sync(self._unknown, model)
 
     async def start(self, request: StartRequest) -> Entry:
         """Creates the training, or makes it go on; what `POST /start` does.
@@ -149,6 +163,17 @@ class Trainings:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self.cache.changed()
+
+    def _unknown(self, model: str) -> UnknownModelError:
+        """That there is no such model, and which was likely meant."""
+        names = {entry.shown_name for entry in self.cache.entries()}
+        with contextlib.suppress(OSError):
+            names |= {*self.runs.names("train"), *self.runs.names("train_info")}
+        like = nearest(model, islice(names, _NAMES_MAX))
+        advice = f"did you mean {like!r}? " if like else ""
+        return UnknownModelError(
+            f"there is no model {model!r}; {advice}GET /status and /cache_info list them"
+        )
 
     def _look_at(self, request: StartRequest) -> list[str]:
         """The class names; raises InvalidFieldsError for all that is missing on the data volume at once."""

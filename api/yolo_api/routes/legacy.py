@@ -27,6 +27,7 @@ from ..schemas import (
     GpuInfo,
     InfoAnswer,
     Message,
+    ModelStatus,
     NamesAnswer,
     StartAnswer,
     StartRequest,
@@ -80,6 +81,18 @@ async def status(trainings: TrainingsDep) -> JSONResponse:
     """
     entries = await trainings.cache.listed()
     return JSONResponse(to_overview([(entry.shown_name, entry.phase, entry.view) for entry in entries]))
+
+
+@router.get(
+    "/status/{model}",
+    summary="One training",
+    response_model=ModelStatus,
+    responses=errors(404),
+    dependencies=READ,
+)
+async def status_of_one(model: ModelName, trainings: TrainingsDep) -> JSONResponse:
+    """Its entry of `models` in `/status`. A training that another replica has just started is found too."""
+    return JSONResponse((await trainings.require_training(model)).view)
 
 
 @router.get(

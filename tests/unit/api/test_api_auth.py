@@ -22,6 +22,7 @@ def closed(settings: Settings, kube: Any) -> Iterator[TestClient]:
 ANNA = {"Authorization": "Bearer secret-of-anna"}
 CALLS = [
     ("GET", "/status", "list"),
+    ("GET", "/status/helmet", "get"),
     ("GET", "/cache_info", "list"),
     ("GET", "/gpu_info", "list"),
     ("GET", "/get_gpu_info", "list"),

@@ -147,6 +147,55 @@ def test_start_is_in_status_at_once(client: TestClient, body: dict[str, Any]) ->
     )
 
 
+def test_status_of_one_model_is_its_entry_of_the_whole(
+    client: TestClient, kube: Any, body: dict[str, Any], wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    client.post("/start", json=body)
+    client.post("/start", json=body | {"model_name": "another"})
+    kube.set_status("helmet", phase="Running", progress={"epoch": 1, "epochs": 3})
+    wait_until(lambda: bool(client.get("/status/helmet").json()["epoch"] == 1))
+    assert client.get("/status/helmet").json() == client.get("/status").json()["models"]["helmet"]
+
+
+def test_status_of_one_model_looks_past_a_cache_that_has_not_heard_of_it(
+    client: TestClient, kube: Any, body: dict[str, Any]
+) -> None:
+    client.post("/start", json=body)
+    made = kube.objects["helmet"]
+    made["metadata"]["name"] = "unseen"
+    made["spec"]["modelName"] = "unseen"
+    kube.objects["unseen"] = made  # no event of a watch tells it
+    assert client.get("/status/unseen").json()["phase"] == "Pending"
+
+
+@pytest.mark.parametrize(
+    ("path", "want"),
+    [
+        (
+            "/status/helmt",
+            "there is no model 'helmt'; did you mean 'helmet'? GET /status and /cache_info list",
+        ),
+        (
+            "/train_info/helmt",
+            "there is no model 'helmt'; did you mean 'helmet'? GET /status and /cache_info",
+        ),
+        ("/terminate/prepared onl", "there is no model 'prepared onl'; did you mean 'prepared only'? GET "),
+        ("/status/zzz", "there is no model 'zzz'; GET /status and /cache_info list them"),
+        (
+            "/status/prepared only",
+            "'prepared only' has a run folder and no training; /train_info/prepared only",
+        ),
+    ],
+)
+def test_an_unknown_model_is_told_with_what_was_meant(
+    client: TestClient, trained: str, body: dict[str, Any], path: str, want: str
+) -> None:
+    client.post("/start", json=body)
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["detail"].startswith(want)
+
+
 @pytest.mark.parametrize("verb", ["get", "post", "delete"])
 def test_terminate(
     client: TestClient, kube: Any, body: dict[str, Any], verb: str, monkeypatch: pytest.MonkeyPatch
