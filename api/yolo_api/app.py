@@ -17,7 +17,7 @@ from .gpus import Gpus
 from .kube import Kube, connect
 from .metrics import Metrics
 from .middleware import AccessLog, BodyLimit
-from .routes import health, legacy
+from .routes import docs, health, legacy
 from .routes import help as help_page
 from .runs import RunVolume
 from .settings import Settings
@@ -81,7 +81,7 @@ def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
         description=_DESCRIPTION,
         version="0.1.0",
         lifespan=lifespan,
-        docs_url=None,  # Swagger's page loads scripts from a CDN; /help is the page
+        docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py does not
         redoc_url=None,
         # Some old clients send JSON without a Content-Type. Foreign pages are refused in deps.py.
         strict_content_type=False,
@@ -89,6 +89,6 @@ def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(AccessLog)
     install_error_handlers(app)
-    for routes in (health.router, help_page.router, legacy.router):
+    for routes in (health.router, help_page.router, docs.router, legacy.router):
         app.include_router(routes)
     return app

@@ -28,20 +28,6 @@ class StartRequest(SpecOptions):
     model_config = ConfigDict(
         extra="allow",
         frozen=True,
-        json_schema_extra={
-            "example": {
-                "model_type": "yolov5s",
-                "batch_size": 16,
-                "device": 0,
-                "epochs": 100,
-                "imgsz": 640,
-                "model_name": "helmet",
-                "train_ucd": "helmet_demo",
-                "val_ucd": "None",
-                "labels": "helmet,person",
-                "hyp_dict": {"lr0": 0.01, "mosaic": 1.0},
-            }
-        },
     )
 
     model_name: str

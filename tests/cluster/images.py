@@ -80,7 +80,7 @@ IMAGES = {
     image.name: image
     for image in (
         _app(_deps("operator", "operator"), "operator/yolo_operator"),
-        _app(_deps("api", "api"), "api/yolo_api", "api/yolo_gpu_agent"),
+        _app(_deps("api", "api"), "api/yolo_api", "api/yolo_gpu_agent", "api/THIRD-PARTY.md", "LICENSE"),
         _app(TRAINER_DEPS, "trainer-image/yolo_trainer", "trainer-image/LICENSE"),
         # Without our own code, which tests take from the mounted repository: it is built once.
         Image(

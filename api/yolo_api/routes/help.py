@@ -25,7 +25,7 @@ _PAGE = """<!doctype html>
 <h1>YOLO training: the calls</h1>
 <p>Each call answers in JSON. Errors have proper codes and the body
 <code>{{"detail": "...", "error": "..."}}</code>. The full description, for tools, is
-<a href="openapi.json">openapi.json</a>.</p>
+<a href="openapi.json">openapi.json</a>; <a href="docs">docs</a> lets you try them.</p>
 <table><thead><tr><th scope="col">Call</th><th scope="col">What it does</th></tr></thead><tbody>
 {rows}
 </tbody></table>
@@ -51,7 +51,7 @@ async def show_help(request: Request) -> Response:
     openapi = request.app.openapi()
     calls, fields = list_calls(openapi), list_fields(openapi["components"]["schemas"])
     if "text/html" not in request.headers.get("accept", ""):
-        index = {"calls": calls, "start": fields, "openapi": "/openapi.json"}
+        index = {"calls": calls, "start": fields, "openapi": "/openapi.json", "docs": "/docs"}
         return JSONResponse(index, headers={"Vary": "Accept"})
     rows = "\n".join(
         f"<tr><td><code>{escape(call['method'])} {escape(call['path'])}</code></td>"

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.responses import FileResponse, JSONResponse
+from fastapi.security import HTTPBearer
 
-from .. import logs
+from .. import examples, logs
 from ..auth import authorize
 from ..deps import (
     ALL_MODELS,
@@ -49,7 +50,12 @@ def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": ErrorAnswer} for code in (401, 403, *codes, 422, 503)}
 
 
-router = APIRouter(tags=["legacy"], responses=errors())
+_BEARER = HTTPBearer(
+    auto_error=False,
+    description="A token of the cluster. None is needed where the installer opened the calls.",
+)
+"""For the description alone; who may do what is decided by `READ` and the others."""
+router = APIRouter(tags=["legacy"], responses=errors(), dependencies=[Depends(_BEARER)])
 
 
 @router.post(
@@ -59,7 +65,11 @@ router = APIRouter(tags=["legacy"], responses=errors())
     responses=errors(409, 413),
     dependencies=[Depends(refuse_foreign_pages), Depends(may("create"))],
 )
-async def start(request: Request, body: Annotated[StartRequest, Body()], trainings: TrainingsDep) -> Any:
+async def start(
+    request: Request,
+    body: Annotated[StartRequest, Body(openapi_examples=examples.START)],
+    trainings: TrainingsDep,
+) -> Any:
     """Creates the training; with `continue_train` goes on from the model's last checkpoint, with these
     options. A name whose run folder exists, or that is running, needs `continue_train` or gets 409.
     """

@@ -330,7 +330,7 @@ def test_openapi_describes_every_call_and_its_errors(client: TestClient) -> None
             assert call["description"], (method, path)
     start = document["paths"]["/start"]["post"]
     assert {"200", "401", "403", "409", "422", "503"} <= start["responses"].keys()
-    assert document["components"]["schemas"]["StartRequest"]["example"]["model_name"] == "helmet"
+    assert start["security"] == [{"HTTPBearer": []}]
 
 
 UNKNOWN = "there is no model 'nope'; GET /status and /cache_info list them"
