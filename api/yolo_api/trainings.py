@@ -175,10 +175,13 @@ class Trainings:
             f"there is no model {model!r}; {advice}GET /status and /cache_info list them"
         )
 
-    def _look_at(self, request: StartRequest) -> list[str]:
-        """The class names; raises InvalidFieldsError for all that is missing on the data volume at once."""
+    def _look_at(self, request: StartRequest, *, in_image: bool = False) -> list[str]:
+        """The class names; raises InvalidFieldsError for all that is missing on the data volume at once.
+
+        `in_image`: the earlier run's data set lies in an image, and so does what the request names.
+        """
         problems = []
-        if not request.option("data_image"):  # else they are paths within it
+        if not in_image and not request.option("data_image"):  # else they are paths within it
             problems += self._data.check_data("train_ucd", request.train_ucd)
             problems += self._data.check_data("val_ucd", request.val_ucd)
         model = to_model(request.model_type)
@@ -194,8 +197,9 @@ class Trainings:
             raise _taken(entry, request.model_name)
         if not entry.settled:
             raise ConflictError(f"{entry.model_name!r} is running ({entry.phase}); terminate it first")
-        labels = await run_sync(self._look_at, request)
         current = entry.body()
+        in_image = bool(current["spec"]["template"]["data"].get("image"))
+        labels = await run_sync(lambda: self._look_at(request, in_image=in_image))
         try:
             patched = await self._kube.patch_training(entry.name, to_patch(request, labels, current))
         except StaleError:

@@ -14,6 +14,8 @@ import httpx2
 import pytest
 
 from demo.install import System
+from start_bodies import bodies
+from yolo_api.spec_keys import OPTIONS
 
 BODY = {
     "model_type": "yolov5s",
@@ -207,6 +209,108 @@ kubectl -n "$NS" delete pod "$NAME" --force --grace-period=0 >/dev/null 2>&1
 kubectl -n "$NS" patch yt "$NAME" --subresource=status --type=merge \
     -p '{"status": {"run": 1, "phase": "Terminated"}}' >/dev/null
 """
+
+
+EVERY_OPTION: dict[str, Any] = {
+    "max_restarts": "5",
+    "pending_deadline_seconds": 60,
+    "active_deadline_seconds": 3600,
+    "active_deadline_scope": "Attempt",
+    "stall_timeout_seconds": 600,
+    "ttl_seconds_after_finished": 86_400,
+    "termination_grace_period_seconds": 30,
+    "task": "detect",
+    "data_image": "registry.example.org/sets/helmet:1",
+    "crowd": "take",
+    "val_fraction": 0.1,
+    "data_seed": 7,
+    "verify": "header",
+    "copy_images": True,
+    "patience": 10,
+    "optimizer": "AdamW",
+    "seed": 3,
+    "cache": True,
+    "amp": "false",
+    "time": 1.5,
+    "save_period": 5,
+    "save_interval": {"epochs": 2, "minutes": 0},
+    "gpus": "2",
+    "nodes": 2,
+    "gpu_resource": "nvidia.com/mig-1g.10gb",
+    "cpu": 4,
+    "cpu_limit": "8",
+    "memory": "32Gi",
+    "shared_memory": "4Gi",
+    "cache_storage": "30Gi",
+    "queue_name": "trainings",
+    "prepare_queue_name": "checks",
+    "workload_priority_class": "high",
+    "node_selector": {"disk": "fast"},
+    "tolerations": [{"key": "gpu", "operator": "Exists", "toleration_seconds": 5}],
+    "priority_class_name": "high",
+    "runtime_class_name": "nvidia",
+    "required_topology": "topology.example.org/rack",
+}
+
+
+def test_every_option_reaches_the_object(system: System, facade: Facade) -> None:
+    """The API server takes each, and stores it at the field of its name."""
+    assert EVERY_OPTION.keys() == OPTIONS.keys()
+    body = {key: value for key, value in BODY.items() if key != "device"}
+    answer = facade.http.post("/start", json=body | EVERY_OPTION | {"model_name": "facade-options"})
+    assert (answer.status_code, answer.json().get("warnings")) == (200, []), answer.text
+    spec = system.training("facade-options")["spec"]
+    missing = []
+    for key in EVERY_OPTION:
+        found: Any = spec
+        for part in OPTIONS[key]:
+            found = found.get(part, {})
+        if found in ({}, None):
+            missing.append(key)
+    assert missing == []
+    assert spec["template"]["resources"]["gpus"] == 2
+    assert spec["template"]["cache"] == "ram"
+
+
+def test_arguments_warnings_and_the_status_of_one_model(system: System, facade: Facade) -> None:
+    hyp_dict = {"dropout": 0.1, "close_mosaic": "5", "patience": 7, "optimizer": "auto", "lr0": 0.01}
+    body = BODY | {"model_name": "facade-arguments", "labels": ["helmet", "person"], "colour": "red"}
+    answer = facade.http.post("/start", json=body | {"hyp_dict": hyp_dict})
+    want = [
+        "ignored the unknown field 'colour'",
+        "optimizer auto ignores lr0; name an optimizer, such as SGD or AdamW",
+    ]
+    assert (answer.status_code, answer.json().get("warnings")) == (200, want), answer.text
+    template = system.training("facade-arguments")["spec"]["template"]
+    assert template["hyperparameters"] == {"dropout": 0.1, "close_mosaic": 5, "lr0": 0.01}
+    assert (template["patience"], template["optimizer"]) == (7, "auto")
+    one = facade.http.get("/status/facade-arguments")
+    assert one.json() == _model(facade, "facade-arguments")
+    unknown = facade.http.get("/status/facade-argumnets")
+    assert unknown.status_code == httpx2.codes.NOT_FOUND
+    assert "did you mean 'facade-arguments'?" in unknown.json()["detail"]
+    failure = {"reason": "OOMKilled", "message": "too much", "hint": "raise spec.template.resources.memory"}
+    _set_status(system, "facade-arguments", phase="Failed", failure=failure)
+    _until(lambda: _model(facade, "facade-arguments")["phase"] == "Failed")
+    assert facade.http.get("/status/facade-arguments").json()["message"] == "too much (raise memory)"
+
+
+def test_no_body_is_an_unexpected_error(system: System, facade: Facade) -> None:
+    """What the façade lets through is nothing that the API server refuses in words of its own."""
+    taken = []
+    for number, text in enumerate(bodies(BODY | {"model_name": "facade-odd"}, 400, seed=99)):
+        text = text.replace(b'"facade-odd"', b'"facade-odd-%d"' % number)
+        answer = facade.http.post("/start", content=text)
+        assert answer.status_code in (200, 400, 422), (text[:2000], answer.text)
+        if answer.status_code == httpx2.codes.OK:
+            taken.append(next(iter(answer.json()["safe_code"])))
+        else:
+            assert "spec." not in answer.json()["detail"].replace("'spec.run'", ""), (
+                text[:2000],
+                answer.text,
+            )
+    assert len(taken) > 20
+    system.kubectl("delete", "yt", *(name for name in taken if name.startswith("facade-odd-")))
 
 
 def test_what_kubectl_does_is_seen(system: System, facade: Facade) -> None:

@@ -90,6 +90,19 @@ def test_start_takes_labels_from_a_file(
     assert kube.objects["helmet"]["spec"]["template"]["data"]["labels"] == ["b", "a"]
 
 
+def test_data_in_an_image_is_not_looked_for_on_the_volume(
+    client: TestClient, kube: Any, body: dict[str, Any], wait_until: Any
+) -> None:
+    asked = body | {"train_ucd": "set/train", "data_image": "registry.example.org/set:1"}
+    assert client.post("/start", json=asked).status_code == 200
+    kube.set_status("helmet", phase="Succeeded")
+    wait_until(lambda: client.get("/status").json()["Succeeded"] == ["helmet"])
+    going_on = body | {"train_ucd": "set/train", "continue_train": True}
+    assert client.post("/start", json=going_on).status_code == 200
+    data = kube.objects["helmet"]["spec"]["template"]["data"]
+    assert (data["image"], data["train"]) == ("registry.example.org/set:1", "set/train")
+
+
 def test_continue_train_is_the_next_run_with_the_new_options(
     client: TestClient, kube: Any, body: dict[str, Any], finished: str
 ) -> None:
