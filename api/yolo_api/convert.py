@@ -84,8 +84,9 @@ def _place_hyperparameters(template: Manifest, converted: Converted, request: St
     """
     if converted.problems:
         raise InvalidFieldsError(converted.problems)
-    template["hyperparameters"] = converted.hyperparameters
-    template["extraArgs"] = {**template.get("extraArgs", {}), **converted.extra_args}
+    template["hyperparameters"] = numbers = converted.hyperparameters
+    kept = {name: text for name, text in (template.get("extraArgs") or {}).items() if name not in numbers}
+    template["extraArgs"] = kept | converted.extra_args
     optimizer = template.setdefault("optimizer", "auto")
     told = tell_ignored(optimizer, converted.hyperparameters)
     if told and "optimizer" not in request.model_fields_set:

@@ -489,6 +489,15 @@ def test_to_manifest_says_what_becomes_of_the_learning_rate(
     assert json.loads(made["metadata"]["annotations"][ANNOTATION_WARNINGS]) == want
 
 
+def test_to_patch_takes_another_form_of_an_argument() -> None:
+    current = finished()
+    current["spec"]["template"]["extraArgs"] = {"freeze": "[0, 1]", "cos_lr": "true"}
+    got = to_patch(request(continue_train=True, hyp_dict={"freeze": 10}), LABELS, current)[2]["value"][
+        "template"
+    ]
+    assert (got["hyperparameters"], got["extraArgs"]) == ({"freeze": 10.0}, {"cos_lr": "true"})
+
+
 def test_to_patch_refuses_another_task() -> None:
     with pytest.raises(
         ConflictError, match="task: 'helmet' was trained for 'detect' and cannot go on for 'pose'"
