@@ -1,4 +1,4 @@
-"""Bodies of `POST /start` that train, for its description: each one a case of its own."""
+"""Bodies of `POST /start` that train, each one a case of its own, and answers: for the calls' description."""
 
 from typing import Any
 
@@ -72,3 +72,49 @@ START: dict[str, Any] = {
     },
 }
 """By name, in OpenAPI's form."""
+
+_MODEL: dict[str, Any] = {
+    "phase": "Running",
+    "reason": "Training",
+    "message": "epoch 45 of 100",
+    "waiting": None,
+    "epoch": 45,
+    "epochs": 100,
+    "percent": 45.0,
+    "eta_seconds": 720,
+    "metrics": {"metrics/mAP50(B)": 0.83, "metrics/mAP50-95(B)": 0.61},
+    "restarts": 0,
+    "started_at": "2026-11-28T10:00:00Z",
+    "finished_at": None,
+    "warnings": ["optimizer: took SGD as the old server, since auto ignores lr0"],
+}
+STARTED: dict[str, Any] = {
+    "message": "Training started",
+    "safe_code": {"helmet": "83562ef0-49bf-43b2-8004-78678ea69d9c"},
+    "model_name": "helmet",
+    "warnings": ["ignored the unknown field 'epoch'; did you mean 'epochs'?"],
+}
+STATUS: dict[str, Any] = {
+    "Running": ["helmet"],
+    "Pending": [],
+    "Succeeded": [],
+    "Failed": [],
+    "Terminated": [],
+    "models": {"helmet": _MODEL},
+}
+STATUS_OF_ONE = _MODEL
+ERROR: dict[str, Any] = {
+    "detail": "train_ucd: 'digits-trian' was not found on the data volume; did you mean 'digits-train'?",
+    "error": "train_ucd: 'digits-trian' was not found on the data volume; did you mean 'digits-train'?",
+    "errors": [
+        {
+            "field": "train_ucd",
+            "message": "'digits-trian' was not found on the data volume; did you mean 'digits-train'?",
+        }
+    ],
+}
+
+
+def answer(example: Any) -> dict[int | str, dict[str, Any]]:
+    """The good answer of a call, as FastAPI's `responses` take it."""
+    return {200: {"content": {"application/json": {"example": example}}}}

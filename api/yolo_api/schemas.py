@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from yolo_crds.meta import normalize_model_name
 from yolo_crds.training import LostLabels, MissingClasses
 
+from . import examples
 from .legacy_values import BatchSize, Gpus, HypDict, Labels, Legacy, Whole
 from .options import SpecOptions
 
@@ -95,6 +96,8 @@ class ErrorField(Legacy):
 
 class ErrorAnswer(Legacy):
     """The body of every error."""
+
+    model_config = ConfigDict(json_schema_extra={"example": examples.ERROR})
 
     detail: str
     """What is wrong, and what would be right."""

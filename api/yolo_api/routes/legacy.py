@@ -62,7 +62,7 @@ router = APIRouter(tags=["legacy"], responses=errors(), dependencies=[Depends(_B
     "/start",
     summary="Start a training, or go on with one",
     response_model=StartAnswer,
-    responses=errors(409, 413),
+    responses=errors(409, 413) | examples.answer(examples.STARTED),
     dependencies=[Depends(refuse_foreign_pages), Depends(may("create"))],
 )
 async def start(
@@ -84,7 +84,13 @@ async def start(
     }
 
 
-@router.get("/status", summary="All trainings", response_model=StatusAnswer, dependencies=LIST)
+@router.get(
+    "/status",
+    summary="All trainings",
+    response_model=StatusAnswer,
+    responses=examples.answer(examples.STATUS),
+    dependencies=LIST,
+)
 async def status(trainings: TrainingsDep) -> JSONResponse:
     """`Running` names every training that has not ended; those of them that do not train yet are under
     `Pending` as well. `models` tells phase, reason, progress, metrics and warnings of each.
@@ -97,7 +103,7 @@ async def status(trainings: TrainingsDep) -> JSONResponse:
     "/status/{model}",
     summary="One training",
     response_model=ModelStatus,
-    responses=errors(404),
+    responses=errors(404) | examples.answer(examples.STATUS_OF_ONE),
     dependencies=READ,
 )
 async def status_of_one(model: ModelName, trainings: TrainingsDep) -> JSONResponse:

@@ -2,11 +2,14 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from yolo_api.schemas import StartRequest
+from yolo_api import examples
+from yolo_api.schemas import ErrorAnswer, ModelStatus, StartAnswer, StartRequest, StatusAnswer
 
 
 def test_docs_loads_nothing_from_elsewhere(client: TestClient) -> None:
@@ -47,6 +50,19 @@ def test_docs_without_its_package_says_so(client: TestClient, monkeypatch: pytes
     answer = client.get("/docs/swagger-ui.css")
     assert answer.status_code == 404
     assert "GET /help lists the calls" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("example", "model"),
+    [
+        (examples.STARTED, StartAnswer),
+        (examples.STATUS, StatusAnswer),
+        (examples.STATUS_OF_ONE, ModelStatus),
+        (examples.ERROR, ErrorAnswer),
+    ],
+)
+def test_examples_of_answers_are_whole(example: dict[str, Any], model: type[BaseModel]) -> None:
+    assert model.model_validate(example).model_dump(exclude_unset=True) == example
 
 
 def test_openapi_has_examples_that_train(client: TestClient) -> None:
