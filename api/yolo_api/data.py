@@ -16,7 +16,7 @@ from yolo_crds.references import is_url, shown
 from yolo_crds.schema import nearest
 from yolo_crds.trainer import Fetch
 
-from .errors import InvalidFieldsError
+from .errors import InvalidFieldsError, explain_volume
 from .volume_files import open_file
 
 MAX_LABELS = 1000
@@ -60,7 +60,7 @@ class DataAdvice:
         except UnicodeDecodeError:
             text = f"{reference!r} is no text file in UTF-8"
         except (OSError, ValueError) as error:
-            text = f"{reference!r} cannot be read: {error}"
+            text = f"{reference!r} cannot be read: {explain_volume(error) or error}"
         else:
             if PurePosixPath(path).suffix.lower() in _STRUCTURED:
                 text = (
@@ -81,7 +81,7 @@ class DataAdvice:
             if any(self._beneath(one).exists() for one in tried) or not self._volume.root.is_dir():
                 return []
         except (OSError, ValueError) as error:
-            return [(field, str(error))]
+            return [(field, explain_volume(error) or str(error))]
         if self._fetch.ucd_server and not reference.startswith("/"):
             return []  # the UCD server may have it
         looked = ", ".join(str(self._volume.root / one) for one in tried)

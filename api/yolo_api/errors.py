@@ -11,12 +11,14 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from yolo_crds.base import readable
+from yolo_crds.ownership import explain_denial
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +75,10 @@ _STATUS: dict[type[DomainError], int] = {
     UnavailableError: 503,
 }
 _SERVER_AWAY = "is the volume's server up?"
-_NOT_OURS = "may podSecurity.runAsUser and runAsGroup read the volume?"
-_VOLUME_FAULTS = {
-    **dict.fromkeys(
-        (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN), _SERVER_AWAY
-    ),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), _NOT_OURS),
-}
-"""What a volume answers that is away or not made for us, and what to ask then."""
+_AWAY = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN})
+"""What a volume answers that is away."""
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
+"""What it answers where its files are another user's."""
 _HEADERS: dict[type[DomainError], dict[str, str]] = {
     UnauthenticatedError: {"WWW-Authenticate": "Bearer"},
     MethodDisabledError: {"Allow": "POST, DELETE"},
@@ -136,6 +134,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def explain_volume(error: Exception) -> str | None:
+    """What a volume's answer about a file means, and what to do or ask then; None where it is none of those
+    known. Blocking."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    if error.errno in _AWAY:
+        return f"{error.strerror}; {_SERVER_AWAY}"
+    if error.errno in _DENIED:
+        denial = explain_denial(str(error.filename))
+        return f"{denial.message}; {denial.cure}" if denial else error.strerror
+    return None
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Makes every failure of a route an answer in the one error form."""
 
@@ -147,11 +158,11 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     async def file_error(request: Request, error: OSError) -> JSONResponse:
-        if error.filename is None or error.errno not in _VOLUME_FAULTS:
+        told = await run_sync(explain_volume, error)
+        if told is None:
             return build_unexpected(error, request.url.path)
         logger.warning("volume fault", extra={"file": str(error.filename), "cause": error.strerror})
-        text = f"{error.filename} cannot be read: {error.strerror}; {_VOLUME_FAULTS[error.errno]}"
-        return build_error(503, text, _HEADERS[UnavailableError])
+        return build_error(503, f"{error.filename} cannot be read: {told}", _HEADERS[UnavailableError])
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from yolo_crds.layout import RunFolder
 
-from .errors import ConflictError, MissingFileError
+from .errors import ConflictError, MissingFileError, explain_volume
 from .logs import read_error_lines, read_lines
 from .volume_files import open_file
 
@@ -99,7 +99,8 @@ class RunVolume:
                 except FileNotFoundError:  # somebody else cleared it meanwhile
                     continue
                 except OSError as error:
-                    raise ConflictError(f"{path} cannot be removed: {error.strerror}") from error
+                    told = explain_volume(error) or error.strerror
+                    raise ConflictError(f"{path} cannot be removed: {told}") from error
                 moved = True
         return moved
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from yolo_crds.base import readable
 from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.ownership import explain_denial
 from yolo_crds.trainer import ExitCode
 
 SPEC_HINT = HINTS[Reason.INVALID_SPEC]
@@ -39,9 +40,12 @@ VOLUME_UNAVAILABLE = frozenset(
 """A volume does not answer for the moment: its server, or the way there, is down or was changed over. NFS
 mounted `soft` gives EIO or ETIMEDOUT, with a new export ESTALE; FUSE without its server ENOTCONN; SMB
 EHOSTDOWN."""
+DENIED = frozenset({errno.EACCES, errno.EPERM})
+"""A volume has the file of another user, or does not take what this one asks for."""
+_AGAIN = "then raise spec.run"
 _MEANINGS = {
-    errno.EACCES: "permission denied; uid, gid and mode of the volume must let the trainer in",
-    errno.EPERM: "permission denied; uid, gid and mode of the volume must let the trainer in",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
     errno.EROFS: "the volume is mounted read-only",
     errno.EIO: "the volume reports an input/output error",
     errno.ESTALE: "the network volume lost the file (stale handle)",
@@ -158,7 +162,13 @@ def from_os_error(error: OSError, path: Path | str, doing: str) -> TrainerError:
     meaning = _MEANINGS.get(error.errno or 0) or error.strerror or str(error)
     if error.errno in VOLUME_UNAVAILABLE:
         return VolumeUnavailableError(f"cannot {doing} {where}: {meaning}")
-    return VolumeFailedError(f"cannot {doing} {where}: {meaning}")
+    if error.errno in DENIED and (denial := explain_denial(str(where))) is not None:
+        return VolumeFailedError(f"cannot {doing} {where}: {denial.message}", f"{denial.cure}; {_AGAIN}")
+    if error.errno == errno.EROFS:
+        return VolumeFailedError(f"cannot {doing} {where}: {meaning}", f"have it mounted writable, {_AGAIN}")
+    return VolumeFailedError(
+        f"cannot {doing} {where}: {meaning}", f"see to the named file or folder of its volume, {_AGAIN}"
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from yolo_api.__main__ import main
 from yolo_api.app import create_app
 from yolo_api.errors import UnavailableError
 from yolo_api.settings import Settings
+from yolo_crds.ownership import Denial
 from yolo_crds.trainer import Fetch
 
 
@@ -33,10 +34,14 @@ def test_unknown_error_tells_a_number_that_the_log_has(
 
 
 @pytest.mark.parametrize(
-    ("code", "asked"), [(errno.ESTALE, "is the volume's server up?"), (errno.EACCES, "podSecurity.runAsUser")]
+    ("code", "told"),
+    [
+        (errno.ESTALE, f"{os.strerror(errno.ESTALE)}; is the volume's server up?"),
+        (errno.EACCES, "permission denied: "),
+    ],
 )
 def test_a_volume_that_does_not_answer_is_503(
-    client: TestClient, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, code: int, asked: str
+    client: TestClient, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: str
 ) -> None:
     (runs_dir / "train" / "helmet").mkdir(parents=True)
 
@@ -46,8 +51,24 @@ def test_a_volume_that_does_not_answer_is_503(
     monkeypatch.setattr("yolo_api.runs.open_file", stale)
     answer = client.get("/download_model/helmet/weights/best.pt")
     assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
-    assert f"best.pt cannot be read: {os.strerror(code)}" in answer.json()["detail"]
-    assert asked in answer.json()["detail"]
+    assert f"best.pt cannot be read: {told}" in answer.json()["detail"]
+
+
+def test_a_volume_of_another_user_is_told_with_owner_and_cure(
+    client: TestClient, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an install with another runAsUser, or of an old server's folders."""
+    (runs_dir / "train" / "helmet").mkdir(parents=True)
+    denial = Denial(runs_dir / "train", 0, 0, 0o700, 4711, (4711,))
+    monkeypatch.setattr("yolo_api.errors.explain_denial", lambda _: denial)
+
+    def deny(path: Path, _: Path) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("yolo_api.runs.open_file", deny)
+    detail = client.get("/download_model/helmet/weights/best.pt").json()["detail"]
+    assert f"{runs_dir / 'train'} belongs to 0:0" in detail
+    assert "storage.chown.enabled=true" in detail
 
 
 def test_an_api_server_that_is_away_is_503(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import InvalidDataError, from_os_error
+from ..errors import DENIED, VOLUME_UNAVAILABLE, InvalidDataError, from_os_error
 from .images import FORMATS, ImageFacts
 from .source import Sample
 from .tree import UNTOLD, State, Tree
@@ -98,7 +98,8 @@ class Locator:
         try:
             folder, _, name = str(file).rpartition("/")
             path, found = self._look_up(folder, name)
-        except OSError:
+        except OSError as error:
+            _refuse_untold(error, str(file))
             return None  # no label file: a background image
         if not tree.holds(path):
             raise self._refuse(located.split, f"{file} leads out of {tree}", _NO_LINK)
@@ -113,7 +114,8 @@ class Locator:
             candidate = path.with_suffix(f".{ending}")
             try:
                 real, found = self._look_up(str(candidate.parent), candidate.name)
-            except OSError:
+            except OSError as error:
+                _refuse_untold(error, str(candidate))
                 continue
             if not tree.holds(real):
                 raise self._refuse(split, f"{candidate} leads out of {tree}", _NO_LINK)
@@ -131,6 +133,12 @@ class Locator:
         if (resolved := self._folders.get(folder)) is None:
             resolved = self._folders[folder] = os.path.realpath(folder, strict=True).rstrip("/")
         return f"{resolved}/{name}", found
+
+
+def _refuse_untold(error: OSError, path: str) -> None:
+    """Raises where the volume does not say whether there are labels: none found is no background then."""
+    if error.errno in DENIED | VOLUME_UNAVAILABLE:
+        raise from_os_error(error, path, "read") from error
 
 
 def _first_place(sample: Sample, tree: Tree) -> str:

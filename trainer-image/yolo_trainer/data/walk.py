@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import InvalidDataError
+from ..errors import InvalidDataError, from_os_error
 from .images import FORMATS
 
 
@@ -15,9 +15,10 @@ def walk(folder: Path, root: Path | None = None) -> Iterator[tuple[str, list[str
     those to where the walk came through, and those that are called as images are.
 
     Raises InvalidDataError for one that leads out of `root` (resolved), before anything there is listed;
-    without `root` the caller has seen to that (`links.refuse_links_out`).
+    without `root` the caller has seen to that (`links.refuse_links_out`). What cannot be listed raises what
+    `errors.volume_errors` raises: left out without a word, its images would be missing.
     """
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse_unlisted):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield parent, folders, files
         for name in [name for name in folders if os.path.islink(f"{parent}/{name}")]:  # noqa: PTH114
@@ -29,6 +30,12 @@ def walk(folder: Path, root: Path | None = None) -> Iterator[tuple[str, list[str
                 )
             if leads_back(link, folder) or name.rpartition(".")[2].lower() in FORMATS:
                 folders.remove(name)
+
+
+def refuse_unlisted(error: OSError) -> None:
+    """For `onerror` of os.walk, which passes over a folder that it may not list; one that is gone is none."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise from_os_error(error, str(error.filename), "list") from error
 
 
 def leads_back(link: str, folder: Path) -> bool:

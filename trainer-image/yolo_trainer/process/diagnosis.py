@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import traceback
 
 from yolo_crds.conditions import Reason
 from yolo_crds.trainer import ExitCode
 
-from ..errors import DISK_FULL, VOLUME_UNAVAILABLE, TrainerError, from_os_error
+from ..errors import DENIED, DISK_FULL, VOLUME_UNAVAILABLE, TrainerError, from_os_error
 from .gpu_texts import GPU_CAUSES
 from .host_texts import HOST_CAUSES
 
@@ -74,6 +75,8 @@ def _diagnose_call(error: OSError) -> TrainerError | None:
         return from_os_error(error, error.filename or "the run volume", "write")
     if error.errno in VOLUME_UNAVAILABLE and error.filename:
         return from_os_error(error, error.filename, "use")
+    if error.errno in DENIED and error.filename and not _is_of_the_system(error.filename):
+        return from_os_error(error, error.filename, "use")
     if isinstance(error, ConnectionError):
         # No file: the other end of a pipe between processes of the training.
         message = f"a process of the training is gone: {error.strerror or error}"
@@ -83,6 +86,11 @@ def _diagnose_call(error: OSError) -> TrainerError | None:
             Reason.OOM_KILLED, "the training process ran out of memory", exit_code=ExitCode.WORKER_KILLED
         )
     return None
+
+
+def _is_of_the_system(name: object) -> bool:
+    """Devices and what the kernel shows of itself: no volume of ours, and no owner that could be changed."""
+    return os.fsdecode(name).startswith(("/dev/", "/proc/", "/sys/"))  # type: ignore[arg-type]
 
 
 def _in_shared_memory(error: OSError) -> bool:

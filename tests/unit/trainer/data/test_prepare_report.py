@@ -150,7 +150,7 @@ def label(row: str) -> Callable[[Any, pytest.MonkeyPatch], None]:
          r"template\.data\.labels is empty and .*data\.yaml gives classes no order", "list the class names"),
         (label(""), ["a"], ExitCode.DATA, "no box of any listed label", "correct the data set"),
         (unreadable, ["a"], ExitCode.FAILED,
-         r"cannot read .*/labels/train/a\.txt: permission denied; uid, gid and mode", "check"),
+         r"cannot read .*/labels/train/a\.txt: permission denied: .*a\.txt belongs to", "owner and mode"),
         (full, ["a"], ExitCode.DISK_FULL, r"cannot .*: no space or quota left on the volume", "free space"),
     ],
 )  # fmt: skip
