@@ -27,6 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "further-namespace": load_yaml(FOLDER / "ci" / "values-further-namespace.yaml"),
     "cluster": nested("operator.scope", "cluster"),
     "existing-claims": {"storage": {name: {"existingClaim": name} for name in ("data", "runs")}},
+    "chown": nested("storage.chown.enabled", True),
     "bare": {
         "api": {"resources": {"requests": None, "limits": None}},
         "operator": {"resources": {"requests": None, "limits": None}},
@@ -108,6 +109,38 @@ def test_gpu_agent_is_restricted_but_for_its_user_and_the_nodes_folder(chart: Ch
     assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & set(pod)
 
 
+CHOWN: dict[str, Any] = merge(
+    nested("podSecurity", {"runAsUser": 1000680000, "runAsGroup": 1000680001}),
+    nested("storage.chown.enabled", True),
+)
+
+
+def test_chown_job_is_root_with_two_rights_and_nothing_else(chart: Chart) -> None:
+    """Both rights are among those that Pod Security `baseline` lets in (kubernetes.io)."""
+    job = chart.one("Job", "yolo-chown-1", CHOWN)
+    pod = pod_spec(job)
+    assert pod["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container(job)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE"]},
+    }
+    assert container(job)["command"] == ["python", "-m", "yolo_api.chown"]
+    assert container(job)["args"] == ["1000680000", "1000680001", "/data", "/runs"]
+    mounts = {mount["mountPath"]: mount.get("readOnly", False) for mount in container(job)["volumeMounts"]}
+    assert mounts == {"/tmp": False, "/data": False, "/runs": False}
+    assert pod["automountServiceAccountToken"] is pod["enableServiceLinks"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & set(pod)
+
+
+def test_no_pod_is_root_unless_it_is_asked_for(chart: Chart) -> None:
+    assert not [found for found in chart.objects() if found["kind"] == "Job"]
+
+
 def test_pods_can_write_to_tmp_and_hold_no_token_that_they_do_not_need(objects: list[dict[str, Any]]) -> None:
     for manifest in pods(objects):
         assert {"name": "tmp", "mountPath": "/tmp"} in container(manifest)["volumeMounts"]
@@ -129,7 +162,7 @@ def test_only_the_data_pod_and_the_collector_may_write_the_data_volume(chart: Ch
         "yolo-gc": {"/data": False, "/runs": True},
         "yolo-operator": {},
         "yolo-api": {"/data": True, "/runs": False},
-        "yolo-data": {"/data": False},
+        "yolo-data": {"/data": False, "/runs": True},
         "yolo-test": {},
     }
     got = {}

@@ -1,5 +1,6 @@
 """What is rendered: the golden default, every switch, and what is refused with a sentence for a person."""
 
+import json
 import os
 import tomllib
 from typing import Any
@@ -180,7 +181,7 @@ def test_scope_cluster_replaces_roles_by_cluster_roles(chart: Chart) -> None:
 
 
 def test_namespaces_without_the_own_one_leave_it_unserved(chart: Chart) -> None:
-    values = nested("operator.namespaces", ["team-a"])
+    values = nested("operator", {"namespaces": ["team-a"], "ownNamespace": False})
     got = names(chart.objects(values))
     assert {"Role team-a/yolo-operator", "NetworkPolicy team-a/yolo-training-pods"} <= got
     assert "Role yolo-operator" not in got
@@ -290,7 +291,8 @@ def test_large_user_ids_of_a_values_file_stay_numbers(chart: Chart) -> None:
 
 def test_the_cluster_may_choose_users_and_groups(chart: Chart) -> None:
     """OpenShift gives every namespace a range of its own, and refuses pods that name an id outside of it."""
-    every = merge(load_yaml(ALL_VALUES), nested("podSecurity", {"runAsUser": None, "runAsGroup": None}))
+    null = nested("podSecurity", {"runAsUser": None, "runAsGroup": None})
+    every = merge(load_yaml(ALL_VALUES), null, nested("storage.chown.enabled", False))
     kinds = {"Deployment", "CronJob", "Pod"}
     pods = [pod_spec(found) for found in chart.objects(every) if found["kind"] in kinds]
     assert len(pods) == 5
@@ -331,12 +333,49 @@ REFUSED: list[tuple[str, object, str]] = [
     ),
     ("operator.serviceAccount", {"create": False}, "operator.serviceAccount.name: needed"),
     (
+        "operator.ownNamespace",
+        False,
+        "operator.ownNamespace: false, but operator.namespaces is empty, so that the operator would serve",
+    ),
+    (
         "gpuAgent",
         {"enabled": True, "namespace": NAMESPACE},
         "gpuAgent.namespace: train is the release's own and exists already; name another one, or set "
         "gpuAgent.createNamespace=false.",
     ),
 ]
+
+
+def test_chown_job_needs_an_owner_to_give_the_files_to(chart: Chart) -> None:
+    values = merge(nested("podSecurity.runAsUser", None), nested("storage.chown.enabled", True))
+    assert "storage.chown.enabled: needs podSecurity.runAsUser and podSecurity.runAsGroup" in chart.refusal(
+        values
+    )
+
+
+NAMESPACES: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, [NAMESPACE]),
+    ({"namespaces": ["team-a"]}, [NAMESPACE, "team-a"]),
+    ({"namespaces": ["team-a", NAMESPACE]}, [NAMESPACE, "team-a"]),
+    ({"namespaces": ["team-a"], "ownNamespace": False}, ["team-a"]),
+]
+
+
+@pytest.mark.parametrize(("given", "want"), NAMESPACES)
+def test_named_namespaces_are_served_besides_the_releases_own(
+    chart: Chart, given: dict[str, Any], want: list[str]
+) -> None:
+    """A role, its binding and the operator's own list: none may lack one of them."""
+    values = nested("operator", given)
+    operator = chart.one("Deployment", "yolo-operator", values)
+    assert json.loads(environment(operator)["YOLO_OPERATOR_NAMESPACES"]) == want
+    for kind in ("Role", "RoleBinding"):
+        named = [found for found in chart.objects(values) if found["kind"] == kind]
+        got = [
+            found["metadata"]["namespace"] for found in named if found["metadata"]["name"] == "yolo-operator"
+        ]
+        assert got == want
+    assert f"The operator serves {', '.join(want)}." in chart.notes(values)
 
 
 @pytest.mark.parametrize(("path", "value", "want"), REFUSED, ids=[path for path, _, _ in REFUSED])

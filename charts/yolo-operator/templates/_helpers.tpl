@@ -28,12 +28,17 @@
 {{- printf "%s:%s:%s" $root.Release.Namespace (include "yolo.fullname" $root) (index . 1) -}}
 {{- end }}
 
-{{/* Namespaces with trainings, as JSON; [] means all. */}}
+{{/* Namespaces with trainings, as JSON; [] means all. Values of an older chart (--reuse-values) have no ownNamespace. */}}
 {{- define "yolo.servedNamespaces" -}}
 {{- if eq .Values.operator.scope "cluster" -}}
 []
 {{- else -}}
-{{- .Values.operator.namespaces | default (list .Release.Namespace) | toJson -}}
+{{- $own := ternary list (list .Release.Namespace) (eq (toString .Values.operator.ownNamespace) "false") -}}
+{{- $served := concat $own .Values.operator.namespaces | uniq -}}
+{{- if not $served -}}
+{{- fail "operator.ownNamespace: false, but operator.namespaces is empty, so that the operator would serve none. Name at least one there, or set operator.enabled=false." -}}
+{{- end -}}
+{{- $served | toJson -}}
 {{- end -}}
 {{- end }}
 
