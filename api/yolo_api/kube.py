@@ -26,6 +26,8 @@ Verb = Literal["get", "list", "create", "patch", "delete"]
 RBAC: dict[tuple[str, str], tuple[str, ...]] = {
     (GROUP, PLURAL): ("get", "list", "watch", "create", "patch", "delete"),
     ("", "pods"): ("list",),
+    ("", "limitranges"): ("list",),
+    ("", "resourcequotas"): ("list",),
     ("authentication.k8s.io", "tokenreviews"): ("create",),
     ("authorization.k8s.io", "subjectaccessreviews"): ("create",),
 }
@@ -95,6 +97,10 @@ class Kube(Protocol):
         """All pods of the namespace that have not ended."""
         ...
 
+    async def list_limits(self) -> tuple[list[Manifest], list[Manifest]]:
+        """The LimitRanges and the ResourceQuotas of the namespace."""
+        ...
+
     async def review_token(self, token: str, audience: str) -> User | None:
         """Whose token it is; None when it is not valid for the audience."""
         ...
@@ -112,6 +118,8 @@ class KubeClient:
         self._namespace = namespace
         self._trainings = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}"
         self._pods = f"/api/v1/namespaces/{quote(namespace)}/pods"
+        self._ranges = f"/api/v1/namespaces/{quote(namespace)}/limitranges"
+        self._quotas = f"/api/v1/namespaces/{quote(namespace)}/resourcequotas"
 
     async def close(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
@@ -163,6 +171,10 @@ class KubeClient:
     async def list_pods(self) -> list[Manifest]:
         found, _ = await self._list(self._pods, fieldSelector=_FINISHED_PODS)
         return found
+
+    async def list_limits(self) -> tuple[list[Manifest], list[Manifest]]:
+        (ranges, _), (quotas, _) = await asyncio.gather(self._list(self._ranges), self._list(self._quotas))
+        return ranges, quotas
 
     async def review_token(self, token: str, audience: str) -> User | None:
         review = await self._call(

@@ -3,24 +3,17 @@
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
 from typing import Any
 
 from yolo_crds import meta
+from yolo_crds.quantities import UNIT, parse_amounts
 
 Wire = Mapping[str, Any]
 Amounts = Mapping[str, int]
 """Thousandths of each resource: of a CPU, a byte, a GPU."""
 
-UNIT = 1000
-_SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3, "": Decimal(1)}
-_SUFFIXES |= {unit: Decimal(1000) ** i for i, unit in enumerate("kMGTPE", 1)}
-_SUFFIXES |= {f"{unit}i": Decimal(1024) ** i for i, unit in enumerate("KMGTPE", 1)}
 _LIKE_A_GPU = re.compile(r"gpu|/mig-")
-_QUANTITY = re.compile(
-    r"\+?([0-9]{1,24}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:[eE]([+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i))?"
-)
 
 
 @dataclass(frozen=True)
@@ -58,21 +51,6 @@ class Ask:
 def is_device(resource: str) -> bool:
     """Whether a resource is an extended one, as GPUs are."""
     return "/" in resource and "kubernetes.io/" not in resource
-
-
-def parse_amount(text: object) -> int:
-    """Thousandths of a Kubernetes quantity, rounded up; 0 for what is none."""
-    found = _QUANTITY.fullmatch(str(text))
-    if found is None:
-        return 0
-    number, exponent, suffix = found.groups()
-    scale = Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    return int((Decimal(number) * scale * UNIT).to_integral_value(rounding=ROUND_CEILING))
-
-
-def parse_amounts(wire: Wire | None) -> dict[str, int]:
-    """Resources as the API server writes them."""
-    return {name: parse_amount(amount) for name, amount in (wire or {}).items()}
 
 
 def view_ask(spec: Wire) -> Ask:

@@ -7,8 +7,9 @@ from enum import IntEnum
 from functools import cached_property
 
 from yolo_crds import meta
+from yolo_crds.quantities import UNIT, parse_amounts
 
-from .ask import UNIT, Amounts, Ask, Wire, add, is_device, parse_amounts, view_ask
+from .ask import Amounts, Ask, Wire, add, is_device, view_ask
 from .sharing import SHARED_STRATEGIES, STRATEGY_LABEL, told_strategy
 
 ITSELF = "another pod of it"

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import TRAINER_CONTAINER, Stage
-
-from .ask import parse_amount
+from yolo_crds.quantities import parse_amount
 
 
 @dataclass(frozen=True)

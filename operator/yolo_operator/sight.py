@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
-from .ask import UNIT, Ask, is_device
+from yolo_crds.quantities import UNIT
+
+from .ask import Ask, is_device
 from .forecast import least_free, most_free
 from .nodes import (
     ITSELF,

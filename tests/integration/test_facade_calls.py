@@ -313,6 +313,24 @@ def test_no_body_is_an_unexpected_error(system: System, facade: Facade) -> None:
     system.kubectl("delete", "yt", *(name for name in taken if name.startswith("facade-odd-")))
 
 
+def test_what_the_namespace_never_gives_is_not_asked_for(system: System, facade: Facade) -> None:
+    limits = {"limits": [{"type": "Container", "max": {"memory": "6Gi", "cpu": "1500m"}}]}
+    hard = {"hard": {"limits.memory": "5Gi", "limits.cpu": "4"}}
+    for kind, spec in (("LimitRange", limits), ("ResourceQuota", hard)):
+        body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "small"}, "spec": spec}
+        system.run_kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    try:
+        facade.http.post("/start", json={**BODY, "model_name": "fitting"}).raise_for_status()
+        asked = system.training("fitting")["spec"]["template"]["resources"]
+        assert (asked["cpu"], asked["memory"], asked["sharedMemory"]) == ("1500m", "5Gi", "2560Mi")
+        warnings = facade.http.get("/status").json()["models"]["fitting"]["warnings"]
+        assert "memory: 5Gi instead of 16Gi, since the quota small has limits.memory 5Gi" in warnings
+        assert "cpu: 1500m instead of 2, since the LimitRange small allows 1500m" in warnings
+    finally:
+        system.kubectl("delete", "limitrange,resourcequota", "small")
+        facade.http.post("/clear_train_cache/fitting")
+
+
 def test_what_kubectl_does_is_seen(system: System, facade: Facade) -> None:
     manifest = {
         "apiVersion": "yolo.training/v1alpha1",

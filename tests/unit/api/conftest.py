@@ -25,6 +25,8 @@ class FakeKube:
         self.objects: dict[str, Manifest] = {}
         self.pods: dict[str, list[str]] = {}
         self.pod_objects: list[Manifest] = []
+        self.limit_ranges: list[Manifest] = []
+        self.quotas: list[Manifest] = []
         self.users: dict[str, User] = {}
         self.rights: set[tuple[str, Verb]] = set()
         self.calls: list[str] = []
@@ -92,6 +94,9 @@ class FakeKube:
     async def list_pods(self) -> list[Manifest]:
         self.calls.append("list pods")
         return copy.deepcopy(self.pod_objects)
+
+    async def list_limits(self) -> tuple[list[Manifest], list[Manifest]]:
+        return copy.deepcopy(self.limit_ranges), copy.deepcopy(self.quotas)
 
     async def review_token(self, token: str, audience: str) -> User | None:
         self.calls.append("review token")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.quantities import UNIT, parse_amount
 from yolo_crds.status import Failure, Waiting
-from yolo_operator.ask import UNIT, Ask, parse_amount, view_ask
+from yolo_operator.ask import Ask, view_ask
 from yolo_operator.nodes import (
     ITSELF,
     Holder,
