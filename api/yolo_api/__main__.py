@@ -14,9 +14,12 @@ from pythonjsonlogger.json import JsonFormatter
 
 from yolo_crds.base import describe_settings_errors
 from yolo_crds.listening import ListenError, bind
+from yolo_crds.unknown_user import ensure_user
 
-from .app import create_app
-from .settings import Settings
+ensure_user()  # the Kubernetes client asks for a home when it is imported
+
+from .app import create_app  # noqa: E402
+from .settings import Settings  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,11 @@ from pydantic_settings import SettingsError
 
 from yolo_crds.base import describe_settings_errors
 from yolo_crds.listening import ListenError
+from yolo_crds.unknown_user import ensure_user
 
-from .main import run
+ensure_user()  # the Kubernetes client asks for a home when it is imported, and kopf for a name
+
+from .main import run  # noqa: E402
 
 if __name__ == "__main__":
     try:

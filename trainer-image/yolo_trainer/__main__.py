@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from yolo_crds.unknown_user import ensure_user
+
 from .supervise.stop import StopSignal
 
 
 def main() -> int:
     """The exit code, one of `trainer.ExitCode`."""
+    ensure_user()
     if sys.argv[1:2] == ["data"]:
         # Here and not above: the supervisor of a training needs no image library.
         from .keeping import command
