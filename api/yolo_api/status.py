@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from yolo_crds.conditions import TERMINAL_PHASES, ConditionType, Phase, Reason
+from yolo_crds.conditions import HINTS, TERMINAL_PHASES, ConditionType, Phase, Reason
 from yolo_crds.meta import ANNOTATION_WARNINGS
 
 from .wording import to_rest_words
@@ -63,7 +63,7 @@ def with_age(view: Mapping[str, Any], now: datetime, known_seconds: float) -> di
     if view["phase"] in TERMINAL_PHASES or view["phase"] == Phase.SUSPENDED:
         return {**view, "stale": False}
     if view["reason"] == Reason.ACCEPTED and view["updated_at"] is None:
-        stale, words = known_seconds >= UNSEEN_SECONDS, "does it run, and serve this namespace?"
+        stale, words = known_seconds >= UNSEEN_SECONDS, HINTS[Reason.NO_OPERATOR]
     else:
         age = _age(view["updated_at"], now)
         stale = age is not None and age >= STALE_SECONDS

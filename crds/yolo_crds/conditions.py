@@ -6,6 +6,9 @@ from enum import StrEnum
 class Phase(StrEnum):
     """One word for people, derived from the conditions; nothing reads it back."""
 
+    UNSERVED = "Unserved"
+    """No operator has seen it yet, or none watches it any more. No operator writes this word: the API server
+    fills it in, and a release that is uninstalled leaves it behind."""
     PENDING = "Pending"
     PREPARING = "Preparing"
     QUEUED = "Queued"
@@ -54,6 +57,8 @@ MEANINGS: dict[ConditionType, str] = {
 class Reason(StrEnum):
     """Why a condition is as it is. The trainer's termination message uses the same words."""
 
+    # nobody serves the namespace, or nobody does any more
+    NO_OPERATOR = "NoOperator"
     # on the way
     ACCEPTED = "Accepted"
     PREPARING = "Preparing"
@@ -132,6 +137,9 @@ GOES_ON = "another attempt goes on from what is saved"
 """The way on from one that another attempt follows."""
 
 HINTS: dict[Reason, str] = {
+    Reason.NO_OPERATOR: "if that lasts: does an operator run, and does it serve this namespace "
+    "(operator.namespaces of its Helm values)? As soon as one does, the training is taken up; else create it "
+    "in a namespace that is served",
     Reason.NAME_MISMATCH: "delete the object and create it under the name given in the message",
     Reason.INVALID_SPEC: "correct the named field of the spec and raise spec.run",
     Reason.INVALID_ARGUMENTS: "correct the named argument in spec.template and raise spec.run",

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from .conditions import MEANINGS, ConditionType, Phase
+from .conditions import MEANINGS, ConditionType, Phase, Reason
 from .meta import GROUP, KIND, PLURAL, VERSION
 from .reasons_page import build_reasons_page
-from .status import Status
+from .status import UNSERVED, Status
 from .structural import INT_OR_STRING, Schema, structural_schema
 from .trainer import EXIT_REASONS, ExitCode
 from .training import Spec
@@ -75,6 +75,11 @@ _CPU_LIMIT_HOLDS_REQUEST = {
     "message": "cpuLimit is at least cpu, which the pod is promised",
     "fieldPath": ".resources.cpuLimit",
 }
+_UNSERVED = (
+    f"`{Phase.UNSERVED}` means that no operator has seen the training yet, which a new one shows for a "
+    "moment, or that the one that did was uninstalled; if it lasts, see the reason "
+    f"`{Reason.NO_OPERATOR}`."
+)
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Reason", "type": "string", "jsonPath": ".status.printed.reason"},
@@ -120,8 +125,7 @@ def build_crd() -> Schema:
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     }
-    # kstatus (Flux, Helm) takes an object that no operator has seen yet for done, unless a number says so.
-    status["default"] = {"observedGeneration": -1}
+    status["default"] = UNSERVED
     schema = {
         "type": "object",
         "description": "A training of an Ultralytics YOLO model: one object a run folder.",
@@ -175,7 +179,7 @@ def build_reference() -> str:
         lines += [
             f"| `{path}` | {kind} | {text} |" for path, kind, text in _fields(structural_schema(model), title)
         ]
-    lines += ["", "## Phases", "", ", ".join(phase.value for phase in Phase)]
+    lines += ["", "## Phases", "", ", ".join(phase.value for phase in Phase), "", _UNSERVED]
     lines += ["", "## Conditions", "", "| condition | True means |", "|---|---|"]
     lines += [f"| `{condition.value}` | {MEANINGS[condition]} |" for condition in ConditionType]
     lines += ["", "Reasons have [a page of their own](reasons.md)."]

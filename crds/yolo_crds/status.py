@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .base import Lenient, Sentence, ShortText
-from .conditions import ConditionType, Phase, Reason
+from .conditions import HINTS, ConditionType, Phase, Reason
 
 
 class Progress(Lenient):
@@ -255,3 +255,19 @@ def drop_empty(value: Mapping[str, Any]) -> dict[str, Any]:
     """The object without its empty lists and objects, at any depth but within lists."""
     slim = {key: drop_empty(one) if isinstance(one, Mapping) else one for key, one in value.items()}
     return {key: one for key, one in slim.items() if one not in ([], {})}
+
+
+def unserved_failure(message: str) -> Failure:
+    """What stands in the way of a training that no operator watches."""
+    return Failure(reason=Reason.NO_OPERATOR, message=message, hint=HINTS[Reason.NO_OPERATOR])
+
+
+UNSERVED: dict[str, object] = {
+    # kstatus (Flux, Helm) takes an object that no operator has seen yet for done, unless a number says so.
+    "observedGeneration": -1,
+    "phase": Phase.UNSERVED.value,
+    "message": f"no operator has seen this training yet; {HINTS[Reason.NO_OPERATOR]}",
+    "printed": {"reason": Reason.NO_OPERATOR.value},
+    "failure": unserved_failure("no operator has seen this training yet").to_wire(),
+}
+"""What the API server shows as the status until an operator has written one (ADR 26)."""

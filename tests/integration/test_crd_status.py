@@ -140,6 +140,7 @@ def _left(name: str, model: str, **asked: Any) -> Snapshot:
 
 
 VIEWS = {
+    Phase.UNSERVED: make_view(_training("bolts")),
     Phase.PENDING: _pending(),
     Phase.PREPARING: _preparing(),
     Phase.QUEUED: _queued(),
@@ -150,7 +151,7 @@ VIEWS = {
     Phase.FAILED: _failed(),
     Phase.TERMINATED: _terminated(),
 }
-"""One training in each phase, as the operator sees it."""
+"""One training in each phase, as the operator sees it; the first one is not seen by any."""
 NAMES = {phase: str(view.training["metadata"]["name"]) for phase, view in VIEWS.items()}
 
 
@@ -172,6 +173,7 @@ def _write(system: System, views: Collection[Snapshot]) -> None:
     statuses = [
         body | {"status": status_patch({}, decide(view, SETTINGS).status, now)}
         for body, view in zip(bodies, views, strict=True)
+        if view is not VIEWS[Phase.UNSERVED]
     ]
     system.run_kubectl("replace", "--subresource=status", "-f", "-", stdin=_list(statuses))
 

@@ -6,6 +6,8 @@ import pytest
 from yolo_api.cache import to_entry
 from yolo_api.schemas import ModelStatus
 from yolo_api.status import STALE_SECONDS, UNSEEN_SECONDS, to_overview, to_stage, to_view, with_age
+from yolo_crds.conditions import HINTS, Reason
+from yolo_crds.status import UNSERVED
 
 
 def training(status: dict[str, Any] | None = None, name: str = "helmet", **spec: Any) -> dict[str, Any]:
@@ -41,6 +43,20 @@ NOT_SEEN: dict[str, Any] = {
 def test_to_view_of_a_run_that_the_operator_has_not_seen(status: dict[str, Any] | None) -> None:
     assert to_view(training(status)) == NOT_SEEN
     assert not to_entry(training(status)).settled
+
+
+def test_to_view_of_a_training_that_no_operator_has_seen() -> None:
+    """The status that the API server fills in; old clients read `Pending` as before."""
+    assert to_view(training(UNSERVED)) == NOT_SEEN
+
+
+def test_to_view_of_a_training_whose_operator_was_uninstalled() -> None:
+    failure = {"reason": "NoOperator", "message": "release yolo was uninstalled", "hint": "look"}
+    body = training({"run": 2, "phase": "Unserved", "failure": failure})
+    view = to_view(body)
+    assert (view["phase"], view["reason"]) == ("Unserved", "NoOperator")
+    assert view["message"] == "release yolo was uninstalled (look)"
+    assert to_overview([("helmet", view["phase"], view)])["Running"] == ["helmet"], "it has not ended"
 
 
 def test_to_view_of_a_running_training() -> None:
@@ -220,7 +236,7 @@ def test_with_age_tells_an_operator_that_should_have_written_since(
 def test_with_age_of_a_request_that_no_operator_takes_up() -> None:
     at_once, later = (with_age(to_view(training()), SEEN, s) for s in (UNSEEN_SECONDS - 1, UNSEEN_SECONDS))
     assert (at_once["stale"], later["stale"]) == (False, True)
-    assert later["message"] == f"{NOT_SEEN['message']}; does it run, and serve this namespace?"
+    assert later["message"] == f"{NOT_SEEN['message']}; {HINTS[Reason.NO_OPERATOR]}"
 
 
 def test_with_age_cannot_tell_of_a_status_without_a_time() -> None:
