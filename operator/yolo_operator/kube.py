@@ -44,6 +44,20 @@ RBAC_NODES: list[tuple[str, str, tuple[str, ...]]] = [("", "nodes", ("list",))]
 RBAC_ALL_PODS: list[tuple[str, str, tuple[str, ...]]] = [("", "pods", ("list",))]
 """The same where it may see what pods of all namespaces ask for (`rbac.allPods`)."""
 
+RBAC_FAREWELL: list[tuple[str, str, tuple[str, ...]]] = [
+    (meta.GROUP, meta.PLURAL, ("list", "patch")),
+    (meta.GROUP, f"{meta.PLURAL}/status", ("patch",)),
+    ("batch", "jobs", ("list",)),
+    ("", "pods", ("list",)),
+    ("networking.k8s.io", "networkpolicies", ("get", "list", "create")),
+]
+"""What `farewell` needs in each served namespace when the release goes, by an account of its own."""
+RBAC_FAREWELL_OWN: list[tuple[str, str, tuple[str, ...]]] = [
+    ("apps", "deployments/scale", ("patch",)),
+    ("", "pods", ("list",)),
+]
+"""The same in the release's namespace, of the operator's own Deployment."""
+
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 TRIES = 5
 LOG_LINES = 200
@@ -59,7 +73,13 @@ _BESIDE = {
     "Service": (_CORE, "services"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
 }
-_PATHS = {meta.PLURAL: _TRAININGS, "jobs": _JOBS, "pods": _CORE}
+_PATHS = {
+    meta.PLURAL: _TRAININGS,
+    "jobs": _JOBS,
+    "pods": _CORE,
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+}
+_NOT_OURS_ALONE = frozenset({"jobs", "pods"})
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
 _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 404, 409, 429, 500
@@ -234,6 +254,36 @@ class Kube:
             if not (more := page["metadata"].get("continue")):
                 return found, page["metadata"]["resourceVersion"]
             query["continue"] = more
+
+    async def list_all(
+        self, resource: str, namespace: str | None, selector: str | None = None
+    ) -> list[dict[str, Any]]:
+        """All trainings, NetworkPolicies, Jobs or pods of trainings (`resource`); or what `selector` means.
+
+        Of all namespaces without a `namespace`.
+        """
+        where = f"/namespaces/{namespace}" if namespace else ""
+        if selector is None and resource in _NOT_OURS_ALONE:
+            selector = meta.LABEL_TRAINING
+        query = {"labelSelector": selector} if selector else {}
+        pages = self._pages(f"{_PATHS[resource]}{where}/{resource}", resource, query)
+        return [body async for page in pages for body in page]
+
+    async def stop_training(self, namespace: str, name: str, uid: str) -> None:
+        """Ask for the end of the training with this uid, as its user would."""
+        path = f"{_TRAININGS}/namespaces/{namespace}/{meta.PLURAL}/{name}"
+        body = {"metadata": {"uid": uid}, "spec": {"stop": True}}
+        await self._json("PATCH", path, meta.PLURAL, body=body, content_type=_MERGE_PATCH)
+
+    async def end_deployment(self, namespace: str, name: str) -> None:
+        """Let the Deployment have no pods, if it is there."""
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"
+        body = {"spec": {"replicas": 0}}
+        try:
+            await self._json("PATCH", path, "deployments/scale", body=body, content_type=_MERGE_PATCH)
+        except KubeError as error:
+            if error.code != _NOT_FOUND:
+                raise
 
     async def _create(self, path: str, resource: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         try:

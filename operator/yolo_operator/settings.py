@@ -77,3 +77,28 @@ class Settings(BaseSettings):
     """How often a running pod's log tail is read for its progress."""
     resync_seconds: float = Field(default=300.0, gt=0)
     """How often everything is listed, to look for what a watch missed and to check that watches are alive."""
+
+
+class FarewellSettings(BaseSettings):
+    """What `python -m yolo_operator farewell` is told, by environment variables `YOLO_FAREWELL_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="YOLO_FAREWELL_", frozen=True, use_attribute_docstrings=True, extra="ignore"
+    )
+
+    release: str = Field(min_length=1)
+    """Name of the Helm release that goes."""
+    own_namespace: str = Field(min_length=1)
+    """Its namespace."""
+    namespaces: list[str] = []
+    """Namespaces that it served; empty: all."""
+    deployment: str = Field(min_length=1)
+    """Name of the operator's Deployment."""
+    operator_selector: str = Field(min_length=1)
+    """Label selector of the operator's pods."""
+    stop: bool = False
+    """Stop the trainings, instead of leaving their pods alone."""
+    stop_seconds: float = Field(default=150.0, gt=0)
+    """How long to wait for their ends; a pod has `terminationGracePeriodSeconds` to save its state."""
+    operator_seconds: float = Field(default=40.0, gt=0)
+    """How long to wait for the operator's end; its pod has the 30 s that Kubernetes gives by default."""
