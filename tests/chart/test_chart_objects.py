@@ -34,7 +34,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "dataAccess": {"enabled": True, "resources": {"requests": None, "limits": None}},
     },
 }
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Namespace",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
 
 
 @pytest.fixture(params=VARIANTS)
@@ -43,7 +50,7 @@ def objects(request: pytest.FixtureRequest, chart: Chart) -> list[dict[str, Any]
 
 
 def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [found for found in objects if found["kind"] in {"Deployment", "CronJob", "Pod"}]
+    return [found for found in objects if found["kind"] in {"Deployment", "CronJob", "Job", "Pod"}]
 
 
 def test_objects_are_valid_by_the_published_schemas(objects: list[dict[str, Any]]) -> None:
@@ -146,7 +153,7 @@ def test_pods_can_write_to_tmp_and_hold_no_token_that_they_do_not_need(objects: 
         assert {"name": "tmp", "mountPath": "/tmp"} in container(manifest)["volumeMounts"]
         (tmp,) = [volume for volume in pod_spec(manifest)["volumes"] if volume["name"] == "tmp"]
         assert "sizeLimit" in tmp["emptyDir"]
-        talks = container(manifest)["name"] in {"operator", "api"}
+        talks = container(manifest)["name"] in {"operator", "api", "farewell"}
         assert pod_spec(manifest)["automountServiceAccountToken"] is talks
 
 
@@ -161,6 +168,7 @@ def test_only_the_data_pod_and_the_collector_may_write_the_data_volume(chart: Ch
     want = {
         "yolo-gc": {"/data": False, "/runs": True},
         "yolo-operator": {},
+        "yolo-farewell": {},
         "yolo-api": {"/data": True, "/runs": False},
         "yolo-data": {"/data": False, "/runs": True},
         "yolo-test": {},

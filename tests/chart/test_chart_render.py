@@ -102,11 +102,30 @@ ADDED: list[tuple[str, object, set[str]]] = [
             "RoleBinding other/yolo-operator",
             "NetworkPolicy other/yolo-training-pods",
             "NetworkPolicy other/yolo-gang-pods",
+            "Role other/yolo-serves",
+            "RoleBinding other/yolo-serves",
+            "Role other/yolo-farewell",
+            "RoleBinding other/yolo-farewell",
         },
     ),
 ]
+POLICY = {
+    "ValidatingAdmissionPolicy yolotrainings-served",
+    "ValidatingAdmissionPolicyBinding yolotrainings-served",
+}
+SERVES = {"Role yolo-serves", "RoleBinding yolo-serves"}
+FAREWELL = {
+    "ServiceAccount yolo-farewell",
+    "Role yolo-farewell",
+    "RoleBinding yolo-farewell",
+    "Role yolo-farewell-own",
+    "RoleBinding yolo-farewell-own",
+    "Job yolo-farewell",
+}
 REMOVED: list[tuple[str, object, set[str]]] = [
-    ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training"}),
+    ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training", *POLICY}),
+    ("unserved.action", "Off", POLICY),
+    ("uninstall.trainings", "Ignore", FAREWELL),
     ("networkPolicy.enabled", False, {"NetworkPolicy yolo-training-pods", "NetworkPolicy yolo-gang-pods"}),
     ("rbac.aggregateRoles", False, {"ClusterRole train:yolo:view", "ClusterRole train:yolo:edit"}),
     (
@@ -128,6 +147,9 @@ REMOVED: list[tuple[str, object, set[str]]] = [
             "ClusterRoleBinding train:yolo:api-auth-delegator",
             "ClusterRole train:yolo:view",
             "ClusterRole train:yolo:edit",
+            *POLICY,
+            *SERVES,
+            *FAREWELL,
         },
     ),
     (
@@ -140,6 +162,8 @@ REMOVED: list[tuple[str, object, set[str]]] = [
             "ServiceAccount yolo-operator",
             "Role yolo-operator",
             "RoleBinding yolo-operator",
+            *SERVES,
+            *FAREWELL,
         },
     ),
     (
@@ -176,8 +200,15 @@ def test_switch_removes_exactly(chart: Chart, path: str, value: object, want: se
 
 def test_scope_cluster_replaces_roles_by_cluster_roles(chart: Chart) -> None:
     got, usual = names(chart.objects(nested("operator.scope", "cluster"))), names(chart.objects())
-    assert got - usual == {"ClusterRole train:yolo:operator", "ClusterRoleBinding train:yolo:operator"}
-    assert usual - got == {"Role yolo-operator", "RoleBinding yolo-operator"}
+    names_of_roles = ("operator", "serves", "farewell")
+    assert got - usual == {
+        f"{kind} train:yolo:{name}"
+        for kind in ("ClusterRole", "ClusterRoleBinding")
+        for name in names_of_roles
+    }
+    assert usual - got == {
+        f"{kind} yolo-{name}" for kind in ("Role", "RoleBinding") for name in names_of_roles
+    }
 
 
 def test_namespaces_without_the_own_one_leave_it_unserved(chart: Chart) -> None:
@@ -293,9 +324,9 @@ def test_the_cluster_may_choose_users_and_groups(chart: Chart) -> None:
     """OpenShift gives every namespace a range of its own, and refuses pods that name an id outside of it."""
     null = nested("podSecurity", {"runAsUser": None, "runAsGroup": None})
     every = merge(load_yaml(ALL_VALUES), null, nested("storage.chown.enabled", False))
-    kinds = {"Deployment", "CronJob", "Pod"}
+    kinds = {"Deployment", "CronJob", "Job", "Pod"}
     pods = [pod_spec(found) for found in chart.objects(every) if found["kind"] in kinds]
-    assert len(pods) == 5
+    assert len(pods) == 6
     for pod in pods:
         assert not {"runAsUser", "runAsGroup", "fsGroup"} & pod["securityContext"].keys()
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -391,6 +422,7 @@ def test_notes_show_three_commands_data_and_pending(chart: Chart) -> None:
     assert "Bring data in, to the volume yolo-data" in got
     assert "--set dataAccess.enabled=true" in got
     assert "What Pending means" in got
+    assert "What Unserved means" in got
     assert "Other namespaces" not in got
     assert all(len(line) <= 160 and line == line.rstrip() for line in got.splitlines())
 
@@ -404,3 +436,37 @@ def test_notes_follow_the_values(chart: Chart) -> None:
     alone = chart.notes(merge(nested("operator.enabled", False), nested("api.enabled", False)))
     assert "There is no operator in this release" in alone
     assert "port-forward" not in alone
+
+
+def test_policy_tells_where_the_release_serves(chart: Chart) -> None:
+    def told(values: dict[str, Any]) -> str:
+        (rule,) = chart.one("ValidatingAdmissionPolicy", "yolotrainings-served", values)["spec"][
+            "validations"
+        ]
+        return str(rule["messageExpression"])
+
+    assert "Release yolo of namespace train serves team-a, team-b: create it there" in told(
+        nested("operator.namespaces", ["team-a", "team-b"])
+    )
+    for nowhere_named in (nested("operator.scope", "cluster"), nested("operator.enabled", value=False)):
+        assert "Create it where one does" in told(nowhere_named)
+
+
+@pytest.mark.parametrize("action", ["Warn", "Deny"])
+def test_policy_does_what_the_value_says(chart: Chart, action: str) -> None:
+    values = nested("unserved.action", action)
+    binding = chart.one("ValidatingAdmissionPolicyBinding", "yolotrainings-served", values)
+    assert binding["spec"]["validationActions"] == [action]
+
+
+@pytest.mark.parametrize(("trainings", "want"), [("Tell", "false"), ("Stop", "true")])
+def test_uninstall_tells_or_stops_trainings(chart: Chart, trainings: str, want: str) -> None:
+    job = chart.one("Job", "yolo-farewell", nested("uninstall.trainings", trainings))
+    assert environment(job)["YOLO_FAREWELL_STOP"] == want
+
+
+def test_everything_of_the_farewell_is_made_for_the_uninstall_alone(chart: Chart) -> None:
+    """So no account with these rights is there while the release is."""
+    found = [f for f in chart.objects() if "farewell" in f["metadata"]["name"]]
+    assert {f["metadata"]["annotations"]["helm.sh/hook"] for f in found} == {"pre-delete"}
+    assert names(found) == FAREWELL

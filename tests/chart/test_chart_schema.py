@@ -35,6 +35,8 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("podSecurity.fsGroup", 1000, "fsGroup"),
     ("crds.enable", True, "enable"),
     ("crds.keep", "yes", "/crds/keep"),
+    ("unserved.action", "warn", "/unserved/action"),
+    ("uninstall.trainings", "Keep", "/uninstall/trainings"),
     ("rbac.aggregate", True, "aggregate"),
     ("legacy.anonymus", True, "anonymus"),
     ("legacy.anonymous", "true", "/legacy/anonymous"),
