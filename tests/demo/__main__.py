@@ -91,9 +91,11 @@ def train(system: System) -> int:
     quality = float(last["metrics"]["metrics/mAP50(B)"])
     print(f"\n  {target.relative_to(ROOT)}  {target.stat().st_size / 1e6:.1f} MB")
     print(f"  mAP50 {quality:.2f} on {_PICTURES['val']} pictures that training never saw")
+    # A kubeconfig that is not ours keeps its namespace.
+    kubectl = f"kubectl -n {system.namespace}" if os.environ.get("CLUSTER") == "current" else "kubectl"
     print("\n  next:\n    source .local/env")
-    print("    kubectl get yt")
-    print("    kubectl apply -f examples/digits.yaml && kubectl get yt digits -w")
+    print(f"    {kubectl} get yt")
+    print(f"    {kubectl} apply -f examples/digits.yaml && {kubectl} get yt digits -w")
     print("    curl $YOLO_URL/help")
     if quality < WANTED_MAP50:
         say(f"  that is less than {WANTED_MAP50}: the training did not learn as it should")
