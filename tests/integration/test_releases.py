@@ -1,21 +1,44 @@
 """Several releases of the chart on a real API server: who serves what, and what belongs to whom."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from cluster.api import wait_for
 from demo.install import CHART, System
 from integration.api_server import serve_api
+from yolo_crds.meta import LABEL_EGRESS, LABEL_MANAGED_BY, LABEL_TRAINING, MANAGED_BY, Egress
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 NAME = "test-releases"
 FACADE_ONLY = ("crds.enabled=false", "operator.enabled=false", "rbac.aggregateRoles=false")
+LABELS = {
+    LABEL_TRAINING: "told",
+    LABEL_MANAGED_BY: MANAGED_BY,
+    LABEL_EGRESS: str(Egress.NONE),
+}
+JOB = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "told-r1a1-train", "labels": LABELS},
+    "spec": {
+        "template": {
+            "metadata": {"labels": LABELS},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "trainer", "image": "trainer"}]},
+        }
+    },
+}
+"""As the operator makes it, as far as it matters here."""
 TRAINING = {
     "apiVersion": "yolo.training/v1alpha1",
     "kind": "YoloTraining",
@@ -205,6 +228,60 @@ def test_the_owner_upgrades_and_nothing_is_looked_up_without_a_cluster(system: S
 
 
 # a release goes
+
+
+def leave(system: System, release: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the hook of an uninstall does, by its own account and with its own rights."""
+    got = system.run("helm", "get", "hooks", release, "--namespace", release).stdout
+    hooks = [found for found in yaml.safe_load_all(got) if found and "farewell" in found["metadata"]["name"]]
+    (job,) = (found for found in hooks if found["kind"] == "Job")
+    rest = {"apiVersion": "v1", "kind": "List", "items": [found for found in hooks if found is not job]}
+    system.run("kubectl", "apply", "-f", "-", stdin=json.dumps(rest))
+    pod = job["spec"]["template"]["spec"]
+    account = pod["serviceAccountName"]
+    token = system.run("kubectl", "--namespace", release, "create", "token", account).stdout.strip()
+    config = json.loads(system.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    given = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
+    env = system.environment | given | {"KUBECONFIG": str(folder / "kubeconfig"), "TMPDIR": str(folder)}
+    command = [sys.executable, "-m", "yolo_operator", *pod["containers"][0]["args"]]
+    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=os.sep)
+
+
+def test_farewell_leaves_policies_that_go_with_their_pods_and_says_that_nobody_watches(
+    system: System, tmp_path: Path
+) -> None:
+    name = "goes"
+    done = helm(system, "install", name, name, "crds.enabled=false")
+    assert done.returncode == 0, done.stderr
+    here = replace(system, namespace=name)
+    here.run_kubectl("create", "-f", "-", stdin=json.dumps(TRAINING))
+    status = {"status": {"phase": "Running", "run": 1, "attempt": 1}}
+    here.kubectl("patch", "yt", "told", "--subresource=status", "--type=merge", "--patch", json.dumps(status))
+    here.run_kubectl("create", "-f", "-", stdin=json.dumps(JOB))
+    wait_for("the Job's pod", lambda: bool(here.pods("told")), 20)
+
+    left = leave(system, name, tmp_path)
+    assert left.returncode == 0, left.stdout + left.stderr
+    assert left.stdout.splitlines() == [
+        "training told in namespace goes is told that no operator watches it; its Job goes on alone"
+    ]
+    scale = here.kubectl("get", "deployment", "goes-operator", "-o", "jsonpath={.spec.replicas}")
+    assert scale == "0", "or it would write over that"
+    told = here.training("told")["status"]
+    assert (told["phase"], told["failure"]["reason"], told["attempt"]) == ("Unserved", "NoOperator", 1)
+    (policy,) = json.loads(here.kubectl("get", "networkpolicies", "-l", LABEL_TRAINING, "-o", "json"))[
+        "items"
+    ]
+    assert {owner["kind"] for owner in policy["metadata"]["ownerReferences"]} == {"Job", "Pod"}
+    system.run("helm", "uninstall", name, "--namespace", name, "--no-hooks")
+    assert here.kubectl("get", "networkpolicies", "-o", "name").split() == [
+        f"networkpolicy.networking.k8s.io/{policy['metadata']['name']}"
+    ]
+    here.kubectl("delete", "job", "told-r1a1-train")
+    gone = ("get", "networkpolicies", "-o", "name")
+    wait_for("the end of the policy with its pods", lambda: here.kubectl(*gone) == "", 60)
 
 
 def test_an_uninstall_whose_hook_cannot_run_goes_on_without_hooks(system: System) -> None:
