@@ -445,8 +445,8 @@ def test_policy_tells_where_the_release_serves(chart: Chart) -> None:
         ]
         return str(rule["messageExpression"])
 
-    assert "Release yolo of namespace train serves team-a, team-b: create it there" in told(
-        nested("operator.namespaces", ["team-a", "team-b"])
+    assert "Release yolo of namespace train serves train, team-b: create it there" in told(
+        nested("operator.namespaces", [NAMESPACE, "team-b"])
     )
     for nowhere_named in (nested("operator.scope", "cluster"), nested("operator.enabled", value=False)):
         assert "Create it where one does" in told(nowhere_named)
