@@ -90,7 +90,8 @@ def _age(text: str) -> int:
 
 def _ls(options: argparse.Namespace, volume: DataVolume) -> ExitCode:
     now = time.time()
-    listing = survey(volume, _uses(options), now)
+    # Nothing is prepared before the first training, which makes the run volume's folders too.
+    listing = survey(volume, _uses(options) if check_prepared(volume) else {}, now)
     if options.json:
         print(json.dumps(listing.to_wire(), indent=1))
     else:

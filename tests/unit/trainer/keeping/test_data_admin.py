@@ -50,6 +50,15 @@ def test_ls_tells_all_that_is_there(world: Any, capsys: pytest.CaptureFixture[st
     assert found["ownBytes"] == sum(row["ownBytes"] for row in [*found["sets"], *found["unpacked"]])
 
 
+def test_ls_of_fresh_volumes_needs_no_run_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first training: both volumes are there and empty."""
+    for volume in ("data", "runs"):
+        (tmp_path / volume).mkdir()
+    where = ["--data-dir", str(tmp_path / "data"), "--runs-dir", str(tmp_path / "runs")]
+    assert command.main(["ls", *where]) == 0
+    assert "0 sets" in told(capsys)
+
+
 def test_ls_as_a_table(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     world.many(count=4)
     for model in ("anna", "berta", "carl", "dora"):
