@@ -170,7 +170,7 @@ def test_only_the_data_pod_and_the_collector_may_write_the_data_volume(chart: Ch
         "yolo-operator": {},
         "yolo-farewell": {},
         "yolo-api": {"/data": True, "/runs": False},
-        "yolo-data": {"/data": False, "/runs": True},
+        "yolo-data": {"/data": False, "/runs": False},
         "yolo-test": {},
     }
     got = {}
