@@ -27,6 +27,8 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         r"raise (?:spec\.)?run without resume to start afresh",
         "clear it with /clear_train_cache and start it afresh",
     ),
+    (r"set spec\.stop: false, spec\.resume: true and spec\.run: \d+", "{again}"),
+    (r"spec\.resume: true and spec\.run: \d+", "continue_train: true"),
     (r"raise (?:spec\.)?run\b(?:(?: with| and set|, set) (?:spec\.)?resume\b)?", "{again}"),
     (r"with a higher (?:spec\.)?run\b", "when it is started again with continue_train"),
     (r"a higher (?:spec\.)?run\b", "a new start with continue_train"),

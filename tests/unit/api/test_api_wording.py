@@ -118,6 +118,11 @@ def test_every_field_is_told_by_its_key() -> None:
     [
         ("raise spec.run", "start it again with continue_train"),
         ("then raise spec.run with spec.resume (x)", "then start it again with continue_train (x)"),
+        (
+            "to go on set spec.stop: false, spec.resume: true and spec.run: 3",
+            "to go on start it again with continue_train",
+        ),
+        ("set spec.resume: true and spec.run: 12", "set continue_train: true"),
         ("raise spec.template.resources.memory", "raise memory"),
         ("template.hyperparameters.lr0: too large", "hyp_dict.lr0: too large"),
         ("template.data.train: 'a b/template.yaml' is gone", "train_ucd: 'a b/template.yaml' is gone"),
