@@ -157,8 +157,8 @@ class ModelStatus(Legacy):
     """How one training stands; null: not known (yet)."""
 
     phase: str
-    """Pending, Preparing, Queued, Starting, Running, Suspended, Succeeded, Failed, Terminated; or Unserved, where
-    its operator was uninstalled."""
+    """Pending, Preparing, Queued, Starting, Running, Suspended, Succeeded, Failed, Terminated; or Unserved,
+    where its operator was uninstalled."""
     reason: str | None
     """One word of why."""
     message: str | None

@@ -163,8 +163,8 @@ class Data(Model):
     them, `leaveOut` trains without these images, `background` takes them as images of nothing."""
     missing_classes: MissingClasses = "refuse"
     """What becomes of a class in `labels` that occurs nowhere in the data: `refuse` fails before a GPU is
-    asked for and says what was perhaps meant, `refuseTypos` only where an unlisted label of the data is plainly
-    the same name (case, blanks, a letter), `allow` trains without it and says so."""
+    asked for and says what was perhaps meant, `refuseTypos` only where an unlisted label of the data is
+    plainly the same name (case, blanks, a letter), `allow` trains without it and says so."""
 
     @property
     def from_web(self) -> bool:

@@ -82,7 +82,9 @@ def build_farewell(training: Wire, busy: bool, release: str, now: datetime) -> d
     return {
         "phase": str(Phase.UNSERVED),
         "failure": unserved_failure(message).to_wire(),
-        "printed": {"eta": None, "place": None},
+        "message": message,
+        "seenAt": None,
+        "printed": {"eta": None, "place": None, "reason": str(Reason.NO_OPERATOR)},
         "waiting": None,
         "conditions": conditions,
     }

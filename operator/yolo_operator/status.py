@@ -12,6 +12,7 @@ from yolo_crds.status import (
     Best,
     Dataset,
     Failure,
+    Printed,
     Progress,
     Queue,
     RunSummary,
@@ -24,6 +25,7 @@ from yolo_crds.training import YoloTraining
 
 from .avoidance import avoided_after, still_avoided
 from .conditions import derive_conditions, derive_phase, derive_reason
+from .idle_edits import tell_idle_edit
 from .kept import names_left
 from .message import build_message
 from .printed import build_printed, print_reason
@@ -50,8 +52,8 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     generation = view.training["metadata"].get("generation")
     if verdict.state == State.SETTLED:
         conditions = [c.model_copy(update={"observed_generation": generation}) for c in stored.conditions]
-        settled = stored.model_copy(update={"observed_generation": generation, "conditions": conditions})
-        return _with_names_left(view, verdict, settled)
+        seen = {"observed_generation": generation, "conditions": conditions}
+        return _with_names_left(view, verdict, _with_idle_edit(verdict, stored).model_copy(update=seen))
     before, again = verdict.before, verdict.state == State.AGAIN
     pod_name, node_name = _place(view, verdict)
     first = verdict.first
@@ -169,6 +171,20 @@ def _place(view: Snapshot, verdict: Verdict) -> tuple[str | None, str | None]:
         return pod.name, pod.node
     there = any(one.name == before.pod_name for one in view.pods) and verdict.state != State.UNDER_WAY
     return (before.pod_name, before.node_name) if there or verdict.state in ENDED else (None, None)
+
+
+def _with_idle_edit(verdict: Verdict, status: Status) -> Status:
+    """The status of a run that has ended, warning of a change of the spec that starts nothing."""
+    if verdict.training is None or status.phase is None:
+        return status
+    warnings = tell_idle_edit(verdict.training, status)[-WARNINGS_KEPT:]
+    if warnings == status.warnings:
+        return status
+    printed = (status.printed or Printed()).model_copy(
+        update={"reason": print_reason(status.phase, status.failure, warnings)}
+    )
+    told = status.model_copy(update={"warnings": warnings, "printed": printed})
+    return told.model_copy(update={"message": build_message(verdict, told)})
 
 
 def _with_names_left(view: Snapshot, verdict: Verdict, status: Status) -> Status:

@@ -122,8 +122,9 @@ FAREWELL = {
     "RoleBinding yolo-farewell-own",
     "Job yolo-farewell",
 }
+EDITS = {f"ValidatingAdmissionPolicy{binding} yolotrainings-edits" for binding in ("", "Binding")}
 REMOVED: list[tuple[str, object, set[str]]] = [
-    ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training", *POLICY}),
+    ("crds.enabled", False, {"CustomResourceDefinition yolotrainings.yolo.training", *POLICY, *EDITS}),
     ("unserved.action", "Off", POLICY),
     ("uninstall.trainings", "Ignore", FAREWELL),
     ("networkPolicy.enabled", False, {"NetworkPolicy yolo-training-pods", "NetworkPolicy yolo-gang-pods"}),
