@@ -40,8 +40,9 @@ SpecOptions: Any = create_model(
 
 def place_options(options: BaseModel, spec: Manifest) -> None:
     """Writes every option that was sent into a spec, at its place."""
-    for key in options.model_fields_set & OPTIONS.keys():
-        *groups, name = OPTIONS[key]
+    for key, (*groups, name) in OPTIONS.items():
+        if key not in options.model_fields_set:
+            continue
         place = spec
         for group in groups:
             place[group] = place = dict(place.get(group) or {})

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from ..spec_keys import OPTIONS
+from ..deps import get_services
+from ..spec_keys import KEYS, OPTIONS
 
 router = APIRouter(tags=["legacy"])
 
@@ -49,7 +50,13 @@ async def show_help(request: Request) -> Response:
     [{key, type, default, required, description}]}`, the latter of what `POST /start` takes.
     """
     openapi = request.app.openapi()
-    calls, fields = list_calls(openapi), list_fields(openapi["components"]["schemas"])
+    installed = get_services(request).settings.default_resources
+    own = {KEYS["template", "resources", name]: value for name, value in installed.items()}
+    calls = list_calls(openapi)
+    fields = [
+        {**field, "default": own.get(field["key"], field["default"])}
+        for field in list_fields(openapi["components"]["schemas"])
+    ]
     if "text/html" not in request.headers.get("accept", ""):
         index = {"calls": calls, "start": fields, "openapi": "/openapi.json", "docs": "/docs"}
         return JSONResponse(index, headers={"Vary": "Accept"})

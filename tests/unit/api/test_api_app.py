@@ -203,6 +203,8 @@ def test_default_resources_reach_the_training(settings: Settings, kube: Any, bod
     small = settings.model_copy(update={"default_cpu": "500m", "default_shared_memory": "1Gi"})
     with TestClient(create_app(small, kube)) as client:
         client.post("/start", json=body | {"device": "cpu"})
+        told = {field["key"]: field["default"] for field in client.get("/help").json()["start"]}
+    assert (told["cpu"], told["shared_memory"], told["memory"]) == ("500m", "1Gi", "16Gi")
     want = {"gpus": 0, "cpu": "500m", "sharedMemory": "1Gi"}
     assert kube.objects["helmet"]["spec"]["template"]["resources"] == want
 
