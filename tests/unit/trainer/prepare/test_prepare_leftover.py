@@ -134,6 +134,7 @@ def test_run_that_was_not_finished_has_its_end_yet_to_come(world: Any, exit_code
         (state(), {"epochs": 21}),
         (state(done=12), {"epochs": 20}),
         (state(done=19, batches=3), {"epochs": 20}),
+        (state(done=12, best_epoch=4, batches=3), {"epochs": 50, "patience": 8}),
         (state(done=12, best_epoch=4), {"epochs": 50, "patience": 0}),
         (state(done=12, stop=True), {"epochs": 21}),
         (state(done=0, best_epoch=0), {"epochs": 20}),

@@ -454,6 +454,38 @@ def test_run_of_prepare_that_had_finished_hands_that_on(runner: Runner) -> None:
     assert (finished.attempt, finished.epochs_done) == (1, 2)
 
 
+FOUND_NOTHING = """
+from yolo_crds.trainer import Result, TrainerConfig
+from yolo_trainer.runfolder.attempt import CLAIM_ENV, join
+
+config = TrainerConfig.model_validate({config!r})
+attempt = join(config, int(os.environ[CLAIM_ENV]))
+said = {{"message": "nothing to train: why", "warnings": ["nothing to train: why"]}}
+attempt.finish(Result(stage="train", uid=config.uid, run=1, attempt=1, exit_code=0, epochs_done=2, **said))
+"""
+
+
+@pytest.mark.parametrize("stage", [Stage.PREPARE, None])
+def test_run_of_prepare_that_finds_nothing_to_train_ends_the_run(runner: Runner, stage: Stage | None) -> None:
+    template = {"model": "yolo11n.yaml", "data": {"train": "d"}}
+    config = {
+        "name": "toy",
+        "uid": UID,
+        "modelName": "toy",
+        "runsDir": str(runner.root),
+        "template": template,
+    }
+
+    assert runner.run(FOUND_NOTHING.format(config=config), stage=stage) is ExitCode.DONE
+
+    told = runner.message
+    assert (told.stage, told.message) == (Stage.PREPARE, "nothing to train: why")
+    assert told.finished is not None
+    assert (told.finished.epochs_done, told.finished.warnings) == (2, ["nothing to train: why"])
+    assert "nothing to train: why" in runner.folder.std_log.read_text()
+    assert runner.result.stage is Stage.TRAIN
+
+
 def test_run_of_a_new_object_on_an_old_folder_is_not_fenced(runner: Runner) -> None:
     runner.run("pass", run=9)
 
