@@ -281,7 +281,8 @@ class Template(Model):
     save_interval: SaveInterval = Field(default_factory=SaveInterval, json_schema_extra=_DEFAULTED)
     """How often the state is saved that a training goes on from after a stop or a failure."""
     hyperparameters: dict[ArgumentName, float] = Field(default_factory=dict, max_length=128)
-    """Ultralytics' numeric hyperparameters by name, such as `lr0: 0.01`."""
+    """Ultralytics' numeric hyperparameters by name, such as `lr0: 0.01`. Numbers alone: some readers of YAML,
+    such as Ansible, take `1e-3` for a text; write `0.001`."""
     extra_args: dict[AnyName, ArgumentValue] = Field(default_factory=dict, max_length=64)
     """Any other Ultralytics argument, the value as in its own YAML files or as on its command line, such as
     `cos_lr: true`, `freeze: [0, 1]` or `freeze: "[0, 1]"`."""
