@@ -19,7 +19,7 @@ Files, below `train/<m>`; `A` is `.attempts/<token>`, `+` means with a `.sha256`
 | `A/attempt.json` | prepare, at its claim | nobody |
 | `A/prepare.json` | prepare, at its end | nobody |
 | `A/initial.pt`+ | prepare, where the model is one of an earlier run | a newer attempt that has a state |
-| `A/result.json` | supervisor, at each stage's end; a finished one stays | nobody |
+| `A/result.json` | supervisor, at each end, or prepare if nothing is left; a finished one stays | nobody |
 | `A/logs/*.log` | supervisor, each line | nobody |
 | `A/state.pt`+, `state.prev.pt`+ | train's rank 0, each save, first | a newer attempt that has a state |
 | `A/weights/*.pt`+ | train's rank 0, each save, then | the same, but other runs' best.pt |
@@ -180,8 +180,8 @@ class Attempt:
 
     def keep_initial(self, fetch: Callable[[Path], object]) -> Path:
         """The checkpoint that the training started from, kept in this attempt's folder: whatever becomes of
-        its source, all attempts start from the same. `fetch` writes it to a path if no attempt that is gone
-        on from has it.
+        its source, all attempts start from the same. `fetch` writes it to a path if no attempt of this object
+        that is gone on from has it: an object's model never changes.
         """
         place = self.path / INITIAL
         with self._writing(place):
@@ -189,7 +189,8 @@ class Attempt:
                 return place
             checkpoint.drop(place)
             for note in reversed(attempts.read_notes(self.folder)):
-                if self._resume or note.is_of_run(self.claim.uid, self.claim.run):
+                same_run = self._resume or note.run == self.claim.run
+                if same_run and note.is_of_run(self.claim.uid, note.run):
                     checkpoint.carry_over(note.path / INITIAL, place)
             if files.status(place) is not None:
                 return place

@@ -91,6 +91,14 @@ def test_run_that_starts_afresh_takes_what_the_earlier_one_has_now(world: Any) -
     assert Path(str(run(world, run=2).weights)).read_bytes() == source.read_bytes()
 
 
+def test_object_that_names_another_run_does_not_take_the_copy_of_the_one_before(world: Any) -> None:
+    earlier(world)
+    run(world)
+    other = earlier(world, "other", content=saved(names={0: "vest"}))
+    config = world.config(model="run:other/best", resume=True).model_copy(update={"uid": "abcdefgh"})
+    assert Path(str(prepare_stage(config, world.report).weights)).read_bytes() == other.read_bytes()
+
+
 def test_copy_that_is_torn_is_made_again(world: Any) -> None:
     source = earlier(world)
     copy = Path(str(run(world).weights))
