@@ -51,8 +51,6 @@ class Change:
 
 def find_change(before: Status, after: Status, verdict: Verdict) -> Change | None:
     """What a person would want to hear of the step from one stored status to the next; mostly nothing."""
-    if verdict.state == State.SETTLED:
-        return None
     if before.run != after.run:
         before = Status()
     if after.phase in TERMINAL_PHASES:

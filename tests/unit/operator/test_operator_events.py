@@ -13,6 +13,7 @@ from operator_objects import (
     end,
     make_job,
     make_pod,
+    make_pods,
     make_result,
     make_training,
     make_view,
@@ -104,6 +105,27 @@ def test_waiting_for_another_reason_is_told_and_the_first_one_has_its_name_alrea
     assert names[0] == names[2] != names[1]
 
 
+def test_a_wait_for_nodes_over_many_attempts_is_told_as_one() -> None:
+    """Half of a training on several nodes takes its turns for hours: neither a restart nor news each time."""
+    template = {"model": "m.yaml", "data": {"train": "a"}, "resources": {"nodes": 2}}
+    training, names = make_training(template=template), []
+    for attempt in range(1, 5):
+        prepare = make_job(training, Stage.PREPARE, attempt)
+        job = make_job(training, Stage.TRAIN, attempt, seconds=attempt * 1000)
+        first, second = make_pods(job, seconds=attempt * 1000)
+        pods = [schedule(first, seconds=attempt * 1000), unschedule(second)]
+        for seconds in (10, 400):
+            prepared = end(make_pod(prepare), result=make_result(Stage.PREPARE, attempt=attempt))
+            view = make_view(training, [prepare, job], [prepared, *pods], seconds=attempt * 1000 + seconds)
+            decision = decide(view, SETTINGS)
+            if change := find_change(parse_status(view.training), decision.status, decision.verdict):
+                names.append((change.reason, build_event(training, 1, change, START)["metadata"]["name"]))
+            training = training | {"status": decision.status.to_wire()}
+    assert training["status"]["attempt"] == 5
+    reasons = [reason for reason, _ in sorted(set(names))]
+    assert reasons == ["GangIncomplete", "Unschedulable", "Unschedulable"], names
+
+
 def test_nothing_is_told_of_what_has_ended_or_of_an_earlier_version() -> None:
     """Whatever is stored counts as told: names that are cleared, a new operator, a status of an older one."""
     ended, _ = _step(_step(make_training(), start(POD))[0], end(POD))
@@ -114,14 +136,15 @@ def test_nothing_is_told_of_what_has_ended_or_of_an_earlier_version() -> None:
 
 
 def test_a_new_run_is_told_anew() -> None:
-    names = []
+    names, stored = [], {}
     for run in (1, 2):
-        training = make_training(stop=True, run=run)
+        training = make_training(stop=True, run=run, status=stored)
         decision = decide(make_view(training), SETTINGS)
         change = find_change(parse_status(training), decision.status, decision.verdict)
         assert change is not None
         assert (change.reason, change.message) == ("StoppedByUser", f"run {run} was stopped")
         names.append(build_event(training, run, change, START)["metadata"]["name"])
+        stored = decision.status.to_wire()
     assert len(set(names)) == 2
 
 

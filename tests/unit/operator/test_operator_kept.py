@@ -122,6 +122,16 @@ def test_names_stay_until_job_or_pod_is_gone_or_about_to_be() -> None:
         assert gone.status.logs == tell_logs("cats", None, trained=True)
 
 
+def test_between_two_attempts_the_pod_before_is_named_as_long_as_it_is_there() -> None:
+    failure = {"reason": "OOMKilled", "message": "", "attempt": 1}
+    name = POD["metadata"]["name"]
+    status = {"run": 1, "attempt": 2, "podName": name, "nodeName": "node-1", "failure": failure}
+    training = make_training(status=status)
+    for pods, want in (([end(POD, 137, 95)], (name, "node-1")), ([], (None, None))):
+        told = decide(make_view(training, [ENDED], pods), SETTINGS).status
+        assert (told.phase, told.pod_name, told.node_name) == ("Pending", *want)
+
+
 def test_a_status_without_the_ways_to_logs_is_not_written_for_their_sake() -> None:
     """That of an earlier version: ten thousand of them would be written at the update."""
     stored = _settled(ENDED, jobName=None)

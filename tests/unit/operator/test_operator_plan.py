@@ -27,7 +27,7 @@ from yolo_crds.conditions import GO_ON, GOES_ON, HINTS, Phase, Reason
 from yolo_crds.meta import ANNOTATION_RETRY, CONFIG_ENV, Stage
 from yolo_crds.status import Best, Weight, Weights
 from yolo_crds.trainer import TrainerConfig
-from yolo_operator.plan import CreateJob, DeleteJob, DeleteTraining
+from yolo_operator.plan import CreateJob, DeleteJob, DeleteTraining, wants_last_events
 from yolo_operator.reconcile import Decision, decide
 from yolo_operator.remedies import Overrides
 from yolo_operator.snapshot import EventView, Snapshot
@@ -479,3 +479,14 @@ def test_jobs_of_another_owner_are_left_alone() -> None:
     decision = _decide(make_training(), [other])
     assert _created(decision) == ["cats-r1a1-prepare"]
     assert _deleted(decision) == []
+
+
+@pytest.mark.parametrize(
+    ("pod_name", "want"), [("cats-r1a1-train-x1", True), ("cats-r1a1-prepare-x1", False)]
+)
+def test_events_are_asked_for_of_the_newest_jobs_own_pod_alone(pod_name: str, want: bool) -> None:
+    """The status may still name prepare's, where the operator was down since."""
+    status = {"run": 1, "attempt": 1, "jobName": "cats-r1a1-train", "podName": pod_name}
+    jobs = [PREPARE, end_job(TRAIN, "Failed", 60, "BackoffLimitExceeded")]
+    verdict = _decide(make_training(status=status), jobs, [PREPARED]).verdict
+    assert wants_last_events(verdict) == (pod_name if want else None)
