@@ -30,6 +30,7 @@ from yolo_crds.arguments import HEADLINE
 from yolo_crds.conditions import Phase
 from yolo_crds.meta import ANNOTATION_WARNINGS, API_VERSION, KIND, Stage, object_name
 from yolo_crds.models import infer_task
+from yolo_crds.status import UNSERVED
 from yolo_crds.trainer import ProgressLine
 from yolo_operator.reconcile import decide
 from yolo_operator.snapshot import Snapshot, print_time
@@ -238,19 +239,20 @@ def test_kubectl_describe_says_something_in_each_line(shown: System, phase: Phas
 
 
 MESSAGES = {
+    Phase.UNSERVED: UNSERVED["message"],
     Phase.PENDING: "accepted; its data is checked next",
     Phase.PREPARING: "its data is checked on node-1, before a GPU is asked for",
     Phase.QUEUED: "no node has enough nvidia.com/gpu: 0/1 nodes are available: 1 Insufficient "
-    "nvidia.com/gpu. What helps: lower spec.template.resources, free the named resource, or add a node that "
-    "has it",
+    "nvidia.com/gpu. What helps: lower spec.template.resources and raise spec.run, free the named resource, "
+    "or add a node that has it",
     Phase.STARTING: "its pod starts on gpu-a100-07: the image and the volumes come",
     Phase.RUNNING: "trains on node-1: epoch 45/300, mask mAP50-95 0.61, 2h05m left",
     Phase.SUSPENDED: "suspended at epoch 120/300; goes on from the last checkpoint when spec.suspend is "
     "false",
     Phase.SUCCEEDED: "trained 300/300 epochs, mAP50-95 0.87; 2 warnings, see status.warnings",
     Phase.FAILED: "the pod used more memory than spec.template.resources.memory allows. What helps: raise "
-    "spec.template.resources.memory, lower batch or workers, or set cache to none; 1 warning, see "
-    "status.warnings",
+    "spec.template.resources.memory, lower batch or workers, or set cache to none; raise spec.run, with "
+    "spec.resume to go on from what is saved; 1 warning, see status.warnings",
     Phase.TERMINATED: "stopped at epoch 120/300; to go on from the last checkpoint set spec.stop: false, "
     "spec.resume: true and spec.run: 2",
 }
