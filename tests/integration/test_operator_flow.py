@@ -17,6 +17,7 @@ import pytest
 
 from demo.install import System
 from integration.api_server import serve_api
+from yolo_crds.conditions import Phase
 from yolo_crds.meta import CONFIG_ENV, LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
 from yolo_crds.status import Dataset, Weight, Weights
 from yolo_crds.trainer import Result, TrainerConfig
@@ -176,8 +177,9 @@ class Hand:
         return found
 
     def status(self) -> Body:
+        """What an operator has written; without one the API server fills a status in."""
         found: Body = self.training().get("status", {})
-        return found
+        return {} if found.get("phase") == Phase.UNSERVED else found
 
     def jobs(self) -> list[str]:
         listed = self.system.kubectl("get", "jobs", "-l", f"{LABEL_TRAINING}={self.name}", "-o", "name")
@@ -402,7 +404,7 @@ def test_operator_says_why_prepare_failed_and_takes_no_gpu(system: System, opera
     assert (failure["reason"], failure["message"], failure["hint"]) == (
         "InvalidData",
         "no labels",
-        "add some",
+        "add some; then raise spec.run",
     )
     assert hand.jobs() == ["flow-bad-data-r1a1-prepare"]
 
@@ -454,10 +456,8 @@ def test_a_namesake_does_not_trip_over_the_kept_job(system: System, operator: Op
         (pod,) = hand.pods()
         system.kubectl("delete", "yt", hand.name, "--wait=false")
         hand.create()
-        until(
-            "another prepare",
-            lambda old=pod: [p for p in hand.pods() if p["metadata"]["uid"] != old["metadata"]["uid"]],
-        )
+        old = pod["metadata"]["uid"]
+        until("another prepare", lambda old=old: {p["metadata"]["uid"] for p in hand.pods()} - {old})
         assert "failure" not in hand.wait_phase("Preparing")
         hand.run_to_end(Stage.PREPARE, 3, reason="InvalidData", message="no labels")
         hand.wait_phase("Failed")
