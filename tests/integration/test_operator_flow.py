@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,6 +182,10 @@ class Hand:
         """What an operator has written; without one the API server fills a status in."""
         found: Body = self.training().get("status", {})
         return {} if found.get("phase") == Phase.UNSERVED else found
+
+    def pod_uids(self, known: AbstractSet[str] = frozenset()) -> set[str]:
+        """Of all its pods but those."""
+        return {pod["metadata"]["uid"] for pod in self.pods()} - known
 
     def jobs(self) -> list[str]:
         listed = self.system.kubectl("get", "jobs", "-l", f"{LABEL_TRAINING}={self.name}", "-o", "name")
@@ -453,11 +459,10 @@ def test_a_namesake_does_not_trip_over_the_kept_job(system: System, operator: Op
     hand.run_to_end(Stage.PREPARE, 3, reason="InvalidData", message="no labels")
     hand.wait_phase("Failed")
     for _ in range(3):
-        (pod,) = hand.pods()
+        known = hand.pod_uids()
         system.kubectl("delete", "yt", hand.name, "--wait=false")
         hand.create()
-        old = pod["metadata"]["uid"]
-        until("another prepare", lambda old=old: {p["metadata"]["uid"] for p in hand.pods()} - {old})
+        until("another prepare", partial(hand.pod_uids, known))
         assert "failure" not in hand.wait_phase("Preparing")
         hand.run_to_end(Stage.PREPARE, 3, reason="InvalidData", message="no labels")
         hand.wait_phase("Failed")
