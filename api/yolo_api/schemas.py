@@ -42,7 +42,8 @@ class StartRequest(SpecOptions):
     """Class names in the order of their indices: joined by `,`, as a list, or the path of a text file on the
     data volume with one name a line. A text with `/`, or that ends as such a file does, is a path."""
     model_type: str = Field(default="yolov5s", min_length=1, max_length=250)
-    """Architecture or checkpoint. A bare name or .pt: pretrained; .yaml: from scratch."""
+    """Architecture or checkpoint. A bare name or .pt: pretrained; .yaml: from scratch; run:<model name>/best
+    (or /last): what an earlier training has learnt."""
     batch_size: BatchSize = 10
     """Images a step; -1: as many as the GPU's memory allows, or below 1 that part of it."""
     device: Gpus = Field(default=0, validate_default=True)
