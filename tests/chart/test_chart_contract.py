@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from chart.rendering import (
     pod_spec,
 )
 from yolo_crds import gpus, meta
+from yolo_crds.layout import DataVolume
 
 pytestmark = pytest.mark.chart
 
@@ -425,11 +427,18 @@ def test_helm_tests_program_waits_for_the_facade(chart: Chart, url: str) -> None
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["200", "200"]
 
 
-def test_data_pods_program_leaves_when_asked(chart: Chart) -> None:
+def test_data_pods_program_makes_the_users_folders_and_leaves_when_asked(
+    chart: Chart, tmp_path: Path
+) -> None:
     args = container(chart.one("Deployment", "yolo-data", nested("dataAccess.enabled", True)))["args"]
     program = args[0].replace("while True", "print(flush=True)\nwhile True")
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+    (tmp_path / "ucd").write_text("in the way of a folder")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=tmp_path) as process:
         assert process.stdout is not None
+        assert process.stdout.readline() == b"/data/ucd cannot be made: File exists\n"
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+    made = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    volume = DataVolume(tmp_path)
+    assert made == {path.name for path in (volume.datasets, volume.images, volume.weights)}

@@ -82,8 +82,9 @@ class Child:
         return self._process.poll()
 
     def read(self, timeout: float) -> Iterator[tuple[str, str | Mapping[str, object]]]:
-        """What came within `timeout` seconds: ("out" or "err", line) and ("event", fields)."""
-        for key, _ in self._selector.select(timeout):
+        """What came within `timeout` seconds: ("event", fields) and then ("out" or "err", line): events tell
+        what the lines are of."""
+        for key, _ in sorted(self._selector.select(timeout), key=lambda found: found[0].data != "event"):
             name: str = key.data
             data = self._take(key.fd)
             if data is None:

@@ -234,6 +234,8 @@ class Supervisor:
             self.console.line("err", f"WARNING the end cannot be stored: {error}", now)
         if not outcome.ok:
             self.console.line("err", f"ERROR {outcome.reason}: {outcome.message}", now)
+            if outcome.hint:
+                self.console.say(f"HINT {outcome.hint}")
         elif self._finished:
             self.console.line("out", tell_finished(self.config, self._finished), now)
         elif stage is Stage.TRAIN:

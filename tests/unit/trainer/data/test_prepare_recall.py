@@ -14,6 +14,7 @@ import pytest
 from yolo_crds.training import Data
 from yolo_trainer.data import dataset
 from yolo_trainer.data.dataset import PreparedSet, prepare_dataset
+from yolo_trainer.errors import InvalidDataError
 
 AN_HOUR_AGO = 1_700_000_000
 
@@ -78,6 +79,17 @@ def test_an_unchanged_set_is_not_read_again(
     assert prepare(world, copyImages=copies) == first
     assert len(opened) == 1
     assert first.origins["train"].kind == kind
+
+
+def test_what_was_said_of_classes_is_said_again(world: Any, opened: list[Path]) -> None:
+    write_ucd(world)
+    asked = {"labels": ["a", "zebra"], "missingClasses": "allow"}
+    first, second = prepare(world, **asked), prepare(world, **asked)
+    want = "listed labels that occur nowhere in the data: 1, 'zebra'"
+    assert want in first.details.warnings
+    assert (second, len(opened)) == (first, 1)
+    with pytest.raises(InvalidDataError, match="'zebra' occurs nowhere"):
+        prepare(world, labels=["a", "zebra"])
 
 
 def test_other_options_read_it_again(world: Any, opened: list[Path]) -> None:

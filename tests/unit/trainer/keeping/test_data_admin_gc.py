@@ -22,7 +22,7 @@ def test_gc_removes_what_was_not_used_for_long(
     old, archived = make(world), make(world, "demo.zip")
     fetched = world.text("prepared/.fetched/ucd/far.json", "{}")
     age(world)
-    new = make(world, seed=3, labels=["a", "b"])
+    new = make(world, seed=3, labels=["a", "b"], missingClasses="allow")
     before = world.snapshot(world.data)
     assert run(world, "gc", "--older-than", "30d", "--dry-run") == 0
     assert told(capsys).count("would remove") == 4
@@ -87,7 +87,7 @@ def test_gc_keeps_what_an_attempt_ended_with_lately(world: Any) -> None:
 def test_attempt_whose_run_folder_another_has_holds_nothing(world: Any) -> None:
     world.many(count=3)
     first = train(world, data={"seed": 1})
-    second = train(world, attempt=2, data={"seed": 2, "labels": ["a", "b"]})
+    second = train(world, attempt=2, data={"seed": 2, "labels": ["a", "b"], "missingClasses": "allow"})
     age(world)
     assert run(world, "gc", "--older-than", "30d") == 0
     assert not first.exists()
@@ -205,7 +205,7 @@ def test_gc_tells_what_it_cannot_remove_and_goes_on(
     world: Any, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.many(count=3)
-    first, second = sorted([make(world), make(world, labels=["a", "b"])])
+    first, second = sorted([make(world), make(world, labels=["a", "b"], missingClasses="allow")])
     age(world)
     removed = collecting.Removal.run
 

@@ -29,6 +29,7 @@ from yolo_crds.trainer import (
 from yolo_trainer.errors import TrainerError
 from yolo_trainer.node import Node
 from yolo_trainer.runfolder.attempt import Attempt, claim
+from yolo_trainer.runfolder.logs import Log
 from yolo_trainer.supervise.gpu_events import GpuEvents, Heard
 from yolo_trainer.supervise.stop import StopSignal
 from yolo_trainer.supervise.supervisor import Supervisor
@@ -67,13 +68,8 @@ class Runner:
         self._stop = stop
         self._capsys = capsys
 
-    def run(
-        self, worker: str, *, claimed: bool = True, node: Node | None = None, **fields: object
-    ) -> ExitCode:
-        """The exit code; limits in `fields` may be below those that the contract allows, to be quick.
-
-        For a train stage the folder is taken before, as its prepare stage would have done (`claimed`).
-        """
+    def config(self) -> TrainerConfig:
+        """Of a training without a GPU."""
         template = {"model": "yolo11n.yaml", "data": {"train": "d"}, "resources": {"gpus": 0}}
         wire = {
             "name": "toy",
@@ -82,7 +78,16 @@ class Runner:
             "runsDir": str(self.root),
             "template": template,
         }
-        config = TrainerConfig.model_validate({"stage": "train", **wire}).model_copy(update=fields)
+        return TrainerConfig.model_validate({"stage": "train", **wire})
+
+    def run(
+        self, worker: str, *, claimed: bool = True, node: Node | None = None, **fields: object
+    ) -> ExitCode:
+        """The exit code; limits in `fields` may be below those that the contract allows, to be quick.
+
+        For a train stage the folder is taken before, as its prepare stage would have done (`claimed`).
+        """
+        config = self.config().model_copy(update=fields)
         if claimed and config.stage is Stage.TRAIN:
             claim(config)
         text = PRELUDE + textwrap.dedent(worker)
@@ -140,53 +145,70 @@ def test_run_of_a_good_worker_leaves_logs_and_result(runner: Runner) -> None:
     assert (last.epoch, last.percent, last.eta_seconds) == (2, 100, 0)
 
 
-TABLES = """
-report(stage="import")
-report(stage="scan")
-print("   from  n    params  module", flush=True)
-for epoch in (1, 2):
-    report.epoch_started(epoch, 2, 4)
-    time.sleep(0.3)
-    print("")
-    print("      Epoch    GPU_mem   box_loss")
-    print(f"        {epoch}/2         0G      0.842: 100%", flush=True)
-    print("Closing dataloader mosaic", flush=True)
-    report(stage="val", batch=0, batches=1)
-    print("                   all          8          8", flush=True)
-    metrics = {"metrics/mAP50-95(B)": epoch / 4}
-    best = {"epoch": 1, "fitness": 0.25, "metrics": {"metrics/mAP50-95(B)": 0.25}}
-    losses = {"train/box_loss": 0.8421, "train/cls_loss": 0.5}
-    report.epoch_finished(epoch, epochs=2, metrics=metrics, fitness=epoch / 4, best=best, losses=losses)
-    time.sleep(0.3)
-report(stage="val", batch=0, batches=1)
-time.sleep(0.3)
-print("                   red          4          4", flush=True)
-report.finished(metrics={})
-"""
+def epoch_finished(epoch: int) -> dict[str, object]:
+    return {
+        "event": "epoch_finished",
+        "epoch": epoch,
+        "epochs": 2,
+        "metrics": {"metrics/mAP50-95(B)": epoch / 4},
+        "best": {"epoch": 1, "fitness": 0.25, "metrics": {"metrics/mAP50-95(B)": 0.25}},
+        "losses": {"train/box_loss": 0.8421, "train/cls_loss": 0.5},
+    }
 
 
-def test_run_shows_people_a_line_an_epoch_and_keeps_the_tables_in_the_file(runner: Runner) -> None:
-    assert runner.run(TABLES) is ExitCode.DONE
-
-    shown = [line for line in runner.out.splitlines() if PROGRESS_PREFIX not in line]
-    assert [line for line in shown if line.startswith(" ") or not line] == [
-        "   from  n    params  module",  # of no epoch
-        "                   red          4          4",
+def test_people_are_shown_a_line_an_epoch_and_the_file_keeps_the_tables(
+    runner: Runner, stop: StopSignal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    val: dict[str, object] = {"event": "progress", "stage": "val", "batch": 0, "batches": 1}
+    said: list[str | dict[str, object]] = [
+        {"event": "progress", "stage": "import"},
+        {"event": "progress", "stage": "scan"},
+        "   from  n    params  module",
+        "",
     ]
-    assert [re.sub(r"[0-9.]+ s.*", "", line) for line in shown if line.startswith("epoch")] == [
-        "epoch 1/2 | box 0.842  cls 0.500 | mAP50-95 box 0.250 (best) | ",
-        "epoch 2/2 | box 0.842  cls 0.500 | mAP50-95 box 0.500 (best 0.250, epoch 1) | ",
-    ]
-    assert [line for line in shown if line.startswith("---")] == [
+    for epoch in (1, 2):
+        said += [
+            {"event": "epoch_started", "epoch": epoch, "epochs": 2, "batches": 4},
+            "",
+            f"        {epoch}/2         0G      0.842: 100%",
+            "Closing dataloader mosaic",
+            val,
+            epoch_finished(epoch),
+            "                   all          8          8",  # a pipe of its own: it may come late
+        ]
+    said += [val, "                   red          4          4", {"event": "finished", "metrics": {}}]
+    supervisor = Supervisor(runner.config(), stop)
+    file = tmp_path / "std.log"
+    supervisor.console.use_logs({"out": Log(file.open("w"))})
+
+    for now, one in enumerate(said):
+        if isinstance(one, str):
+            supervisor.console.line("out", one, now)
+        else:
+            supervisor._take(one, now)
+    supervisor.console.close()
+
+    shown = [line for line in capsys.readouterr().out.splitlines() if PROGRESS_PREFIX not in line]
+    stamp = r" , \d.*"
+    assert [re.sub(stamp, "", line) for line in shown] == [
         "--- loading PyTorch and Ultralytics",
         "--- reading the data set",
+        "   from  n    params  module",  # of no epoch
+        "",
         "--- training from epoch 1 to 2",
+        "* start train 1/2",
+        "Closing dataloader mosaic",
+        "epoch 1/2 | box 0.842  cls 0.500 | mAP50-95 box 0.250 (best) | 5.0 s | 5.0 s left",
+        "* start train 2/2",
+        "Closing dataloader mosaic",
+        "epoch 2/2 | box 0.842  cls 0.500 | mAP50-95 box 0.500 (best 0.250, epoch 1) | 5.0 s",
         "--- validating best.pt",
+        "                   red          4          4",
     ]
-    assert shown.count("Closing dataloader mosaic") == 2
-    file = runner.folder.std_log.read_text()
-    assert all(row in file for row in ("      Epoch    GPU_mem", "        2/2         0G", "   all  "))
-    assert not re.search(r"YOLO-PROGRESS|^epoch |^---", file, re.MULTILINE)
+    starts = {f"* start train {epoch}/2" for epoch in (1, 2)}
+    want = [one for one in said if isinstance(one, str)]
+    lines = [re.sub(stamp, "", line) for line in file.read_text().splitlines()]
+    assert [line for line in lines if line not in starts] == want
 
 
 def test_run_prints_progress_in_any_hundred_lines(runner: Runner) -> None:
@@ -220,6 +242,7 @@ def test_run_takes_the_workers_word_for_its_failure(runner: Runner) -> None:
         "no room for 64 images",
     )
     assert runner.message.hint
+    assert f"HINT {runner.message.hint}" in runner.out
 
 
 def test_run_takes_the_word_of_the_rank_that_knows_why(runner: Runner) -> None:
