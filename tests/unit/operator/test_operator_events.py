@@ -136,7 +136,7 @@ def test_nothing_is_told_of_what_has_ended_or_of_an_earlier_version() -> None:
 
 
 def test_a_new_run_is_told_anew() -> None:
-    names, stored: Body = [], {}
+    names, stored = [], Body()
     for run in (1, 2):
         training = make_training(stop=True, run=run, status=stored)
         decision = decide(make_view(training), SETTINGS)
