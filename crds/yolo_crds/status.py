@@ -268,6 +268,6 @@ UNSERVED: dict[str, object] = {
     "phase": Phase.UNSERVED.value,
     "message": f"no operator has seen this training yet; {HINTS[Reason.NO_OPERATOR]}",
     "printed": {"reason": Reason.NO_OPERATOR.value},
-    "failure": unserved_failure("no operator has seen this training yet").to_wire(),
 }
-"""What the API server shows as the status until an operator has written one (ADR 26)."""
+"""What the API server shows as the status until an operator has written one (ADR 26). It is no failure: a new
+training shows it for a moment, and who waits for failures must not find one."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from yolo_crds import meta
-from yolo_crds.conditions import TERMINAL_PHASES, ConditionType, Phase, Reason
+from yolo_crds.conditions import HINTS, TERMINAL_PHASES, ConditionType, Phase, Reason
 from yolo_crds.status import unserved_failure
 
 from .jobs import Manifest
@@ -81,10 +81,10 @@ def build_farewell(training: Wire, busy: bool, release: str, now: datetime) -> d
     ]
     return {
         "phase": str(Phase.UNSERVED),
+        "message": f"{message}; {HINTS[Reason.NO_OPERATOR]}",
         "failure": unserved_failure(message).to_wire(),
-        "message": message,
         "seenAt": None,
-        "printed": {"eta": None, "place": None, "reason": str(Reason.NO_OPERATOR)},
+        "printed": {"reason": str(Reason.NO_OPERATOR), "eta": None, "place": None},
         "waiting": None,
         "conditions": conditions,
     }

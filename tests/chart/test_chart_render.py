@@ -471,3 +471,9 @@ def test_everything_of_the_farewell_is_made_for_the_uninstall_alone(chart: Chart
     found = [f for f in chart.objects() if "farewell" in f["metadata"]["name"]]
     assert {f["metadata"]["annotations"]["helm.sh/hook"] for f in found} == {"pre-delete"}
     assert names(found) == FAREWELL
+
+
+def test_values_of_an_older_chart_mean_the_defaults(chart: Chart) -> None:
+    """`helm upgrade --reuse-values` gives the templates no key that the earlier chart had not."""
+    older = {"unserved": None, "uninstall": None}
+    assert chart.objects(older) == chart.objects()

@@ -1,6 +1,11 @@
+{{/* What happens to a training that nobody serves. Values of an older chart (--reuse-values) do not say so. */}}
+{{- define "yolo.unservedAction" -}}
+{{- (.Values.unserved).action | default "Warn" -}}
+{{- end }}
+
 {{/* Whether this release makes the policy that tells of namespaces without an operator: where the definition is, once. */}}
 {{- define "yolo.tellsUnserved" -}}
-{{- if and .Values.crds.enabled .Values.rbac.create (ne .Values.unserved.action "Off") -}}
+{{- if and .Values.crds.enabled .Values.rbac.create (ne (include "yolo.unservedAction" .) "Off") -}}
 true
 {{- end -}}
 {{- end }}

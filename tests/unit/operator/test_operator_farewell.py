@@ -132,7 +132,8 @@ def test_the_next_operator_goes_on_where_the_last_one_was() -> None:
 def test_a_first_status_takes_the_place_of_what_the_api_server_says() -> None:
     view = make_view(make_training(status=UNSERVED))
     patch = status_patch(view.training["status"], decide(view, OPERATOR).status, view.now)
-    assert (patch["phase"], patch["run"], patch["failure"]) == ("Pending", 1, None)
+    assert (patch["phase"], patch["run"]) == ("Pending", 1)
+    assert patch["message"] != UNSERVED["message"]
 
 
 def test_farewell_of_a_training_without_a_job_says_that_nothing_runs() -> None:

@@ -1,6 +1,11 @@
+{{/* What an uninstall does about trainings. Values of an older chart (--reuse-values) do not say so. */}}
+{{- define "yolo.uninstallTrainings" -}}
+{{- (.Values.uninstall).trainings | default "Tell" -}}
+{{- end }}
+
 {{/* Whether a Job sees to trainings before the release goes. It needs an operator's rights, by an account of its own. */}}
 {{- define "yolo.farewell" -}}
-{{- if and .Values.operator.enabled .Values.rbac.create (ne .Values.uninstall.trainings "Ignore") -}}
+{{- if and .Values.operator.enabled .Values.rbac.create (ne (include "yolo.uninstallTrainings" .) "Ignore") -}}
 true
 {{- end -}}
 {{- end }}
