@@ -292,7 +292,8 @@ def test_resume_with_nothing_left_says_so(tmp_path: Path) -> None:
     code, output = run_attempt(volumes, tmp_path, {"epochs": 2}, run=2, resume=True)
 
     assert code == 0, output
-    assert "nothing to train: 3 epochs are done, 2 were asked for; raise template.epochs" in output
+    want = "WARNING nothing was left to train: 3 epochs are done, 2 were asked for; raise template.epochs"
+    assert want in output
 
 
 def test_resume_of_a_stopped_run_that_asks_for_no_more_makes_its_end(tmp_path: Path) -> None:
