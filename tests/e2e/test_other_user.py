@@ -22,6 +22,7 @@ OTHER = 4711
 STRANGER = 2_000_000_123
 """One more, as a cluster draws them; no passwd has it, and no volume."""
 DATA = {"train": "datasets/digits"}
+PUBLISHED = ("weights/best.pt", "weights/last.pt", "results.csv", "args.yaml")
 CHOWN = "app.kubernetes.io/component=chown"
 
 
@@ -90,11 +91,11 @@ def copy_out(system: System, folder: Path, target: Path) -> None:
     where = f"{system.namespace}/{pod.removeprefix('pod/')}"
     for kind in ("train", "train_info"):
         system.kubectl("cp", f"{where}:/runs/{kind}/{folder.name}", str(target / kind))
-    published = ["weights/best.pt", "weights/last.pt", "results.csv", "args.yaml"]
-    logs = folder.parents[1] / "train_info" / folder.name
-    pairs = [(folder / name, target / "train" / name) for name in published]
-    pairs += [(file, target / "train_info" / file.name) for file in logs.iterdir() if file.is_file()]
-    assert any(file.suffix == ".log" for file, _ in pairs)
+    published = [f"train/{folder.name}/{name}" for name in PUBLISHED]
+    published += [f"train_info/{folder.name}/logs/{name}" for name in ("train_std.log", "train_err.log")]
+    pairs = [
+        (folder.parents[1] / name, target / name.replace(f"/{folder.name}", "", 1)) for name in published
+    ]
     for file, copied in pairs:
         assert copied.is_file(), copied
         assert not copied.is_symlink(), copied
