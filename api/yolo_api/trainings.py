@@ -11,12 +11,19 @@ from itertools import islice
 from anyio.to_thread import run_sync
 
 from yolo_crds.meta import object_name
+from yolo_crds.models import EarlierRun, parse_earlier_run
 from yolo_crds.schema import nearest
 
 from .cache import Entry, TrainingCache
 from .convert import to_manifest, to_patch
 from .data import DataAdvice
-from .errors import ConflictError, DomainError, InvalidFieldsError, UnknownModelError
+from .errors import (
+    ConflictError,
+    DomainError,
+    InvalidFieldsError,
+    MissingFileError,
+    UnknownModelError,
+)
 from .hyp_arguments import lift_arguments
 from .kube import Kube, Manifest
 from .kube_errors import AlreadyExistsError, NotFoundError, StaleError
@@ -190,6 +197,17 @@ class Trainings:
             f"there is no model {model!r}; {advice}GET /status and /cache_info list them"
         )
 
+    def _check_earlier(self, field: str, earlier: EarlierRun) -> list[tuple[str, str]]:
+        """What is wrong with the name of an earlier run's model: nothing, or what is not there."""
+        name = earlier.model_name
+        if not self.runs.is_known(name):
+            return [(field, str(self._unknown(name)))]
+        try:
+            self.runs.open_checkpoint(name, earlier.file).close()
+        except MissingFileError as error:
+            return [(field, str(error))]
+        return []
+
     def _look_at(self, request: StartRequest, *, in_image: bool = False) -> list[str]:
         """The class names; raises InvalidFieldsError for all that is missing on the data volume at once.
 
@@ -201,7 +219,11 @@ class Trainings:
             problems += self._data.check_data("val_ucd", request.val_ucd)
         model = to_model(request.model_type)
         # What goes on needs no pretrained weights; the prepare stage knows whether there is a checkpoint.
-        if not request.continue_train:
+        if request.continue_train:
+            pass
+        elif earlier := parse_earlier_run(model):
+            problems += self._check_earlier("model_type", earlier)
+        else:
             problems += self._data.check_weights("model_type", model)
         if problems:
             raise InvalidFieldsError(problems)

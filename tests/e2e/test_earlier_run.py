@@ -8,7 +8,7 @@ from cluster import Cluster
 from demo.client import OldClient
 from demo.install import System
 from e2e.audited import Audit
-from e2e.trainings import SMALL, finish_training, start_training, volume_folder
+from e2e.trainings import SMALL, end_training, finish_training, start_training, volume_folder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -28,7 +28,7 @@ def test_training_starts_from_an_earlier_run_and_needs_it_no_more(
     client.start(**SMALL, model_name=first, epochs=1)
     *_, last = client.watch(first, deadline=240)
     assert last["phase"] == "Succeeded", last
-    start_training(system, second, model=f"run:{first}/best", data=DATA, imgsz=96)
+    client.start(**SMALL | {"model_type": f"run:{first}/best", "imgsz": 96}, model_name=second, epochs=1)
     status = finish_training(system, second)
     assert f"run:{first}/best was trained with imgsz 64, this training has 96" in status["warnings"]
     runs = volume_folder(system, cluster, "yolo-runs") / "train"
@@ -44,10 +44,10 @@ def test_training_starts_from_an_earlier_run_and_needs_it_no_more(
     assert finish_training(system, second, run=2)["progress"]["epoch"] == 2
 
 
-def test_run_that_is_not_there_is_told_before_a_gpu(client: OldClient, audit: Audit) -> None:
-    client.start(**SMALL | {"model_type": "run:e2e-nobody/best"}, model_name="e2e-from-nobody", epochs=1)
-    *_, last = client.watch("e2e-from-nobody", deadline=120)
-    assert (last["phase"], last["reason"]) == ("Failed", "WeightsMissing"), last
+def test_run_that_is_not_there_is_told_before_a_gpu(system: System, audit: Audit) -> None:
+    start_training(system, "e2e-from-nobody", model="run:e2e-nobody/best", data=DATA)
+    status = end_training(system, "e2e-from-nobody")
+    assert (status["phase"], status["failure"]["reason"]) == ("Failed", "WeightsMissing"), status
     assert audit.stages("e2e-from-nobody") == {"prepare"}
 
 

@@ -112,6 +112,23 @@ def test_start_takes_json_without_a_content_type(client: TestClient, body: dict[
     assert client.post("/start", content=json.dumps(body)).status_code == 200
 
 
+def test_start_from_an_earlier_runs_model(
+    client: TestClient, kube: Any, body: dict[str, Any], trained: str
+) -> None:
+    """Whether it is there is known at once; what is in it, prepare tells."""
+    other = body | {"model_name": "from-earlier"}
+    for model_type, why in [
+        (f"run:{trained}/last", f"{trained!r} has no weights/last.pt yet"),
+        (f"run:{trained}s/best", f"there is no model '{trained}s'; did you mean {trained!r}?"),
+    ]:
+        refused = client.post("/start", json=other | {"model_type": model_type})
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith(f"model_type: {why}")
+    assert client.post("/start", json=other | {"model_type": f"run:{trained}/best"}).status_code == 200
+    (stored,) = kube.objects.values()
+    assert stored["spec"]["template"]["model"] == f"run:{trained}/best"
+
+
 def test_start_is_in_status_at_once(client: TestClient, body: dict[str, Any]) -> None:
     client.post("/start", json=body)
     want_model: dict[str, Any] = {
