@@ -14,9 +14,10 @@ from typing import Any
 from yolo_crds import meta
 from yolo_crds.conditions import HINTS, TERMINAL_PHASES, ConditionType, Phase, Reason
 from yolo_crds.status import unserved_failure
+from yolo_kube.errors import ConflictError, KubeError
 
 from .jobs import Manifest
-from .kube import ConflictError, Kube, KubeError, connect
+from .kube import Kube, connect
 from .metrics import Metrics
 from .settings import FarewellSettings
 from .snapshot import Wire, print_time

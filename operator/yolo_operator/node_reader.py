@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from .kube import Kube, KubeError
+from yolo_kube.errors import KubeError
+
+from .kube import Kube
 from .store import Key, Store
 
 logger = logging.getLogger(__name__)

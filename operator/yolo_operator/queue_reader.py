@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .kube import Kube, KubeError
+from yolo_kube.errors import KubeError
+
+from .kube import Kube
 from .snapshot import JobView
 from .store import Store
 from .workload import Admission, WorkloadView, view_workload

@@ -9,11 +9,12 @@ from typing import Any
 
 from yolo_crds.conditions import ConditionType, Reason
 from yolo_crds.status import Status
+from yolo_kube.errors import ConflictError, KubeError
 
 from .diagnosis import diagnose_refusal
 from .events import build_event, find_change
 from .kept import in_the_way
-from .kube import ConflictError, Kube, KubeError, NamesakeError
+from .kube import Kube, NamesakeError
 from .metrics import Metrics
 from .node_reader import NodeReader
 from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events, wants_last_events, wants_share

@@ -55,7 +55,7 @@ class JobView:
     attempt: int
     stage: Stage
     created: str
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
     deleting: bool = False
     complete: bool = False
     failed: bool = False
@@ -111,7 +111,7 @@ class PodView:
     created: str
     index: int = 0
     """Its place among the pods of its Job. Pod 0 speaks for all: it alone tells progress and the result."""
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
     phase: str = "Pending"
     reason: str = ""
     message: str = ""

@@ -27,8 +27,8 @@ class Store:
         self._trainings: dict[Key, dict[str, Any]] = {}
         self._jobs: dict[Key, dict[str, JobView]] = {}
         self._pods: dict[Key, dict[str, PodView]] = {}
-        self._passed_over: dict[str, tuple[Key, int]] = {}
-        """Objects that bear our label and are none of ours, by uid: it counts that they were seen."""
+        self._key_of: dict[str, Key] = {}
+        """Whose Job or pod it is, by uid."""
         self._progress: dict[str, ProgressLine] = {}
         self._admissions: dict[str, Admission] = {}
         self._unhealthy: dict[str, tuple[str, ...]] = {}
@@ -56,28 +56,27 @@ class Store:
                 if last and key[0] == namespace and "completionTime" in status:
                     yield job
 
-    def put_training(self, training: dict[str, Any]) -> None:
-        """Keep a training, unless a newer version of it is already known (our own write, told twice)."""
+    def put_training(self, training: dict[str, Any]) -> bool:
+        """Keep a training; whether this version of it is news (our own write is told a second time)."""
         metadata = training["metadata"]
         key = (metadata["namespace"], metadata["name"])
         known = self._trainings.get(key)
-        if known is None or _version(known["metadata"]) <= _version(metadata):
-            self._trainings[key] = training
+        if known is not None and _version(known["metadata"]) > _version(metadata):
+            return False
+        self._trainings[key] = training
+        return known is None or known["metadata"]["resourceVersion"] != metadata["resourceVersion"]
 
-    def put_job(self, key: Key, job: JobView) -> None:
-        _put(self._jobs, key, job)
+    def put_job(self, key: Key, job: JobView) -> bool:
+        """Keep a Job; whether anything is new in it that decisions need."""
+        return self._put(self._jobs, key, job)
 
-    def put_pod(self, key: Key, pod: PodView) -> None:
+    def put_pod(self, key: Key, pod: PodView) -> bool:
+        """The same for a pod."""
         if pod.unhealthy:
             self._unhealthy[pod.uid] = pod.unhealthy
         elif not pod.finished:
             self._unhealthy.pop(pod.uid, None)
-        _put(self._pods, key, pod)
-
-    def pass_over(self, key: Key, metadata: Wire) -> None:
-        """Note a Job or pod that names a training and is none of its: anybody may set a label."""
-        self.drop_child(key, metadata["uid"])
-        self._passed_over[metadata["uid"]] = (key, _version(metadata))
+        return self._put(self._pods, key, pod)
 
     def put_progress(self, uid: str, line: ProgressLine) -> bool:
         """Keep the newest progress line of the pod with this uid; False when it tells nothing new."""
@@ -106,18 +105,31 @@ class Store:
         if known is not None and known["metadata"]["uid"] == uid:
             del self._trainings[key]
 
-    def drop_child(self, key: Key, uid: str) -> None:
-        """Forget the Job or pod with this uid."""
+    def drop_child(self, uid: str) -> Key | None:
+        """Forget the Job or pod with this uid; whose it was, if it was known."""
+        key = self._key_of.pop(uid, None)
+        if key is None:
+            return None
         kinds: tuple[dict[Key, dict[str, Any]], ...] = (self._jobs, self._pods)
         for kind in kinds:
             children = kind.get(key, {})
             children.pop(uid, None)
             if not children:
                 kind.pop(key, None)
-        self._passed_over.pop(uid, None)
         self._progress.pop(uid, None)
         self._admissions.pop(uid, None)
         self._unhealthy.pop(uid, None)
+        return key
+
+    def children(self, stored: type[JobView] | type[PodView], namespace: str | None) -> dict[str, int]:
+        """Version by uid of all Jobs or all pods of a namespace; None: of all."""
+        kind: Mapping[Key, Mapping[str, JobView | PodView]] = self._jobs if stored is JobView else self._pods
+        return {
+            uid: parse_version(child.resource_version)
+            for key, children in kind.items()
+            if namespace in {None, key[0]}
+            for uid, child in children.items()
+        }
 
     def snapshot(self, key: Key, now: datetime) -> Snapshot | None:
         """What is known of a training; None when it is not."""
@@ -177,14 +189,21 @@ class Store:
         return Holder(name, pod.node or "", pod.ask.requests, ends_at, leaving=pod.gone_by is not None)
 
     def versions(self) -> dict[str, tuple[Key, int]]:
-        """Key and resourceVersion of everything known, by uid."""
-        known = dict(self._passed_over)
-        known |= {t["metadata"]["uid"]: (key, _version(t["metadata"])) for key, t in self._trainings.items()}
-        for key, jobs in self._jobs.items():
-            known |= {job.uid: (key, parse_version(job.resource_version)) for job in jobs.values()}
-        for key, pods in self._pods.items():
-            known |= {pod.uid: (key, parse_version(pod.resource_version)) for pod in pods.values()}
-        return known
+        """Key and resourceVersion of all trainings, by uid."""
+        return {t["metadata"]["uid"]: (key, _version(t["metadata"])) for key, t in self._trainings.items()}
+
+    def _put(self, kind: dict[Key, dict[str, _View]], key: Key, child: _View) -> bool:
+        if self._key_of.get(child.uid, key) != key:
+            self.drop_child(child.uid)
+        before = kind.get(key, {}).get(child.uid)
+        newer = before is None or parse_version(before.resource_version) <= parse_version(
+            child.resource_version
+        )
+        if not newer:
+            return False
+        self._key_of[child.uid] = key
+        kind.setdefault(key, {})[child.uid] = child
+        return before != child
 
 
 def parse_version(text: str) -> int:
@@ -194,10 +213,3 @@ def parse_version(text: str) -> int:
 
 def _version(metadata: Wire) -> int:
     return parse_version(metadata["resourceVersion"])
-
-
-def _put(kind: dict[Key, dict[str, _View]], key: Key, child: _View) -> None:
-    known = kind.setdefault(key, {})
-    before = known.get(child.uid)
-    if before is None or parse_version(before.resource_version) <= parse_version(child.resource_version):
-        known[child.uid] = child

@@ -62,6 +62,8 @@ class KeyedQueue:
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
+            # A settled training awaits nothing: thousands of them must not keep all else from running.
+            await asyncio.sleep(0)
 
     async def _attempt(self, key: Key) -> float | None:
         try:

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings
 import yolo_api.kube
 import yolo_api.settings
 import yolo_gpu_agent.settings
-import yolo_operator.kube
+import yolo_operator.rights
 import yolo_operator.settings
 from chart.rendering import (
     ALL_VALUES,
@@ -238,13 +238,13 @@ AUTH_DELEGATOR: Rules = {
 
 def test_operators_role_is_what_it_calls(chart: Chart) -> None:
     """kopf needs nothing beyond these: its watches stand in the same tables."""
-    want = {(group, resource): set(verbs) for group, resource, verbs in yolo_operator.kube.RBAC}
+    want = {(group, resource): set(verbs) for group, resource, verbs in yolo_operator.rights.RBAC}
     assert rules_of(chart.one("Role", "yolo-operator")) == want
 
 
 def test_operators_role_leaves_kueue_alone_where_it_is_told_to(chart: Chart) -> None:
     found = rules_of(chart.one("Role", "yolo-operator", nested("rbac.kueue", value=False)))
-    want = {(group, resource): set(verbs) for group, resource, verbs in yolo_operator.kube.RBAC}
+    want = {(group, resource): set(verbs) for group, resource, verbs in yolo_operator.rights.RBAC}
     assert found == {rule: verbs for rule, verbs in want.items() if "kueue" not in rule[0]}
 
 
@@ -258,7 +258,7 @@ def test_operator_makes_no_policies_where_the_chart_makes_none(chart: Chart) -> 
 
 
 def test_operators_cluster_role_is_what_it_calls(chart: Chart) -> None:
-    table = [*yolo_operator.kube.RBAC, *yolo_operator.kube.RBAC_CLUSTER]
+    table = [*yolo_operator.rights.RBAC, *yolo_operator.rights.RBAC_CLUSTER]
     want = {(group, resource): set(verbs) for group, resource, verbs in table}
     role = chart.one("ClusterRole", "train:yolo:operator", nested("operator.scope", "cluster"))
     assert rules_of(role) == want
@@ -270,7 +270,7 @@ def test_operators_look_at_nodes_is_what_it_calls(chart: Chart) -> None:
 
     nodes, pods = (
         {(group, resource): set(verbs) for group, resource, verbs in table}
-        for table in (yolo_operator.kube.RBAC_NODES, yolo_operator.kube.RBAC_ALL_PODS)
+        for table in (yolo_operator.rights.RBAC_NODES, yolo_operator.rights.RBAC_ALL_PODS)
     )
     assert look() == nodes
     assert look(allPods=True) == nodes | pods
@@ -280,7 +280,7 @@ def test_operators_look_at_nodes_is_what_it_calls(chart: Chart) -> None:
 def test_farewells_roles_are_what_it_calls(chart: Chart) -> None:
     served, own = (
         {(group, resource): set(verbs) for group, resource, verbs in table}
-        for table in (yolo_operator.kube.RBAC_FAREWELL, yolo_operator.kube.RBAC_FAREWELL_OWN)
+        for table in (yolo_operator.rights.RBAC_FAREWELL, yolo_operator.rights.RBAC_FAREWELL_OWN)
     )
     assert rules_of(chart.one("Role", "yolo-farewell")) == served
     assert (

@@ -36,6 +36,7 @@ BASE_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/lintian/*",
 )
 CRDS = "crds/yolo_crds"
+KUBE = "crds/yolo_kube"
 TORCH = os.environ.get("TORCH", "debian")
 """Where the trainer's torch comes from: `debian`, small and CPU only; `pypi`, as shipped, with CUDA."""
 PIP_VARIABLES = ("PIP_CERT", "PIP_INDEX_URL")  # passed on only if set; never part of an image's final stage
@@ -79,8 +80,10 @@ TRAINER_DEPS = _deps("trainer", "trainer-image", "requirements-torch.txt", "merg
 IMAGES = {
     image.name: image
     for image in (
-        _app(_deps("operator", "operator"), "operator/yolo_operator"),
-        _app(_deps("api", "api"), "api/yolo_api", "api/yolo_gpu_agent", "api/THIRD-PARTY.md", "LICENSE"),
+        _app(_deps("operator", "operator"), KUBE, "operator/yolo_operator"),
+        _app(
+            _deps("api", "api"), KUBE, "api/yolo_api", "api/yolo_gpu_agent", "api/THIRD-PARTY.md", "LICENSE"
+        ),
         _app(TRAINER_DEPS, "trainer-image/yolo_trainer", "trainer-image/LICENSE"),
         # Without our own code, which tests take from the mounted repository: it is built once.
         Image(

@@ -23,7 +23,7 @@ from yolo_crds.conditions import Phase
 from yolo_crds.meta import CONFIG_ENV, LABEL_ATTEMPT, LABEL_TRAINING, TRAINER_CONTAINER, Stage
 from yolo_crds.status import Dataset, Weight, Weights
 from yolo_crds.trainer import Result, TrainerConfig
-from yolo_operator.kube import RBAC, RBAC_CLUSTER, RBAC_NODES
+from yolo_operator.rights import RBAC, RBAC_CLUSTER, RBAC_NODES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 

@@ -22,8 +22,9 @@ from operator_objects import (
     unschedule,
 )
 from yolo_crds.meta import Stage
+from yolo_kube.errors import KubeError
 from yolo_operator.events import WAITING_MOST, Announcer, Change, build_event, find_change
-from yolo_operator.kube import Kube, KubeError
+from yolo_operator.kube import Kube
 from yolo_operator.reconcile import decide
 from yolo_operator.verdict import parse_status
 

@@ -10,8 +10,8 @@ from operator_objects import end, make_job, make_pod, make_result, make_training
 from yolo_crds import meta
 from yolo_crds.meta import Stage
 from yolo_crds.status import UNSERVED
+from yolo_kube.errors import ConflictError, KubeError
 from yolo_operator.farewell import Farewell, build_farewell, build_kept_policies, is_watched
-from yolo_operator.kube import ConflictError, KubeError
 from yolo_operator.reconcile import decide
 from yolo_operator.settings import FarewellSettings
 from yolo_operator.snapshot import view_training

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio import client
+from kubernetes.aio.client import Configuration
 
 from operator_objects import SETTINGS, UID, make_job, make_training
 from yolo_crds.meta import Stage
 from yolo_crds.training import YoloTraining
-from yolo_operator import kube as kube_module
-from yolo_operator.kube import ConflictError, Kube, KubeError, NamesakeError
-from yolo_operator.metrics import Metrics
+from yolo_kube.connection import open_connection
+from yolo_kube.errors import ConflictError, KubeError
+from yolo_operator.kube import Kube, NamesakeError
 from yolo_operator.peers import build_peer_objects
 
 Answer = tuple[int, dict[str, str], Any]
@@ -40,38 +40,17 @@ def server() -> Server:
 
 @pytest.fixture
 async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
-    monkeypatch.setattr("yolo_operator.kube.random.uniform", lambda low, high: 0.0)
+    monkeypatch.setattr("yolo_kube.connection.random.uniform", lambda low, high: 0.0)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     async with TestServer(app) as running:
-        configuration = client.Configuration(host=str(running.make_url("")).rstrip("/"))
-        async with client.ApiClient(configuration) as api:
-            yield Kube(api, Metrics())
+        configuration = Configuration(host=str(running.make_url("")))
+        async with open_connection(configuration, "test") as connection:
+            yield Kube(connection)
 
 
 def _error(code: int, message: str = "no") -> Answer:
     return code, {}, {"kind": "Status", "message": message}
-
-
-async def test_request_is_retried_when_the_server_is_busy(server: Server, kube: Kube) -> None:
-    server.answers = [(429, {"Retry-After": "0"}, {}), _error(503), (200, {}, {"items": []})]
-    assert await kube.list_pods("lab", "cats") == []
-    assert len(server.requests) == 3
-    assert "labelSelector=yolo.training/training%3Dcats" in server.requests[0][1].replace("%2F", "/")
-
-
-async def test_request_gives_up_after_some_tries(server: Server, kube: Kube) -> None:
-    server.answers = [_error(500, "etcd is down")]
-    with pytest.raises(KubeError, match="etcd is down"):
-        await kube.list_jobs("lab", "cats")
-    assert len(server.requests) == kube_module.TRIES
-
-
-async def test_request_that_is_refused_is_not_repeated(server: Server, kube: Kube) -> None:
-    server.answers = [_error(403, "forbidden")]
-    with pytest.raises(KubeError, match="forbidden"):
-        await kube.list_jobs("lab", "cats")
-    assert len(server.requests) == 1
 
 
 async def test_get_training_that_is_not_there(server: Server, kube: Kube) -> None:
@@ -174,20 +153,29 @@ async def test_get_log_tail_without_a_log_is_empty(server: Server, kube: Kube) -
     assert await kube.get_log_tail("lab", "pod") == ""
 
 
-async def test_list_versions_follows_the_pages(server: Server, kube: Kube) -> None:
-    def page(uid: str, more: str) -> Answer:
-        item = {"metadata": {"uid": uid, "resourceVersion": "5"}}
-        return 200, {}, {"metadata": {"resourceVersion": "9", "continue": more}, "items": [item]}
+@pytest.mark.parametrize(("namespace", "where"), [(None, ""), ("lab", "/namespaces/lab")])
+async def test_list_versions_of_a_namespace_or_of_all(
+    server: Server, kube: Kube, namespace: str | None, where: str
+) -> None:
+    item = {"metadata": {"uid": "a", "resourceVersion": "5"}}
+    server.answers = [(200, {}, {"metadata": {"resourceVersion": "9"}, "items": [item]})]
+    assert await kube.list_versions(namespace) == ({"a": "5"}, "9")
+    assert server.requests[0][1].startswith(f"/apis/yolo.training/v1alpha1{where}/yolotrainings?")
 
-    server.answers = [page("a", "next"), page("b", "")]
-    assert await kube.list_versions("jobs", None) == ({"a": "5", "b": "5"}, "9")
-    assert server.requests[1][1].startswith("/apis/batch/v1/jobs?")
-    assert "continue=next" in server.requests[1][1]
+
+@pytest.mark.parametrize(("kind", "root"), [("jobs", "/apis/batch/v1"), ("pods", "/api/v1")])
+async def test_jobs_and_pods_of_trainings_alone(server: Server, kube: Kube, kind: str, root: str) -> None:
+    server.answers = [(200, {}, {"metadata": {"resourceVersion": "9"}, "items": []})]
+    collection = kube.jobs("lab") if kind == "jobs" else kube.pods("lab")
+    assert [page.items async for page in collection.list()] == [[]]
+    asked = server.requests[0][1]
+    assert asked.startswith(f"{root}/namespaces/lab/{kind}?labelSelector=yolo.training/training")
 
 
 async def test_list_nodes_and_sum_pods_follow_the_pages(server: Server, kube: Kube) -> None:
     def page(more: str, *items: Any) -> Answer:
-        return 200, {}, {"metadata": {"continue": more}, "items": list(items)}
+        metadata = {"continue": more, "resourceVersion": "9"}
+        return 200, {}, {"metadata": metadata, "items": list(items)}
 
     server.answers = [page("x", {"metadata": {"name": "a"}}), page("", {"metadata": {"name": "b"}})]
     assert [node.name for node in await kube.list_nodes()] == ["a", "b"]
@@ -204,8 +192,3 @@ async def test_list_nodes_that_is_refused_is_not_repeated(server: Server, kube: 
     with pytest.raises(KubeError):
         await kube.list_nodes()
     assert len(server.requests) == 1
-
-
-async def test_list_versions_of_nothing(server: Server, kube: Kube) -> None:
-    server.answers = [(200, {}, {"metadata": {"resourceVersion": "9"}, "items": None})]
-    assert await kube.list_versions("jobs", "lab") == ({}, "9")

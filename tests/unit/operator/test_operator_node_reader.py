@@ -5,8 +5,9 @@ from typing import cast
 
 import pytest
 
+from yolo_kube.errors import KubeError
 from yolo_operator import node_reader
-from yolo_operator.kube import Kube, KubeError
+from yolo_operator.kube import Kube
 from yolo_operator.node_reader import INTERVAL, WORDS_PER_SECOND, NodeReader
 from yolo_operator.nodes import Node
 from yolo_operator.store import Store

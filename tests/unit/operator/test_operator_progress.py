@@ -1,23 +1,18 @@
-"""Progress from log tails, and the store that keeps it."""
+"""Progress from log tails of pods that answer, and of pods that do not."""
 
 import asyncio
-from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
-import kopf
 import pytest
 
 from operator_objects import make_job, make_pod, make_training, start
-from yolo_crds.meta import LABEL_TRAINING, Stage
+from yolo_crds.meta import Stage
 from yolo_crds.trainer import PROGRESS_PREFIX, ProgressLine
-from yolo_operator import resync
-from yolo_operator.handlers import register
+from yolo_operator import progress
 from yolo_operator.kube import Kube
-from yolo_operator.metrics import Metrics
 from yolo_operator.progress import ProgressPoller, last_progress
-from yolo_operator.resync import Resync, UnhealthyError, count_behind, drop_phantoms
-from yolo_operator.snapshot import PodView, view_job, view_pod, view_training
+from yolo_operator.snapshot import PodView, view_pod
 from yolo_operator.store import Key, Store
 
 KEY: Key = ("lab", "cats")
@@ -88,85 +83,29 @@ async def test_poller_reads_running_pods_only_and_again_after_its_interval() -> 
     assert set(kube.read) == {_pod().name}, "the first of several pods tells for all"
 
 
-def test_store_keeps_the_newest_version_of_a_training() -> None:
-    store = Store()
-    old, new = view_training(make_training()), view_training(make_training(run=2))
-    new["metadata"] = new["metadata"] | {"resourceVersion": "11"}
-    store.put_training(new)
-    store.put_training(old)
-    (kept,) = store.trainings()
-    assert kept["spec"]["run"] == 2
+async def test_pods_that_do_not_answer_take_no_more_than_their_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that is gone lets each question wait for its time-out."""
+    monkeypatch.setattr(progress, "POLLS_PER_SECOND", 10_000.0)
+    store, asked = Store(), list[str]()
 
+    class DeafKube:
+        async def get_log_tail(self, namespace: str, pod: str) -> str:
+            asked.append(pod)
+            await asyncio.Event().wait()
+            raise AssertionError
 
-def test_store_does_not_drop_a_namesake() -> None:
-    store = Store()
-    store.put_training(view_training(make_training()))
-    store.drop_training(KEY, "another uid")
-    assert store.list_keys() == [KEY]
-
-
-def test_count_behind_finds_what_the_watches_missed() -> None:
-    store = Store()
-    store.put_training(view_training(make_training()))
-    uid = make_training()["metadata"]["uid"]
-    assert count_behind(store, {uid: "10"}) == 0
-    assert count_behind(store, {uid: "9"}) == 0
-    assert count_behind(store, {uid: "11", "unseen": "3"}) == 2
-
-
-class ListKube:
-    """Lists one training in one version, and nothing else."""
-
-    def __init__(self, version: str) -> None:
-        self.version = version
-
-    async def list_versions(self, resource: str, namespace: str | None) -> tuple[dict[str, str], str]:
-        found = {make_training()["metadata"]["uid"]: self.version} if resource == "yolotrainings" else {}
-        return found, "99"
-
-
-@pytest.mark.parametrize(("version", "want"), [("10", 0), ("11", 1)])
-async def test_resync_is_unhealthy_while_a_watch_does_not_follow(
-    monkeypatch: pytest.MonkeyPatch, version: str, want: int
-) -> None:
-    monkeypatch.setattr(resync, "GRACE_SECONDS", 0.01)
-    store, metrics, told = Store(), Metrics(), set[Key]()
-    store.put_training(view_training(make_training()))
-    part = Resync(cast("Kube", ListKube(version)), store, [], 0.01, told.add)
-    part.check()
-    task = asyncio.create_task(part.run(metrics))
+    for number in range(progress.POLLS_AT_ONCE + 5):
+        store.put_pod(KEY, replace(_pod(), uid=f"uid-{number}", name=f"pod-{number}"))
+    gone = replace(_pod(), uid="gone", name="gone", gone_by="2020-01-01T00:00:00Z")
+    store.put_pod(KEY, gone)
+    task = asyncio.create_task(ProgressPoller(cast("Kube", DeafKube()), store, 0.001).run(lambda key: None))
     async with asyncio.timeout(5):
-        while not told or metrics.registry.get_sample_value("yolo_operator_watches_behind") != want:  # noqa: ASYNC110
+        while len(asked) < progress.POLLS_AT_ONCE:  # noqa: ASYNC110 - the poller has no event for it
             await asyncio.sleep(0.001)
-    with pytest.raises(UnhealthyError) if want else nullcontext():
-        part.check()
+    await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def test_drop_phantoms_forgets_what_is_gone_and_keeps_what_may_be_newer() -> None:
-    store = Store()
-    job = view_job(JOB)
-    assert job is not None
-    store.put_job(KEY, job)
-    drop_phantoms(store, {}, oldest=int(job.resource_version))
-    assert job.uid in store.versions()
-    drop_phantoms(store, {}, oldest=int(job.resource_version) + 1)
-    assert store.versions() == {}
-
-
-@pytest.mark.parametrize("labels", [{}, {"yolo.training/run": "x"}, {"yolo.training/stage": "mine"}])
-async def test_a_strangers_pod_that_names_a_training_does_not_count_as_missed(labels: dict[str, str]) -> None:
-    """Anybody may copy a label: the operator was restarted again and again while such a pod was there."""
-    store, registry = Store(), kopf.OperatorRegistry()
-    register(registry, store, lambda key: None)
-    observe: Any
-    (observe,) = (h.fn for h in registry._watching.get_all_handlers() if h.id.endswith("pod_observed"))
-    known = make_pod(JOB)["metadata"]
-    wrong = labels and known["labels"] | labels
-    body = make_pod(JOB) | {"metadata": known | {"labels": wrong or {LABEL_TRAINING: "cats"}}}
-    await observe(event={"type": "ADDED", "object": body})
-    assert not list(store.pods())
-    assert count_behind(store, {known["uid"]: known["resourceVersion"]}) == 0
-    await observe(event={"type": "DELETED", "object": body})
-    assert not store.versions()
+    assert len(asked) == len(set(asked)) == progress.POLLS_AT_ONCE, (
+        "each is asked once, and no more at a time"
+    )
+    assert "gone" not in asked, "its node counts as lost"

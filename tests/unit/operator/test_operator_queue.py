@@ -28,8 +28,9 @@ from yolo_crds.conditions import HINTS, ConditionType, Phase, Reason
 from yolo_crds.meta import Stage
 from yolo_crds.status import Condition, Status
 from yolo_crds.trainer import ProgressLine
+from yolo_kube.errors import KubeError
 from yolo_operator.admission import diagnose_suspended
-from yolo_operator.kube import Kube, KubeError
+from yolo_operator.kube import Kube
 from yolo_operator.plan import DeleteJob
 from yolo_operator.queue_reader import ABSENT_SECONDS, QueueReader
 from yolo_operator.reconcile import Decision, decide

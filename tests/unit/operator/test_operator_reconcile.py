@@ -29,7 +29,8 @@ from operator_objects import (
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import ANNOTATION_RETRY, LABEL_STAGE, Stage
 from yolo_crds.trainer import ProgressLine
-from yolo_operator.kube import ConflictError, Kube, KubeError, NamesakeError
+from yolo_kube.errors import ConflictError, KubeError
+from yolo_operator.kube import Kube, NamesakeError
 from yolo_operator.metrics import Metrics
 from yolo_operator.nodes import Node
 from yolo_operator.progress import ProgressPoller
