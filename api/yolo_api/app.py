@@ -66,8 +66,7 @@ def create_app(settings: Settings, kube: Kube | None = None) -> FastAPI:
         async with contextlib.AsyncExitStack() as stack:
             client = kube
             if client is None:
-                client = connected = await connect(settings.namespace)
-                stack.push_async_callback(connected.close)
+                client = await stack.enter_async_context(connect(settings.namespace))
             cache = TrainingCache(client)
             app.state.services = services = build_services(settings, client, cache)
             services.trainings.collect()

@@ -1,28 +1,29 @@
-"""All trainings of the namespace, kept current by a list and a chain of watches: a read costs no API call."""
+"""All trainings of the namespace, kept current by a reflector: a read costs no API call."""
 
 import asyncio
 import json
-import logging
-import random
 import time
+from collections import OrderedDict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
 from yolo_crds.conditions import TERMINAL_PHASES, Phase
 from yolo_crds.meta import normalize_model_name, object_name
+from yolo_kube.connection import Manifest
+from yolo_kube.reflector import WATCH_SECONDS, Reflector
 
-from .errors import DomainError, UnavailableError
-from .kube import WATCH_SECONDS, Kube, Manifest
-from .kube_errors import GoneError, NotFoundError
+from .errors import UnavailableError
+from .kube import Kube
+from .kube_errors import NotFoundError
 from .status import observed_status, to_view, with_age
-
-logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = WATCH_SECONDS + 30.0
 """Without a word from the API server for so long, the cache no longer counts as current."""
 _SYNC_SECONDS = 5.0
-_BACK_OFF = (0.5, 30.0)
+_GONE_KEPT = 1000
+"""Deleted objects that are remembered: an answer that was under way may still tell of them."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,23 @@ class TrainingCache:
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._entries: dict[str, Entry] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
         self._changed = asyncio.Event()
-        self._heard: float | None = None
+        self._reflector = Reflector(kube.trainings(), self, "trainings")
+
+    async def run(self) -> None:
+        """Keeps the cache current until it is cancelled; no failure ends it."""
+        await self._reflector.run()
 
     @property
     def synced(self) -> bool:
         """Whether the trainings were listed at least once."""
-        return self._heard is not None
+        return self._reflector.synced.is_set()
 
     @property
     def age(self) -> float:
         """Seconds since the API server was last heard; infinite before the first list."""
-        return float("inf") if self._heard is None else time.monotonic() - self._heard
+        return self._reflector.age
 
     @property
     def fresh(self) -> bool:
@@ -160,17 +166,40 @@ class TrainingCache:
             return None
 
     def put(self, body: Manifest) -> Entry:
-        """Takes over an object unless the cache has the same one in a newer state; the state that is kept."""
+        """Takes over an object unless the cache knows better; what is known of that name now, or the object
+        itself where it is gone.
+
+        Versions of all objects of a kind can be compared, so what comes late never replaces a successor.
+        """
         entry = to_entry(body)
         known = self._entries.get(entry.name)
-        if known and known.uid == entry.uid and int(known.resource_version) >= int(entry.resource_version):
+        if known and int(known.resource_version) >= int(entry.resource_version):
             return known
+        if entry.uid in self._gone:
+            return entry
         self._entries[entry.name] = entry
         self._notify()
         return entry
 
+    def drop(self, body: Manifest) -> None:
+        """The object is gone."""
+        self.remove(body["metadata"]["name"], body["metadata"]["uid"])
+
+    def keep(self, uids: AbstractSet[str], version: int) -> None:
+        """Of what is known from before `version`, only these objects are there.
+
+        One that was put in after the list was taken is no less true for not being in it.
+        """
+        for entry in list(self._entries.values()):
+            if entry.uid not in uids and int(entry.resource_version) <= version:
+                self.remove(entry.name, entry.uid)
+        self._notify()
+
     def remove(self, name: str, uid: str) -> None:
         """Forgets this object; another one of the same name stays."""
+        self._gone[uid] = None
+        if len(self._gone) > _GONE_KEPT:
+            self._gone.popitem(last=False)
         known = self._entries.get(name)
         if known and known.uid == uid:
             del self._entries[name]
@@ -179,52 +208,6 @@ class TrainingCache:
     async def changed(self) -> None:
         """Returns when any training changes."""
         await self._changed.wait()
-
-    async def run(self) -> None:
-        """Keeps the cache current until it is cancelled; no failure ends it."""
-        low, high = _BACK_OFF
-        delay = low
-        while True:
-            started = time.monotonic()
-            try:
-                await self._list_and_watch()
-            except GoneError:
-                logger.info("watch history gone, listing again")
-            except DomainError as error:
-                logger.warning("watch failed", extra={"cause": str(error)})
-            except Exception:
-                logger.exception("watch failed unexpectedly")
-            delay = low if time.monotonic() - started > high else min(delay * 2, high)
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-
-    async def _list_and_watch(self) -> None:
-        items, version = await self._kube.list_trainings()
-        listed = {entry.name: self._same_as_known(entry) for entry in map(to_entry, items)}
-        # An object that was put in after the list was taken is no less true for not being in it.
-        newer = {n: e for n, e in self._entries.items() if int(e.resource_version) > int(version)}
-        self._entries = listed | newer
-        self._heard = time.monotonic()
-        self._notify()
-        logger.debug("trainings listed", extra={"count": len(listed)})
-        while True:
-            started = time.monotonic()
-            async for event in self._kube.watch_trainings(version):
-                metadata = event.object["metadata"]
-                version = metadata["resourceVersion"]
-                self._heard = time.monotonic()
-                if event.kind == "DELETED":
-                    self.remove(metadata["name"], metadata["uid"])
-                elif event.kind != "BOOKMARK":
-                    self.put(event.object)
-            self._heard = time.monotonic()
-            if self._heard - started < 1.0:  # ended at once: do not ask in a tight loop
-                await asyncio.sleep(1.0)
-
-    def _same_as_known(self, entry: Entry) -> Entry:
-        """The entry that is known already, where nothing has changed: it has been known for longer."""
-        known = self._entries.get(entry.name)
-        same = known and (known.uid, known.resource_version) == (entry.uid, entry.resource_version)
-        return known if known and same else entry
 
     def _notify(self) -> None:
         self._changed.set()

@@ -1,26 +1,25 @@
-"""The only place that awaits the API server. Plain dicts in and out.
-
-The calls go through `ApiClient` rather than the generated classes: these would add 28 MB to a process of 70
-(CoreV1, Authentication and Authorization imported together), for models that nothing here uses.
-"""
+"""Which calls the façade makes to the API server. Plain dicts in and out."""
 
 import asyncio
-import json
-import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
-from urllib.parse import quote, urlencode
-
-import aiohttp
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
+from typing import Any, Literal, Protocol
+from urllib.parse import quote
 
 from yolo_crds.meta import GROUP, LABEL_TRAINING, PLURAL, VERSION
+from yolo_kube.connection import (
+    JSON_PATCH,
+    Connection,
+    Manifest,
+    Patience,
+    load_configuration,
+    open_connection,
+)
+from yolo_kube.reflector import Collection, Source
 
-from .kube_errors import network_errors, retry_after, to_error
+from .kube_errors import domain_errors
 
-Manifest = dict[str, Any]
 Verb = Literal["get", "list", "create", "patch", "delete"]
 
 RBAC: dict[tuple[str, str], tuple[str, ...]] = {
@@ -33,22 +32,9 @@ RBAC: dict[tuple[str, str], tuple[str, ...]] = {
 }
 """(group, resource) → verbs of all calls below. The last two are cluster-scoped."""
 
-CALL_SECONDS = 10.0
-"""Longest wait for an answer."""
-LIST_SECONDS = 60.0
-WATCH_SECONDS = 60
-"""After so long the API server ends a watch; asking again is how a half-open connection is noticed."""
-LIST_PAGE = 500
-_ATTEMPTS = 3
-_FINISHED_PODS = "status.phase!=Succeeded,status.phase!=Failed"
-
-
-@dataclass(frozen=True)
-class WatchEvent:
-    """One line of a watch."""
-
-    kind: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
-    object: Manifest
+PATIENCE = Patience(seconds=10.0, tries=3)
+"""A caller waits meanwhile."""
+_UNFINISHED = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
 
 
 @dataclass(frozen=True)
@@ -65,12 +51,8 @@ class User:
 class Kube(Protocol):
     """What the façade asks of the API server; errors are `DomainError`s, its own ones in `kube_errors`."""
 
-    async def list_trainings(self) -> tuple[list[Manifest], str]:
-        """All trainings of the namespace and the resource version of the list."""
-        ...
-
-    def watch_trainings(self, resource_version: str) -> AsyncIterator[WatchEvent]:
-        """Changes since `resource_version` for up to `WATCH_SECONDS`. Raises GoneError, UnavailableError."""
+    def trainings(self) -> Source:
+        """All trainings of the namespace, to be followed. Its errors are those of `yolo_kube`."""
         ...
 
     async def get_training(self, name: str) -> Manifest:
@@ -113,44 +95,32 @@ class Kube(Protocol):
 class KubeClient:
     """`Kube` over HTTP."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._api = connection
         self._namespace = namespace
         self._trainings = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}"
         self._pods = f"/api/v1/namespaces/{quote(namespace)}/pods"
         self._ranges = f"/api/v1/namespaces/{quote(namespace)}/limitranges"
         self._quotas = f"/api/v1/namespaces/{quote(namespace)}/resourcequotas"
 
-    async def close(self) -> None:
-        await self._client.close()  # type: ignore[no-untyped-call]
-
-    async def list_trainings(self) -> tuple[list[Manifest], str]:
-        return await self._list(self._trainings, seconds=LIST_SECONDS)
-
-    async def watch_trainings(self, resource_version: str) -> AsyncIterator[WatchEvent]:
-        query = {
-            "watch": "true",
-            "resourceVersion": resource_version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_SECONDS),
-        }
-        with network_errors():
-            response = await self._send("GET", self._trainings, query, seconds=WATCH_SECONDS + 15.0)
-            async with response:
-                if response.status != 200:
-                    raise to_error(response.status, await response.read())
-                async for line in response.content:
-                    yield _to_event(json.loads(line))
+    def trainings(self) -> Source:
+        return Collection(self._api, self._trainings, PLURAL)
 
     async def get_training(self, name: str) -> Manifest:
-        return await self._call("GET", self._path(name))
+        return await self._call("GET", self._path(name), PLURAL)
 
     async def create_training(self, manifest: Manifest) -> Manifest:
-        return await self._call("POST", self._trainings, body=manifest)
+        # A lost answer is told: whoever sent it must not hear that somebody else has taken the name.
+        return await self._call("POST", self._trainings, PLURAL, body=manifest, repeatable=False)
 
     async def patch_training(self, name: str, operations: list[Manifest]) -> Manifest:
         return await self._call(
-            "PATCH", self._path(name), body=operations, content_type="application/json-patch+json"
+            "PATCH",
+            self._path(name),
+            PLURAL,
+            body=operations,
+            content_type=JSON_PATCH,
+            repeatable=False,
         )
 
     async def delete_training(self, name: str, uid: str, resource_version: str) -> None:
@@ -160,26 +130,27 @@ class KubeClient:
             "propagationPolicy": "Background",
             "preconditions": {"uid": uid, "resourceVersion": resource_version},
         }
-        await self._call("DELETE", self._path(name), body=options)
+        await self._call("DELETE", self._path(name), PLURAL, body=options, repeatable=False)
 
     async def list_unfinished_pods(self, training: str) -> list[str]:
-        found, _ = await self._list(
-            self._pods, labelSelector=f"{LABEL_TRAINING}={training}", fieldSelector=_FINISHED_PODS
-        )
+        selectors = {"labelSelector": f"{LABEL_TRAINING}={training}", **_UNFINISHED}
+        found = await self._list(self._pods, "pods", selectors)
         return [pod["metadata"]["name"] for pod in found]
 
     async def list_pods(self) -> list[Manifest]:
-        found, _ = await self._list(self._pods, fieldSelector=_FINISHED_PODS)
-        return found
+        return await self._list(self._pods, "pods", _UNFINISHED)
 
     async def list_limits(self) -> tuple[list[Manifest], list[Manifest]]:
-        (ranges, _), (quotas, _) = await asyncio.gather(self._list(self._ranges), self._list(self._quotas))
+        ranges, quotas = await asyncio.gather(
+            self._list(self._ranges, "limitranges"), self._list(self._quotas, "resourcequotas")
+        )
         return ranges, quotas
 
     async def review_token(self, token: str, audience: str) -> User | None:
         review = await self._call(
             "POST",
             "/apis/authentication.k8s.io/v1/tokenreviews",
+            "tokenreviews",
             body={
                 "apiVersion": "authentication.k8s.io/v1",
                 "kind": "TokenReview",
@@ -197,6 +168,7 @@ class KubeClient:
         review = await self._call(
             "POST",
             "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            "subjectaccessreviews",
             body={
                 "apiVersion": "authorization.k8s.io/v1",
                 "kind": "SubjectAccessReview",
@@ -221,74 +193,19 @@ class KubeClient:
         return f"{self._trainings}/{quote(name)}"
 
     async def _list(
-        self, path: str, *, seconds: float = CALL_SECONDS, **selectors: str
-    ) -> tuple[list[Manifest], str]:
-        """All objects, page by page, and the resource version of the list."""
-        items: list[Manifest] = []
-        query = {"limit": str(LIST_PAGE), **selectors}
-        while True:
-            page = await self._call("GET", path, query, seconds=seconds)
-            items += page["items"]
-            metadata = page["metadata"]
-            if not metadata.get("continue"):
-                return items, str(metadata["resourceVersion"])
-            query["continue"] = metadata["continue"]
+        self, path: str, resource: str, selectors: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        with domain_errors():
+            return [body async for page in self._api.pages(path, resource, selectors) for body in page.items]
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        *,
-        body: object = None,
-        content_type: str = "application/json",
-        seconds: float = CALL_SECONDS,
-    ) -> Manifest:
-        """One call, answered with the object. Refusals for load are tried again, nothing else is:
-        a 429 was not carried out, of a lost answer nobody knows.
-        """
-        for attempt in range(1, _ATTEMPTS + 1):
-            with network_errors():
-                response = await self._send(method, path, query, body, content_type, seconds)
-                async with response:
-                    data = await response.read()
-            if response.status != 429 or attempt == _ATTEMPTS:
-                break
-            await asyncio.sleep(retry_after(response.headers, attempt))
-        if response.status >= 300:
-            raise to_error(response.status, data)
-        return cast("Manifest", json.loads(data))
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: object = None,
-        content_type: str = "application/json",
-        seconds: float = CALL_SECONDS,
-    ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        method, url, headers, _, _ = await self._client.param_serialize(
-            method, path, header_params=headers, auth_settings=["BearerToken"]
-        )
-        if query:
-            url = f"{url}?{urlencode(query)}"
-        answer = await self._client.call_api(method, url, headers, body, _request_timeout=seconds)
-        return cast("aiohttp.ClientResponse", answer.response)
+    async def _call(self, *call: Any, **options: Any) -> Manifest:
+        with domain_errors():
+            return await self._api.call(*call, **options)
 
 
-async def connect(namespace: str) -> KubeClient:
+@asynccontextmanager
+async def connect(namespace: str) -> AsyncIterator[KubeClient]:
     """A client with the pod's service account, or outside a cluster with the user's kubeconfig."""
-    configuration = Configuration()
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    return KubeClient(ApiClient(configuration), namespace)
-
-
-def _to_event(line: Manifest) -> WatchEvent:
-    if line["type"] == "ERROR":
-        raise to_error(line["object"].get("code", 500), line["object"])
-    return WatchEvent(line["type"], line["object"])
+    configuration = await load_configuration()
+    async with open_connection(configuration, "yolo-api", patience=PATIENCE) as connection:
+        yield KubeClient(connection, namespace)

@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from yolo_crds.meta import object_name
 from yolo_crds.models import EarlierRun, parse_earlier_run
 from yolo_crds.schema import nearest
+from yolo_kube.connection import Manifest
 
 from .cache import Entry, TrainingCache
 from .convert import to_manifest, to_patch
@@ -25,7 +26,7 @@ from .errors import (
     UnknownModelError,
 )
 from .hyp_arguments import lift_arguments
-from .kube import Kube, Manifest
+from .kube import Kube
 from .kube_errors import AlreadyExistsError, NotFoundError, StaleError
 from .models import to_model
 from .room import Room, advise, fit_defaults, to_room

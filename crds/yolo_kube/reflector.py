@@ -23,7 +23,7 @@ _LIST_PATIENCE = Patience(seconds=60.0, tries=1)
 class Source(Protocol):
     """Where a collection is had from."""
 
-    def list(self) -> AsyncIterator[Page]:
+    def pages(self) -> AsyncIterator[Page]:
         """All objects. Raises KubeError."""
         ...
 
@@ -44,7 +44,7 @@ class Collection:
     query: Mapping[str, str] = field(default_factory=dict)
     """Selectors."""
 
-    def list(self) -> AsyncIterator[Page]:
+    def pages(self) -> AsyncIterator[Page]:
         return self.connection.pages(self.path, self.resource, self.query, patience=_LIST_PATIENCE)
 
     def watch(self, version: str) -> AsyncIterator[WatchEvent]:
@@ -54,7 +54,7 @@ class Collection:
 class Listener(Protocol):
     """Who wants to know what is there. What it raises is logged and keeps it from no other object."""
 
-    def put(self, body: Manifest) -> None:
+    def put(self, body: Manifest) -> object:
         """The object is there, in this state; perhaps told before, perhaps already known in a newer one."""
         ...
 
@@ -75,6 +75,7 @@ class Reflector:
         self._listener = listener
         self._name = name
         self._version: str | None = None
+        self._newest = 0
         self._heard: float | None = None
         self._tried = time.monotonic()
         self.synced = asyncio.Event()
@@ -118,15 +119,20 @@ class Reflector:
     async def _list(self) -> None:
         uids: set[str] = set()
         version = "0"
-        async for page in self._source.list():
+        async for page in self._source.pages():
             self._hear()
             version = page.resource_version
+            if int(version) < self._newest:
+                # A store that was restored from a backup counts from there: nothing that is known holds.
+                logger.warning("the history of %s has gone back", self._name)
+                self._listener.keep(frozenset(), self._newest)
+                self._newest = 0
             for body in page.items:
                 uids.add(body["metadata"]["uid"])
                 self._tell(self._listener.put, body)
             await asyncio.sleep(0)
         self._listener.keep(uids, int(version))
-        self._version = version
+        self._reach(version)
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -137,10 +143,14 @@ class Reflector:
                 self._tell(self._listener.drop, event.object)
             elif event.kind != "BOOKMARK":
                 self._tell(self._listener.put, event.object)
-            self._version = str(event.object["metadata"]["resourceVersion"])
+            self._reach(event.object["metadata"]["resourceVersion"])
         self._hear()
 
-    def _tell(self, listener: Callable[[Manifest], None], body: Manifest) -> None:
+    def _reach(self, version: str) -> None:
+        self._version = version
+        self._newest = int(version)
+
+    def _tell(self, listener: Callable[[Manifest], object], body: Manifest) -> None:
         try:
             listener(body)
         except Exception:

@@ -13,9 +13,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from yolo_api.app import create_app
-from yolo_api.kube import Manifest, User, Verb, WatchEvent
-from yolo_api.kube_errors import AlreadyExistsError, GoneError, NotFoundError, StaleError
+from yolo_api.kube import User, Verb
+from yolo_api.kube_errors import AlreadyExistsError, NotFoundError, StaleError
 from yolo_api.settings import Settings
+from yolo_kube.connection import Manifest, Page, WatchEvent
+from yolo_kube.errors import GoneError
+from yolo_kube.reflector import Source
 
 
 class FakeKube:
@@ -36,20 +39,23 @@ class FakeKube:
         self._history: list[WatchEvent] = []
         self._gone_before = 0
 
-    async def list_trainings(self) -> tuple[list[Manifest], str]:
-        self.calls.append("list")
-        return copy.deepcopy(list(self.objects.values())), str(self._version)
+    def trainings(self) -> Source:
+        return self
 
-    async def watch_trainings(self, resource_version: str) -> AsyncIterator[WatchEvent]:
+    async def pages(self) -> AsyncIterator[Page]:
+        self.calls.append("list")
+        yield Page(copy.deepcopy([*self.objects.values()]), str(self._version))
+
+    async def watch(self, version: str) -> AsyncIterator[WatchEvent]:
         self.calls.append("watch")
-        since = int(resource_version)
+        since = int(version)
         while True:
             if since < self._gone_before:
-                raise GoneError("too old")
+                raise GoneError(410, "too old")
             for event in list(self._history):
-                version = int(event.object["metadata"]["resourceVersion"])
-                if version > since:
-                    since = version
+                told = int(event.object["metadata"]["resourceVersion"])
+                if told > since:
+                    since = told
                     yield copy.deepcopy(event)
             await asyncio.sleep(0.01)
 

@@ -1,6 +1,7 @@
 import errno
 import logging
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from yolo_api.errors import UnavailableError
 from yolo_api.settings import Settings
 from yolo_crds.ownership import Denial
 from yolo_crds.trainer import Fetch
+from yolo_kube.connection import Page
+from yolo_kube.errors import KubeError
 
 
 def test_unknown_error_tells_a_number_that_the_log_has(
@@ -86,10 +89,11 @@ def test_an_api_server_that_is_away_is_503(
 def test_readyz_is_not_ready_until_the_trainings_are_listed(
     settings: Settings, kube: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away() -> Any:
-        raise UnavailableError("away")
+    async def away() -> AsyncIterator[Page]:
+        raise KubeError(0, "away")
+        yield
 
-    monkeypatch.setattr(kube, "list_trainings", away)
+    monkeypatch.setattr(kube, "pages", away)
     with TestClient(create_app(settings, kube)) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
         answer = client.get("/readyz")

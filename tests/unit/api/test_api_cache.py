@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from yolo_api.cache import TrainingCache
-from yolo_api.errors import UnavailableError
+from yolo_kube.connection import Page
+from yolo_kube.errors import KubeError
 
 
 def training(name: str = "helmet", **metadata: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ async def until(condition: Any) -> None:
 
 @pytest.fixture
 def cache(kube: Any, monkeypatch: pytest.MonkeyPatch) -> TrainingCache:
-    monkeypatch.setattr("yolo_api.cache._BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr("yolo_kube.reflector._BACK_OFF", (0.001, 0.002))
     return TrainingCache(kube)
 
 
@@ -90,14 +91,15 @@ async def test_another_list_leaves_an_object_as_long_known_as_it_was(kube: Any, 
 async def test_run_survives_an_api_server_that_is_away(
     kube: Any, cache: TrainingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, failures = kube.list_trainings, [UnavailableError("away"), RuntimeError("a fault of ours")]
+    original, failures = kube.pages, [KubeError(0, "away"), RuntimeError("a fault of ours")]
 
-    async def sometimes() -> Any:
+    async def sometimes() -> AsyncIterator[Page]:
         if failures:
             raise failures.pop()
-        return await original()
+        async for page in original():
+            yield page
 
-    monkeypatch.setattr(kube, "list_trainings", sometimes)
+    monkeypatch.setattr(kube, "pages", sometimes)
     async with running(cache):
         assert failures == []
 
@@ -106,8 +108,22 @@ async def test_put_keeps_the_newer_state(cache: TrainingCache) -> None:
     new = training(uid="a", resourceVersion="10")
     assert cache.put(new).resource_version == "10"
     assert cache.put(training(uid="a", resourceVersion="9")).resource_version == "10"
-    # Another object of the same name has another history.
-    assert cache.put(training(uid="b", resourceVersion="9")).uid == "b"
+
+
+async def test_what_comes_late_of_a_namesake_never_replaces_its_successor(cache: TrainingCache) -> None:
+    cache.put(training(uid="first", resourceVersion="10"))
+    cache.put(training(uid="second", resourceVersion="12"))
+    assert cache.put(training(uid="first", resourceVersion="11")).uid == "second"
+    cache.remove("helmet", "first")
+    assert cache.peek("helmet") is not None
+
+
+async def test_answer_that_was_under_way_does_not_bring_back_what_was_deleted(cache: TrainingCache) -> None:
+    body = training(uid="a", resourceVersion="10")
+    cache.put(body)
+    cache.drop(body)
+    assert cache.put(body).uid == "a"
+    assert cache.peek("helmet") is None
 
 
 async def test_remove_leaves_another_object_of_the_same_name(cache: TrainingCache) -> None:
@@ -121,12 +137,12 @@ async def test_remove_leaves_another_object_of_the_same_name(cache: TrainingCach
 async def test_a_list_does_not_drop_what_was_just_created(
     kube: Any, cache: TrainingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def older() -> Any:
-        return [], "5"
+    async def older() -> AsyncIterator[Page]:
+        yield Page([], "5")
 
     cache.put(training(uid="a", resourceVersion="7"))
     cache.put(training("deleted meanwhile", uid="b", resourceVersion="4"))
-    monkeypatch.setattr(kube, "list_trainings", older)
+    monkeypatch.setattr(kube, "pages", older)
     async with running(cache):
         assert [entry.name for entry in cache.entries()] == ["helmet"]
 

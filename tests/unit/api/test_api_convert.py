@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from yolo_api.convert import to_manifest, to_patch, to_training
 from yolo_api.errors import ConflictError, InvalidFieldsError, to_problem
 from yolo_api.hyp_arguments import lift_arguments
-from yolo_api.kube import Manifest
 from yolo_api.schemas import StartRequest
 from yolo_api.spec_keys import FIELDS, KEYS, OPTIONS, OWN_KEYS, WITHOUT_KEY
 from yolo_crds.meta import ANNOTATION_WARNINGS
 from yolo_crds.training import YoloTraining
+from yolo_kube.connection import Manifest
 
 LABELS = ["helmet", "person"]
 

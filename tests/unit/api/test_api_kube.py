@@ -1,19 +1,17 @@
 """The real client against a small HTTP server, for faults that a real API server does not make on demand."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 
-from yolo_api import kube as kube_module
 from yolo_api.errors import DomainError, ForbiddenError, InvalidFieldsError, UnavailableError
-from yolo_api.kube import KubeClient, User, WatchEvent
-from yolo_api.kube_errors import AlreadyExistsError, GoneError, NotFoundError, StaleError
+from yolo_api.kube import PATIENCE, KubeClient, User
+from yolo_api.kube_errors import AlreadyExistsError, NotFoundError, StaleError
+from yolo_kube.connection import Page, Patience, open_connection
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TRAININGS = "/apis/yolo.training/v1alpha1/namespaces/team/yolotrainings"
@@ -28,11 +26,11 @@ async def api_server(answer: Answer) -> AsyncIterator[KubeClient]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    client = KubeClient(ApiClient(Configuration(host=f"http://127.0.0.1:{port}")), "team")
     try:
-        yield client
+        configuration = Configuration(host=f"http://127.0.0.1:{port}")
+        async with open_connection(configuration, "test", patience=PATIENCE) as connection:
+            yield KubeClient(connection, "team")
     finally:
-        await client.close()
         await runner.cleanup()
 
 
@@ -54,7 +52,7 @@ def status(code: int, reason: str, message: str = "why", **more: Any) -> web.Res
         (lambda: status(403, "Forbidden"), ForbiddenError, "the Kubernetes API refused the façade: why"),
         (lambda: status(409, "AlreadyExists"), AlreadyExistsError, "why"),
         (lambda: status(409, "Conflict"), StaleError, "why"),
-        (lambda: status(410, "Expired"), GoneError, "why"),
+        (lambda: status(410, "Expired"), UnavailableError, "the Kubernetes API answered 410 why"),
         (
             lambda: status(
                 422, "Invalid", details={"causes": [{"field": "spec.template.epochs", "message": "too many"}]}
@@ -102,89 +100,39 @@ async def test_a_server_that_stays_busy_is_unavailable() -> None:
             await client.get_training("helmet")
 
 
-async def test_a_silent_server_is_unavailable() -> None:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(30)
+async def test_no_server_is_unavailable() -> None:
+    once = Patience(seconds=1, tries=1)
+    async with open_connection(Configuration(host="http://127.0.0.1:9"), "test", patience=once) as connection:
+        with pytest.raises(UnavailableError, match="the API server does not answer"):
+            await KubeClient(connection, "team").get_training("helmet")
+
+
+async def test_create_training_whose_answer_is_lost_is_not_sent_again() -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(await request.json())
+        assert request.transport
+        request.transport.abort()
         return web.Response()
 
     async with api_server(answer) as client:
-        with pytest.raises(UnavailableError, match="did not answer in time"):
-            await client._call("GET", TRAININGS, seconds=0.05)
+        with pytest.raises(UnavailableError):
+            await client.create_training({"spec": 1})
+    assert asked == [{"spec": 1}]
 
 
-async def test_no_server_is_unavailable() -> None:
-    client = KubeClient(ApiClient(Configuration(host="http://127.0.0.1:9")), "team")
-    with pytest.raises(UnavailableError, match="the Kubernetes API cannot be reached"):
-        await client.get_training("helmet")
-    await client.close()
-
-
-async def test_list_trainings_follows_pages() -> None:
+async def test_trainings_are_those_of_the_namespace() -> None:
     asked = []
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        asked.append(dict(request.query))
-        more = {"continue": "page2"} if len(asked) == 1 else {}
-        return web.json_response(
-            {"metadata": {"resourceVersion": "7", **more}, "items": [{"number": len(asked)}]}
-        )
-
-    async with api_server(answer) as client:
-        assert await client.list_trainings() == ([{"number": 1}, {"number": 2}], "7")
-    assert asked == [{"limit": "500"}, {"limit": "500", "continue": "page2"}]
-
-
-async def _watch(client: KubeClient) -> list[WatchEvent]:
-    return [event async for event in client.watch_trainings("5")]
-
-
-async def test_watch_trainings_asks_for_bookmarks_and_an_end() -> None:
-    asked = []
-    lines = [
-        {"type": "ADDED", "object": {"metadata": {"name": "安全帽" * 50_000}}},
-        {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}},
-    ]
 
     async def answer(request: web.Request) -> web.StreamResponse:
         asked.append((request.path, dict(request.query)))
-        return web.Response(text="".join(json.dumps(line) + "\n" for line in lines))
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": [{"number": 1}]})
 
     async with api_server(answer) as client:
-        assert [event.object for event in await _watch(client)] == [line["object"] for line in lines]
-    want = {
-        "watch": "true",
-        "resourceVersion": "5",
-        "allowWatchBookmarks": "true",
-        "timeoutSeconds": str(kube_module.WATCH_SECONDS),
-    }
-    assert asked == [(TRAININGS, want)]
-
-
-@pytest.mark.parametrize("in_stream", [True, False])
-async def test_watch_trainings_says_when_history_is_gone(in_stream: bool) -> None:
-    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
-
-    async def answer(_: web.Request) -> web.StreamResponse:
-        if in_stream:
-            return web.Response(text=json.dumps({"type": "ERROR", "object": gone}) + "\n")
-        return web.json_response(gone, status=410)
-
-    async with api_server(answer) as client:
-        with pytest.raises(GoneError, match="too old"):
-            await _watch(client)
-
-
-async def test_watch_trainings_of_a_connection_that_breaks() -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        assert request.transport
-        request.transport.close()
-        return response
-
-    async with api_server(answer) as client:
-        with pytest.raises(UnavailableError):
-            await _watch(client)
+        pages = [page async for page in client.trainings().pages()]
+    assert pages == [Page([{"number": 1}], "7")]
+    assert asked == [(TRAININGS, {"limit": "500"})]
 
 
 @pytest.mark.parametrize(

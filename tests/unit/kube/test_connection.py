@@ -10,7 +10,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
-from yolo_kube import connection as module
 from yolo_kube.connection import MERGE_PATCH, Connection, Patience, open_connection
 from yolo_kube.errors import ConflictError, GoneError, KubeError
 
@@ -51,7 +50,7 @@ def heard() -> list[tuple[str, str, int]]:
 async def api(
     server: Server, heard: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Connection]:
-    monkeypatch.setattr(module.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr("yolo_kube.connection.random.uniform", lambda low, high: 0.0)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     async with TestServer(app) as running:

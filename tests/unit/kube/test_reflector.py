@@ -24,7 +24,7 @@ class Script:
         self.watches: list[list[WatchEvent | Exception]] = []
         self.asked: list[str] = []
 
-    async def list(self) -> AsyncIterator[Page]:
+    async def pages(self) -> AsyncIterator[Page]:
         self.asked.append("list")
         answer = self.lists.pop(0)
         if isinstance(answer, Exception):
@@ -118,6 +118,14 @@ async def test_what_is_newer_than_the_list_stays() -> None:
     script.lists = [[Page([], "9")]]
     await _follow(script, known, lambda: len(script.asked) == 2)
     assert known.objects == {"own": 12}
+
+
+async def test_store_that_was_restored_from_a_backup_is_believed() -> None:
+    script, known = Script(), Known()
+    script.lists = [[Page([_object("a", 30), _object("b", 35)], "40")], [Page([_object("a", 8)], "9")]]
+    script.watches = [[GoneError(410, "too old")]]
+    await _follow(script, known, lambda: "9" in script.asked)
+    assert known.objects == {"a": 8}
 
 
 async def test_watch_that_breaks_off_goes_on_where_it_was() -> None:

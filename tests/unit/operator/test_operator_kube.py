@@ -167,7 +167,7 @@ async def test_list_versions_of_a_namespace_or_of_all(
 async def test_jobs_and_pods_of_trainings_alone(server: Server, kube: Kube, kind: str, root: str) -> None:
     server.answers = [(200, {}, {"metadata": {"resourceVersion": "9"}, "items": []})]
     collection = kube.jobs("lab") if kind == "jobs" else kube.pods("lab")
-    assert [page.items async for page in collection.list()] == [[]]
+    assert [page.items async for page in collection.pages()] == [[]]
     asked = server.requests[0][1]
     assert asked.startswith(f"{root}/namespaces/lab/{kind}?labelSelector=yolo.training/training")
 
