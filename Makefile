@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-queue test-simulated-gpus test-gpu test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-ways-out test-queue test-simulated-gpus test-gpu test bench-cluster bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -106,6 +106,8 @@ else
 	@.ci/gpu-venv $(PYTHON) .local/gpu-venv
 	@PYTHONPATH=crds:operator:api:trainer-image:tests:. .local/gpu-venv/bin/python $(GPU_PYTEST)
 endif
+test-ways-out: programs ## Ends that a person can mend, each made to happen and its hint followed (6 minutes)
+	@$(PYTEST) tests/e2e/test_ways_out.py -m "e2e or soak"
 test-remedies: programs ## What failures change for the next attempt, host memory too, which `make test` leaves out (5 minutes)
 	@$(PYTEST) tests/e2e/test_remedies.py -m "e2e or soak"
 bench-train: $(STAMP) ## A training beside stock `yolo train`: speed, first batch, memory (7 minutes, idle machine); ROUNDS=1 EPOCHS=2: a quick look; STEPS=1: steps by threads

@@ -39,7 +39,7 @@ class Metrics:
         )
         self.watches_behind = Gauge(
             "yolo_operator_watches_behind",
-            "Objects whose newest version the watches have not shown in time; above 0 they are dead.",
+            "Trainings whose newest version the watch has not shown in time; above 0 it is dead.",
             registry=self.registry,
         )
 
