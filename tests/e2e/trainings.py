@@ -64,6 +64,13 @@ def finish_training(system: System, name: str, run: int = 1) -> dict[str, Any]:
     return status
 
 
+def other_warnings(status: Mapping[str, Any]) -> list[str]:
+    """Its warnings, but for those about the data: few pictures of digits do not hold all of them."""
+    return [
+        warning for warning in status.get("warnings", ()) if not warning.startswith("classes without a box")
+    ]
+
+
 def until_training(client: OldClient, name: str, epoch: int = 1) -> dict[str, Any]:
     """Its state in `GET /status`, once it trains and has come to that epoch."""
     for state in client.watch(name, deadline=240):
