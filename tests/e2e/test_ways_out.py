@@ -22,6 +22,7 @@ from e2e.trainings import (
 )
 from yolo_crds import meta
 from yolo_crds.conditions import Reason
+from yolo_crds.trainer import ProgressLine, parse_progress
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -43,31 +44,6 @@ for stat in Path("/proc").glob("[0-9]*/stat"):
 
 
 @dataclass(frozen=True)
-class Way:
-    """A training that fails, and what its hint says to do."""
-
-    reason: Reason
-    follow: Callable[["Place"], None]
-    """Does what the hint says, and nothing else."""
-    words: str
-    """What the hint must name, as a regular expression."""
-    template: Mapping[str, Any] = field(default_factory=dict)
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    disturb: Callable[["Place"], None] | None = None
-    """Makes it fail, once it trains."""
-    waits: bool = False
-    """It does not end, but says why it waits."""
-
-    def __str__(self) -> str:
-        return self.reason.value
-
-    @property
-    def name(self) -> str:
-        """The object's name."""
-        return f"way-{self.reason.value.lower()}"
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a way is gone."""
 
@@ -84,11 +60,33 @@ class Place:
         """The same of the template."""
         self.patch(template=template)
 
-    def signal(self, name: str) -> None:
-        """Sends a signal to the process that trains, in the pod."""
+    @property
+    def pod(self) -> str:
+        """The one that trains."""
         selector = f"{meta.LABEL_TRAINING}={self.name},{meta.LABEL_STAGE}={meta.Stage.TRAIN}"
         (pod,) = self.system.kubectl("get", "pods", "-l", selector, "-o", "name").split()
-        self.system.kubectl("exec", pod, "--", "python", "-c", SIGNAL, name)
+        return pod
+
+    def signal(self, name: str) -> None:
+        """Sends a signal to the process that trains, in the pod."""
+        self.system.kubectl("exec", self.pod, "--", "python", "-c", SIGNAL, name)
+
+    def progress(self) -> ProgressLine:
+        """The newest line for machines in the pod's log."""
+        lines = self.system.kubectl("logs", self.pod, "--tail=100").splitlines()
+        return next(found for line in reversed(lines) if (found := parse_progress(line)))
+
+    def stop_within_an_epoch(self) -> None:
+        """Stops the process that trains where batches count, each of which may take `stallTimeoutSeconds`."""
+        while True:
+            self.signal("SIGSTOP")
+            if self._next_progress(self.progress().seq).stage == "epoch":
+                return
+            self.signal("SIGCONT")
+
+    def _next_progress(self, told: int) -> ProgressLine:
+        wait_for("another line of progress", lambda: self.progress().seq > told, 60)
+        return self.progress()
 
     def until_blocked(self) -> Mapping[str, str]:
         """Waits until it says why it does not start."""
@@ -109,6 +107,31 @@ class Place:
             return int((status.get("progress") or {}).get("epoch") or 0) >= epoch
 
         wait_for(f"{self.name} at epoch {epoch}", reached, 200)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A training that fails, and what its hint says to do."""
+
+    reason: Reason
+    follow: Callable[[Place], None]
+    """Does what the hint says, and nothing else."""
+    words: str
+    """What the hint must name, as a regular expression."""
+    template: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    disturb: Callable[[Place], None] | None = None
+    """Makes it fail, once it trains."""
+    waits: bool = False
+    """It does not end, but says why it waits."""
+
+    def __str__(self) -> str:
+        return self.reason.value
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return f"way-{self.reason.value.lower()}"
 
 
 def _correct_name(place: Place) -> None:
@@ -201,7 +224,7 @@ WAYS = [
         "resume",
         template={"epochs": FOREVER},
         spec={"lifecycle": NO_RESTART | {"stallTimeoutSeconds": 40}},
-        disturb=lambda place: place.signal("SIGSTOP"),
+        disturb=Place.stop_within_an_epoch,
     ),
     Way(
         Reason.DEADLINE_EXCEEDED,
