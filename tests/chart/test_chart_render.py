@@ -100,8 +100,8 @@ ADDED: list[tuple[str, object, set[str]]] = [
         {
             "Role other/yolo-operator",
             "RoleBinding other/yolo-operator",
-            "NetworkPolicy other/yolo-training-pods",
-            "NetworkPolicy other/yolo-gang-pods",
+            f"NetworkPolicy other/{NAMESPACE}.yolo-training-pods",
+            f"NetworkPolicy other/{NAMESPACE}.yolo-gang-pods",
             "Role other/yolo-serves",
             "RoleBinding other/yolo-serves",
             "Role other/yolo-farewell",
@@ -212,10 +212,29 @@ def test_scope_cluster_replaces_roles_by_cluster_roles(chart: Chart) -> None:
     }
 
 
+def test_release_of_the_same_name_in_a_served_namespace_makes_other_objects(chart: Chart) -> None:
+    fetch = nested("fetch.archives.enabled", True)
+    server = chart.objects(merge(fetch, nested("operator.namespaces", ["other"])))
+    there = {
+        (one["kind"], one["metadata"]["name"])
+        for one in server
+        if one["metadata"].get("namespace") == "other"
+    }
+    further = chart.objects(merge(fetch, load_yaml(FOLDER / "ci" / "values-further-namespace.yaml")))
+    own = {
+        (one["kind"], one["metadata"]["name"])
+        for one in further
+        if one["metadata"].get("namespace", NAMESPACE) == NAMESPACE
+    }
+    assert sum(kind == "NetworkPolicy" for kind, _ in there) == 3
+    assert sum(kind == "NetworkPolicy" for kind, _ in own) == 3
+    assert not there & own
+
+
 def test_namespaces_without_the_own_one_leave_it_unserved(chart: Chart) -> None:
     values = nested("operator", {"namespaces": ["team-a"], "ownNamespace": False})
     got = names(chart.objects(values))
-    assert {"Role team-a/yolo-operator", "NetworkPolicy team-a/yolo-training-pods"} <= got
+    assert {"Role team-a/yolo-operator", f"NetworkPolicy team-a/{NAMESPACE}.yolo-training-pods"} <= got
     assert "Role yolo-operator" not in got
     assert "NetworkPolicy yolo-training-pods" in got, (
         "the façade's namespace has trainings of another operator"

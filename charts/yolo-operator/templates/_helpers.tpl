@@ -28,6 +28,14 @@
 {{- printf "%s:%s:%s" $root.Release.Namespace (include "yolo.fullname" $root) (index . 1) -}}
 {{- end }}
 
+{{/* Name of an object in a served namespace that a façade-only release there, maybe of the same name, makes too. A further
+namespace's has a dot, which no such release's can have. Call with (list $ namespace "suffix"). */}}
+{{- define "yolo.servedName" -}}
+{{- $root := index . 0 -}}
+{{- $from := ternary "" (printf "%s." $root.Release.Namespace) (eq (index . 1) $root.Release.Namespace) -}}
+{{- printf "%s%s-%s" $from (include "yolo.fullname" $root) (index . 2) -}}
+{{- end }}
+
 {{/* Namespaces with trainings, as JSON; [] means all. Values of an older chart (--reuse-values) have no ownNamespace. */}}
 {{- define "yolo.servedNamespaces" -}}
 {{- if eq .Values.operator.scope "cluster" -}}
