@@ -82,10 +82,10 @@ test-cluster: programs ## Tests of the local Kubernetes itself: starting, breaki
 test-cluster-soak: programs ## Ten starts, ten ends and ten killed starts of two nodes leave nothing (SOAK_SEED=N repeats)
 	@$(PY) -m pytest tests/e2e/test_cluster_lifecycle.py -m soak -q -s
 # Two halves, so that `make test` runs them side by side.
-OTHER_E2E := $(patsubst %,tests/e2e/test_%.py,data* gpus gpu_faults gpu_waiting current_context)
+OTHER_E2E := $(patsubst %,tests/e2e/test_%.py,data* docs earlier_run further_namespace gpus gpu_faults gpu_waiting other_user uninstall current_context)
 test-e2e: programs ## Trainings from start to end on a local Kubernetes of their own
 	@$(PYTEST) tests/e2e --ignore-glob='*/test_cluster_*' $(OTHER_E2E:%=--ignore-glob='%')
-test-e2e-other: programs ## The same for data sets of all kinds, and for simulated GPUs
+test-e2e-other: programs ## The same for data sets of all kinds, the documentation, installations, and simulated GPUs
 	@YOLO_TEST_CLUSTER=other $(PYTEST) $(OTHER_E2E)
 bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (2 minutes, idle machine)
 	@$(PY) -m bench.cluster

@@ -42,7 +42,7 @@ namespace's has a dot, which no such release's can have. Call with (list $ names
 []
 {{- else -}}
 {{- $own := ternary list (list .Release.Namespace) (eq (toString .Values.operator.ownNamespace) "false") -}}
-{{- $served := concat $own .Values.operator.namespaces | uniq -}}
+{{- $served := concat $own (.Values.operator.namespaces | default list) | uniq -}}
 {{- if not $served -}}
 {{- fail "operator.ownNamespace: false, but operator.namespaces is empty, so that the operator would serve none. Name at least one there, or set operator.enabled=false." -}}
 {{- end -}}
