@@ -68,6 +68,12 @@ def to_room(ranges: Iterable[Given], quotas: Iterable[Given], pods: Iterable[Giv
     return Room(least, wanted and not defaulted)
 
 
+def bounds_amounts(quotas: Iterable[Given]) -> bool:
+    """Whether a quota bounds what pods may have together, so that it counts what others hold."""
+    counting = (found["spec"] for found in quotas if _counts_trainings(found["spec"]))
+    return any(_COUNTED.keys() & (spec.get("hard") or {}).keys() for spec in counting)
+
+
 def fit_defaults(defaults: Mapping[str, str], room: Room) -> dict[str, str]:
     """The installation's defaults, and the custom resource's where these are more than fits."""
     usual = _USUAL | dict(defaults)

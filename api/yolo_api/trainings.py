@@ -20,7 +20,6 @@ from .convert import to_manifest, to_patch
 from .data import DataAdvice
 from .errors import (
     ConflictError,
-    DomainError,
     InvalidFieldsError,
     MissingFileError,
     UnknownModelError,
@@ -29,7 +28,8 @@ from .hyp_arguments import lift_arguments
 from .kube import Kube
 from .kube_errors import AlreadyExistsError, NotFoundError, StaleError
 from .models import to_model
-from .room import Room, advise, fit_defaults, to_room
+from .room import advise, fit_defaults
+from .room_reader import RoomReader
 from .runs import RunVolume
 from .schemas import StartRequest
 
@@ -67,6 +67,7 @@ class Trainings:
         self._kube = kube
         self._data = data
         self._resources = resources
+        self._room = RoomReader(kube)
         self._collecting: set[asyncio.Task[None]] = set()
 
     async def find(self, model: str) -> Entry | None:
@@ -107,7 +108,7 @@ class Trainings:
         elif await run_sync(self.runs.is_trained, model):
             raise ConflictError(f"{model!r} has a run folder already; {_WAYS_ON}")
         labels = await run_sync(self._look_at, request)
-        room = await self._read_room()
+        room = await self._room.read()
         fitted = fit_defaults(self._resources, room)
         manifest = to_manifest(request, labels, fitted)
         advise(manifest, self._resources, fitted, room)
@@ -166,16 +167,6 @@ class Trainings:
         task = asyncio.create_task(run_sync(self.runs.collect))
         self._collecting.add(task)
         task.add_done_callback(self._collecting.discard)
-
-    async def _read_room(self) -> Room:
-        """What the namespace leaves to a training's pod; nobody is refused for want of that knowledge."""
-        try:
-            ranges, quotas = await self._kube.list_limits()
-            pods = await self._kube.list_pods() if quotas else []
-        except DomainError as error:
-            logger.warning("the namespace's limits cannot be read", extra={"cause": str(error)})
-            return Room({})
-        return to_room(ranges, quotas, pods)
 
     async def _until_gone(self, name: str) -> None:
         """Returns when the operator has seen the end and no pod runs on: it may yet create one until then."""

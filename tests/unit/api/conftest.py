@@ -102,6 +102,7 @@ class FakeKube:
         return copy.deepcopy(self.pod_objects)
 
     async def list_limits(self) -> tuple[list[Manifest], list[Manifest]]:
+        self.calls.append("list limits")
         return copy.deepcopy(self.limit_ranges), copy.deepcopy(self.quotas)
 
     async def review_token(self, token: str, audience: str) -> User | None:

@@ -6,6 +6,7 @@ from starlette.testclient import TestClient
 
 from yolo_api.errors import ForbiddenError
 from yolo_api.room import fit_defaults, to_room
+from yolo_api.room_reader import KEPT_SECONDS
 from yolo_crds.meta import ANNOTATION_WARNINGS, LABEL_TRAINING
 
 Manifest = dict[str, Any]
@@ -139,3 +140,19 @@ def test_nobody_is_refused_where_the_limits_cannot_be_read(
     assert client.post("/start", json=body).status_code == 200
     (created,) = kube.objects.values()
     assert "memory" not in created["spec"]["template"]["resources"]
+
+
+def test_many_starts_ask_once_and_the_pods_only_where_a_quota_counts_what_they_hold(
+    client: TestClient, kube: Any, body: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr("yolo_api.room_reader.monotonic", lambda: clock)
+    kube.quotas = [quota({"count/pods": "50"})]
+    for number in range(3):
+        assert client.post("/start", json=body | {"model_name": f"many-{number}"}).status_code == 200
+    assert (kube.calls.count("list limits"), kube.calls.count("list pods")) == (1, 0)
+    clock += KEPT_SECONDS
+    kube.quotas = [quota({"limits.memory": "8Gi"})]
+    assert client.post("/start", json=body | {"model_name": "later"}).status_code == 200
+    assert (kube.calls.count("list limits"), kube.calls.count("list pods")) == (2, 1)
+    assert kube.objects["later"]["spec"]["template"]["resources"]["memory"] == "8Gi"
