@@ -30,6 +30,8 @@ MISTYPED: list[tuple[str, object, str]] = [
     ("image.tag", 1.2, "/image/tag"),
     ("imagePullSecrets", [{"name": "x"}], "/imagePullSecrets/0"),
     ("timeZone", "", "/timeZone"),
+    ("podSecurity", None, "missing property 'podSecurity'"),
+    ("trainer.prepare", None, "missing property 'prepare'"),
     ("podSecurity.runAsUser", 0, "/podSecurity/runAsUser"),
     ("podSecurity.runAsGroup", "1000", "/podSecurity/runAsGroup"),
     ("podSecurity.fsGroup", 1000, "fsGroup"),

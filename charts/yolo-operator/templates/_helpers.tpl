@@ -73,7 +73,7 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }
 {{/* Labels of a component's pods; the selector's win over those of the values. Call with (list $ "api" .Values.api.podLabels). */}}
 {{- define "yolo.podLabels" -}}
 {{- $selector := include "yolo.selectorLabels" . | fromYaml -}}
-{{- merge $selector (index . 2) (index . 0).Values.commonLabels | toYaml -}}
+{{- merge $selector ((index . 2) | default dict) ((index . 0).Values.commonLabels | default dict) | toYaml -}}
 {{- end }}
 
 {{/* What keeps meshes and Vault from putting containers into pods that end: the operator's `injection.py`. */}}
