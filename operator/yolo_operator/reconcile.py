@@ -17,12 +17,13 @@ from .kept import in_the_way
 from .kube import Kube, NamesakeError
 from .metrics import Metrics
 from .node_reader import NodeReader
+from .patch import status_patch
 from .plan import Action, CreateJob, DeleteJob, Plan, plan, wants_events, wants_last_events, wants_share
 from .progress import ProgressPoller
 from .queue_reader import QueueReader
 from .settings import Settings
 from .snapshot import Snapshot, view_job, view_pod, view_training
-from .status import describe, observe, status_patch
+from .status import describe, observe
 from .store import Key, Store
 from .verdict import State, Verdict, condition_reason, judge, parse_status
 

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 from yolo_crds import meta
-from yolo_crds.conditions import TERMINAL_PHASES, Phase, Reason
+from yolo_crds.conditions import Phase, Reason
 from yolo_crds.status import (
     AvoidedNode,
     Best,
@@ -18,7 +17,6 @@ from yolo_crds.status import (
     RunSummary,
     Status,
     Weights,
-    drop_empty,
 )
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_crds.training import YoloTraining
@@ -28,9 +26,10 @@ from .conditions import derive_conditions, derive_phase, derive_reason
 from .idle_edits import tell_idle_edit
 from .kept import names_left
 from .message import build_message
+from .patch import is_active
 from .printed import build_printed, print_reason
 from .rejected import count_rejected
-from .snapshot import Snapshot, Wire, parse_time, print_time
+from .snapshot import Snapshot, Wire, print_time
 from .verdict import ENDED, State, Verdict, parse_status, retry_nonce
 from .workload import Admission
 
@@ -42,8 +41,6 @@ _GIVEN_UP = frozenset({Reason.GANG_INCOMPLETE, Reason.UNSCHEDULABLE})
 STATUS_MAX_BYTES = 12_000
 """Bound of the status as JSON: the whole object stays below 16 KiB."""
 _CLASSES_KEPT = 100
-SEEN_EVERY = timedelta(minutes=9)
-"""Age at which `seenAt` alone is worth a write; with a resync every five minutes that is every ten."""
 
 
 def observe(view: Snapshot, verdict: Verdict) -> Status:
@@ -65,7 +62,7 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     why, warnings = _failure(verdict), _warnings(view, verdict)
     status = Status(
         phase=phase,
-        seen_at=stored.seen_at if _is_active(phase) else None,
+        seen_at=stored.seen_at if is_active(phase) else None,
         observed_generation=generation,
         run=verdict.run,
         attempt=verdict.attempt + again,
@@ -109,31 +106,6 @@ def observe(view: Snapshot, verdict: Verdict) -> Status:
     return fit(status.model_copy(update={"message": build_message(verdict, status)}))
 
 
-def merge_patch(old: Wire, new: Wire) -> dict[str, Any]:
-    """The JSON merge patch (RFC 7386) that turns `old` into `new`; empty when nothing differs."""
-    patch: dict[str, Any] = {key: None for key in old if key not in new}
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            if inner := merge_patch(before, value):
-                patch[key] = inner
-        elif key not in old or before != value:
-            patch[key] = value
-    return patch
-
-
-def status_patch(stored: Wire, status: Status, now: datetime) -> dict[str, Any]:
-    """The patch of `.status`, with the time at which it is written while the training is active; empty when
-    nothing but the progress' time would change, and what is stored was not written long ago.
-    """
-    patch = merge_patch(drop_empty(stored), status.to_wire())
-    nothing_new = patch.keys() <= {"progress"} and _only_time(patch.get("progress"))
-    active = _is_active(status.phase)
-    if nothing_new and not (active and _long_ago(status.seen_at, now)):
-        return {}
-    return patch | {"seenAt": print_time(now)} if active else patch
-
-
 def fit(status: Status) -> Status:
     """The status within its bound: the rarest classes and the oldest warnings are left out first."""
     if len(json.dumps(status.to_wire())) <= STATUS_MAX_BYTES:
@@ -144,24 +116,6 @@ def fit(status: Status) -> Status:
         short = {name[:48]: boxes for name, boxes in most}
         dataset = dataset.model_copy(update={"classes": short})
     return status.model_copy(update={"dataset": dataset, "warnings": status.warnings[-5:]})
-
-
-def _is_active(phase: Phase | None) -> bool:
-    """Whether the operator, and no person, has the next word."""
-    return phase != Phase.SUSPENDED and phase not in TERMINAL_PHASES
-
-
-def _long_ago(seen_at: str | None, now: datetime) -> bool:
-    """Whether `seenAt` is worth a write. One in the future is not: two operators whose clocks differ would
-    answer each other without end."""
-    try:
-        return seen_at is None or now - parse_time(seen_at) >= SEEN_EVERY
-    except (ValueError, TypeError):
-        return True
-
-
-def _only_time(patch: object) -> bool:
-    return patch is None or (isinstance(patch, Mapping) and patch.keys() <= {"updatedAt"})
 
 
 def _place(view: Snapshot, verdict: Verdict) -> tuple[str | None, str | None]:

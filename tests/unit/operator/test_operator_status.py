@@ -24,10 +24,11 @@ from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
 from yolo_crds.status import Dataset, Failure, Status
 from yolo_crds.trainer import ProgressLine
 from yolo_crds.training import YoloTraining
+from yolo_operator.patch import SEEN_EVERY, merge_patch, status_patch
 from yolo_operator.printed import print_eta, print_metric, print_reason
 from yolo_operator.reconcile import decide
 from yolo_operator.snapshot import parse_time, print_time
-from yolo_operator.status import SEEN_EVERY, STATUS_MAX_BYTES, fit, merge_patch, status_patch
+from yolo_operator.status import STATUS_MAX_BYTES, fit
 
 PREPARE = make_job(make_training(), Stage.PREPARE)
 PREPARED = end(make_pod(PREPARE), seconds=20, result=make_result(Stage.PREPARE, dataset={"hash": "abc"}))
