@@ -47,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     (folder / "charts").symlink_to(ROOT / "charts")
     train, val = list(make_pictures("train", 16)), list(make_pictures("val", 8))
-    yolo = write_yolo_folder(folder / "volume", "helmets", {"train": train, "val": val})
+    # Pictures that no other test has prepared, or the set would be listed under that one's name.
+    own = {"train": list(make_pictures("train", 16, seed=1)), "val": list(make_pictures("val", 8, seed=1))}
+    yolo = write_yolo_folder(folder / "volume", "helmets", own)
     shutil.move(yolo, folder / "helmets")
     write_ucd(folder, "helmets-train", train)
     write_ucd(folder, "helmets-val", val)
