@@ -32,8 +32,8 @@ from yolo_crds.meta import ANNOTATION_WARNINGS, API_VERSION, KIND, Stage, object
 from yolo_crds.models import infer_task
 from yolo_crds.status import UNSERVED
 from yolo_crds.trainer import ProgressLine
+from yolo_operator.decision import decide
 from yolo_operator.patch import status_patch
-from yolo_operator.reconcile import decide
 from yolo_operator.snapshot import Snapshot, print_time
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "kubectl-get-yt.txt"

@@ -16,8 +16,8 @@ from operator_objects import (
 from yolo_crds.conditions import Reason
 from yolo_crds.meta import LABEL_QUEUE, Stage
 from yolo_operator.avoidance import AVOIDED_FOR, PATIENCE
+from yolo_operator.decision import Decision, decide
 from yolo_operator.plan import CreateJob
-from yolo_operator.reconcile import Decision, decide
 from yolo_operator.verdict import State
 
 DAY = AVOIDED_FOR.total_seconds()

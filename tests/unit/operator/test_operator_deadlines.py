@@ -22,8 +22,8 @@ from yolo_crds.conditions import Phase, Reason
 from yolo_crds.meta import ANNOTATION_RETRY, Stage
 from yolo_crds.status import Status
 from yolo_crds.trainer import ProgressLine, TrainerConfig
+from yolo_operator.decision import Decision, decide
 from yolo_operator.plan import CreateJob
-from yolo_operator.reconcile import Decision, decide
 from yolo_operator.snapshot import Snapshot
 
 LIMIT = 1000

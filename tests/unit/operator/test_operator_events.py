@@ -23,9 +23,9 @@ from operator_objects import (
 )
 from yolo_crds.meta import Stage
 from yolo_kube.errors import KubeError
+from yolo_operator.decision import decide
 from yolo_operator.events import WAITING_MOST, Announcer, Change, build_event, find_change
 from yolo_operator.kube import Kube
-from yolo_operator.reconcile import decide
 from yolo_operator.verdict import parse_status
 
 PREPARE = make_job(make_training(), Stage.PREPARE)

@@ -11,9 +11,9 @@ from yolo_crds import meta
 from yolo_crds.meta import Stage
 from yolo_crds.status import UNSERVED
 from yolo_kube.errors import ConflictError, KubeError
+from yolo_operator.decision import decide
 from yolo_operator.farewell import Farewell, build_farewell, build_kept_policies, is_watched
 from yolo_operator.patch import status_patch
-from yolo_operator.reconcile import decide
 from yolo_operator.settings import FarewellSettings
 from yolo_operator.snapshot import view_training
 from yolo_operator.verdict import parse_status

@@ -28,11 +28,11 @@ from yolo_crds.meta import LABEL_TRAINING, Stage
 from yolo_crds.trainer import ProgressLine, Result
 from yolo_crds.training import YoloTraining
 from yolo_operator.ask import view_ask
+from yolo_operator.decision import Decision, decide
 from yolo_operator.gang_timeout import RETRY_FIRST, RETRY_MOST, retry_delay
 from yolo_operator.jobs import build_train_job
 from yolo_operator.nodes import Node
 from yolo_operator.plan import CreateJob, DeleteJob
-from yolo_operator.reconcile import Decision, decide
 from yolo_operator.snapshot import EventView, view_pod
 from yolo_operator.store import Store
 

@@ -25,8 +25,8 @@ from operator_objects import (
     start,
 )
 from yolo_crds.meta import LABEL_STAGE, Stage
+from yolo_operator.decision import decide
 from yolo_operator.plan import CreateJob, DeleteJob
-from yolo_operator.reconcile import decide
 from yolo_operator.settings import Settings
 from yolo_operator.snapshot import print_time
 

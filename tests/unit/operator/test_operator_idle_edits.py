@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from operator_objects import SETTINGS, START, make_training
-from yolo_operator.reconcile import decide
+from yolo_operator.decision import decide
 from yolo_operator.snapshot import Snapshot, view_training
 
 STOPPED = "nothing was started by this change: run 2 has ended; raise spec.run to 3 to train again"

@@ -22,10 +22,10 @@ from yolo_crds.conditions import Phase, Reason
 from yolo_crds.meta import LABEL_EGRESS, Stage
 from yolo_crds.trainer import Result
 from yolo_crds.training import YoloTraining
+from yolo_operator.decision import Decision, decide
 from yolo_operator.injection import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from yolo_operator.jobs import build_prepare_job, build_train_job
 from yolo_operator.plan import DeleteJob
-from yolo_operator.reconcile import Decision, decide
 from yolo_operator.verdict import State
 
 PREPARE = make_job(make_training(), Stage.PREPARE)

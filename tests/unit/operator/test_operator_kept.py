@@ -20,9 +20,9 @@ from operator_objects import (
     start,
 )
 from yolo_crds.meta import Stage
+from yolo_operator.decision import Decision, decide
 from yolo_operator.kept import tell_logs
 from yolo_operator.plan import DeleteJob
-from yolo_operator.reconcile import Decision, decide
 
 PREPARE = end_job(make_job(make_training(), Stage.PREPARE), "Complete", 20)
 TRAIN = make_job(make_training(), Stage.TRAIN)

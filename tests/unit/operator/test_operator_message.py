@@ -19,8 +19,8 @@ from operator_objects import (
 from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
 from yolo_crds.status import Status
 from yolo_crds.trainer import ProgressLine
+from yolo_operator.decision import decide
 from yolo_operator.message import MESSAGE_MOST
-from yolo_operator.reconcile import decide
 
 PREPARE = make_job(make_training(), Stage.PREPARE)
 PREPARED = end(make_pod(PREPARE), seconds=20, result=make_result(Stage.PREPARE, dataset={"hash": "abc"}))

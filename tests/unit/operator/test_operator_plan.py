@@ -27,8 +27,8 @@ from yolo_crds.conditions import GO_ON, GOES_ON, HINTS, Phase, Reason
 from yolo_crds.meta import ANNOTATION_RETRY, CONFIG_ENV, Stage
 from yolo_crds.status import Best, Weight, Weights
 from yolo_crds.trainer import TrainerConfig
+from yolo_operator.decision import Decision, decide
 from yolo_operator.plan import CreateJob, DeleteJob, DeleteTraining, wants_last_events
-from yolo_operator.reconcile import Decision, decide
 from yolo_operator.remedies import Overrides
 from yolo_operator.snapshot import EventView, Snapshot
 from yolo_operator.verdict import State

@@ -30,10 +30,10 @@ from yolo_crds.status import Condition, Status
 from yolo_crds.trainer import ProgressLine
 from yolo_kube.errors import KubeError
 from yolo_operator.admission import diagnose_suspended
+from yolo_operator.decision import Decision, decide
 from yolo_operator.kube import Kube
 from yolo_operator.plan import DeleteJob
 from yolo_operator.queue_reader import ABSENT_SECONDS, QueueReader
-from yolo_operator.reconcile import Decision, decide
 from yolo_operator.snapshot import JobView, Snapshot, view_job
 from yolo_operator.store import Store
 from yolo_operator.workload import Admission, view_workload

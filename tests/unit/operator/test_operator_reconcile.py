@@ -495,7 +495,9 @@ async def test_a_job_that_is_invalid_ends_the_run_until_a_retry() -> None:
     message = 'Job "cats-r1a1-train" is invalid: spec.template.spec.nodeSelector: Invalid value: "a b"'
     world.kube.refuse_jobs = KubeError(422, message)
     world.observe()
-    assert await world.reconciler.reconcile(KEY) is None
+    assert await world.reconciler.reconcile(KEY) == SETTINGS.keep_finished_job_seconds, (
+        "to collect prepare's Job"
+    )
     await world.settle()
     assert (world.status["phase"], world.status["failure"]["reason"]) == ("Failed", "InvalidSpec")
     assert world.status["failure"]["message"] == message

@@ -17,7 +17,7 @@ from operator_objects import (
 )
 from yolo_crds.conditions import Phase, Reason
 from yolo_crds.meta import ANNOTATION_RETRY, Stage
-from yolo_operator.reconcile import Decision, decide
+from yolo_operator.decision import Decision, decide
 from yolo_operator.rejected import REJECTED_MOST
 from yolo_operator.verdict import State
 

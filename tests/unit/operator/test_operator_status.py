@@ -24,9 +24,9 @@ from yolo_crds.meta import ANNOTATION_WARNINGS, Stage
 from yolo_crds.status import Dataset, Failure, Status
 from yolo_crds.trainer import ProgressLine
 from yolo_crds.training import YoloTraining
+from yolo_operator.decision import decide
 from yolo_operator.patch import SEEN_EVERY, merge_patch, status_patch
 from yolo_operator.printed import print_eta, print_metric, print_reason
-from yolo_operator.reconcile import decide
 from yolo_operator.snapshot import parse_time, print_time
 from yolo_operator.status import STATUS_MAX_BYTES, fit
 
