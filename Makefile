@@ -35,7 +35,7 @@ distclean: clean ## `clean`, and the per-user cache of built binaries and images
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/yolo-operator"
 
 ##@ Develop
-.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-ways-out test-queue test-simulated-gpus test-gpu test bench-cluster bench-data bench-train images programs
+.PHONY: venv generate format check lint unit test test-chart test-runfolder faults-runfolder test-integration test-trainer test-ranks faults-trainer test-cluster test-cluster-soak test-e2e test-e2e-other test-remedies test-ways-out test-queue test-simulated-gpus test-gpu test bench-cluster bench-operator bench-data bench-train images programs
 venv: $(STAMP) ## The virtual environment with all development tools
 $(STAMP): pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
@@ -89,6 +89,8 @@ test-e2e-other: programs ## The same for data sets of all kinds, the documentati
 	@YOLO_TEST_CLUSTER=other $(PYTEST) $(OTHER_E2E)
 bench-cluster: programs ## Times of the local Kubernetes and sizes of the images beside what is promised (2 minutes, idle machine)
 	@$(PY) -m bench.cluster
+bench-operator: programs ## The operator's throughput, CPU, requests and memory beside a bare loop and an idiomatic kopf operator (10 minutes, idle machine); TRAININGS=100 ROUNDS=1: a quick look
+	@$(PY) -m bench.reconciling $(if $(TRAININGS),--trainings $(TRAININGS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 bench-data: $(STAMP) ## Prepare against Ultralytics' scan, and its memory; IMAGES=2000 for a quick look
 	@$(PY) -m bench.data $(IMAGES)
 test-queue: programs ## Jobs and trainings in a queue of the real Kueue, built at first (3 minutes)
