@@ -190,6 +190,19 @@ WAYS = [
         waits=True,
     ),
     Way(
+        Reason.INVALID_SPEC,
+        lambda place: place.template(scheduling={"nodeSelector": {"disk": None}}),
+        "correct the named field",
+        template={"scheduling": {"nodeSelector": {"disk": "no label's value"}}},
+    ),
+    Way(
+        Reason.DATA_IMAGE_FAILED,
+        lambda place: place.template(data=DATA),
+        "spec.template.data.image",
+        template={"data": {"train": ".", "image": "registry.local/no-such-set:1"}},
+        waits=True,
+    ),
+    Way(
         Reason.PENDING_TOO_LONG,
         _ask_for_less_and_wait_longer,
         "pendingDeadlineSeconds",
