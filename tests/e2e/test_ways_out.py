@@ -197,7 +197,7 @@ WAYS = [
     ),
     Way(
         Reason.DATA_IMAGE_FAILED,
-        lambda place: place.template(data=DATA),
+        lambda place: place.template(data=DATA | {"image": None}),
         "spec.template.data.image",
         template={"data": {"train": ".", "image": "registry.local/no-such-set:1"}},
         waits=True,
