@@ -494,5 +494,36 @@ def test_everything_of_the_farewell_is_made_for_the_uninstall_alone(chart: Chart
 
 def test_values_of_an_older_chart_mean_the_defaults(chart: Chart) -> None:
     """`helm upgrade --reuse-values` gives the templates no key that the earlier chart had not."""
-    older = {"unserved": None, "uninstall": None}
+    older = {
+        "unserved": None,
+        "uninstall": None,
+        "operator": {"keepFinishedJobSeconds": None, "ownNamespace": None},
+    }
     assert chart.objects(older) == chart.objects()
+
+
+def test_chown_job_of_an_older_charts_values_asks_for_the_usual(chart: Chart) -> None:
+    """A namespace with a quota lets in no pod without requests."""
+    name = "yolo-chown-1"
+    given = container(chart.one("Job", name, nested("storage.chown.enabled", True)))["resources"]
+    older = nested("storage.chown", {"enabled": True, "resources": None})
+    assert container(chart.one("Job", name, older))["resources"] == given
+
+
+def test_release_without_an_operator_serves_nobody_and_says_nothing_of_it(chart: Chart) -> None:
+    alone = {"enabled": False}
+    both = chart.objects(nested("operator", {**alone, "ownNamespace": False}))
+    assert both == chart.objects(nested("operator", alone))
+
+
+@pytest.mark.parametrize(
+    ("release", "other"), [("team.vision", "teamvision"), ("2nd-team", "nd-team"), ("7", "yolo")]
+)
+def test_release_whose_name_no_service_can_have_is_told_of_another(
+    chart: Chart, release: str, other: str
+) -> None:
+    refused = chart.run("template", release, str(FOLDER))
+    assert f"release name {release}: " in refused.stderr
+    assert f"--set fullnameOverride={other}" in refused.stderr
+    given = chart.run("template", release, str(FOLDER), values={"fullnameOverride": other})
+    assert given.returncode == 0, given.stderr

@@ -1,6 +1,11 @@
-{{/* Names. All objects of a release begin with this one. */}}
+{{/* Names. All objects of a release begin with this one, a Service's too, which Helm's rule for releases is wider than. */}}
 {{- define "yolo.fullname" -}}
-{{- .Values.fullnameOverride | default .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- $name := .Values.fullnameOverride | default .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $other := regexReplaceAll "^[^a-z]+|[^-a-z0-9]" $name "" -}}
+{{- fail (printf "release name %s: objects get this name, and a Service's begins with a letter and has no dot. Choose another one, or --set fullnameOverride=%s" .Release.Name ($other | default "yolo")) -}}
+{{- end -}}
+{{- $name -}}
 {{- end }}
 
 {{/* Name of a component's ServiceAccount. Call with (list $ "api"). */}}
@@ -41,7 +46,8 @@ namespace's has a dot, which no such release's can have. Call with (list $ names
 {{- if eq .Values.operator.scope "cluster" -}}
 []
 {{- else -}}
-{{- $own := ternary list (list .Release.Namespace) (eq (toString .Values.operator.ownNamespace) "false") -}}
+{{- $others := and .Values.operator.enabled (eq (toString .Values.operator.ownNamespace) "false") -}}
+{{- $own := ternary list (list .Release.Namespace) $others -}}
 {{- $served := concat $own (.Values.operator.namespaces | default list) | uniq -}}
 {{- if not $served -}}
 {{- fail "operator.ownNamespace: false, but operator.namespaces is empty, so that the operator would serve none. Name at least one there, or set operator.enabled=false." -}}

@@ -1,3 +1,9 @@
+{{/* How long a run's last Job is kept. Values of an older chart (--reuse-values) do not say so. */}}
+{{- define "yolo.keepFinishedJobSeconds" -}}
+{{- $seconds := .Values.operator.keepFinishedJobSeconds -}}
+{{- ternary 3600 $seconds (kindIs "invalid" $seconds) | int64 -}}
+{{- end }}
+
 {{/* What the operator may do where it serves: RBAC in operator/yolo_operator/kube.py. */}}
 {{- define "yolo.operatorRules" -}}
 - apiGroups: [yolo.training]
