@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.rendering import ALL_VALUES, FOLDER, Chart, load_yaml, nested
+from chart.rendering import ALL_VALUES, FOLDER, Chart, load_yaml, merge, nested
 
 pytestmark = pytest.mark.chart
 
@@ -196,6 +196,52 @@ def test_schema_refuses_unknown_keys_at_every_level() -> None:
     levels = list(objects_of(SCHEMA))
     assert len(levels) > 20
     assert all(level["additionalProperties"] is False for level in levels)
+
+
+OLDER_LACK = ("unserved", "uninstall", "chown", "ownNamespace", "keepFinishedJobSeconds")
+"""Values of an older chart (`--reuse-values`) have none of these; the templates know their defaults."""
+NULL_MEANS = ("runAsUser", "runAsGroup", "nodePort", "resources", "nodeSelector", "affinity", "tolerations")
+"""Null is said to mean something there, or means the same as empty."""
+EMPTY: tuple[object, ...] = ("", [], {}, None)
+
+
+def settings(values: dict[str, Any], *folder: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path → default, but for what stands below a free map or may be left out."""
+    for key, value in values.items():
+        if key not in OLDER_LACK + NULL_MEANS:
+            yield (*folder, key), value
+            if isinstance(value, dict):
+                yield from settings(value, *folder, key)
+
+
+DEFAULTS = list(settings(load_yaml(VALUES)))
+EVERYTHING = merge(
+    *(nested(key, True) for key in ("dataAccess.enabled", "gpuAgent.enabled", "fetch.archives.enabled")),
+    *(nested(key, True) for key in ("operator.metrics.service", "api.ingress.enabled")),
+    nested("storage.gc.schedule", "@daily"),
+    nested("api.ingress.hosts", ["yolo.example.org"]),
+)
+
+
+@pytest.mark.parametrize("path", [".".join(path) for path, value in DEFAULTS if value not in EMPTY])
+def test_setting_that_is_never_empty_is_not_taken_as_null(chart: Chart, path: str) -> None:
+    """Null would switch off without a word: what keeps trainings and volumes, or the network policies."""
+    key = path.rpartition(".")[2]
+    assert re.search(rf"missing propert\w+ .*'{key}'", chart.refusal(merge(EVERYTHING, nested(path, None))))
+
+
+def test_empty_setting_may_be_null_and_means_the_same(chart: Chart) -> None:
+    emptied = [".".join(path) for path, value in DEFAULTS if value in EMPTY and path[-1] != "hosts"]
+    assert {"imagePullSecrets", "trainer.podLabels", "gpuAgent.extraEnv", "legacy.networks"} <= set(emptied)
+    nulls = merge(*(nested(path, None) for path in emptied), EVERYTHING)
+    assert chart.objects(nulls) == chart.objects(EVERYTHING)
+
+
+def test_nodes_labels_may_be_null(chart: Chart) -> None:
+    """As the agent's own line in `values.yaml` says."""
+    labels = [f"{part}.nodeSelector" for part in ("gpuAgent", "storage", "trainer", "operator", "api")]
+    assert "gpu.present" in chart.text(EVERYTHING)
+    assert "gpu.present" not in chart.text(merge(EVERYTHING, *(nested(path, None) for path in labels)))
 
 
 def test_schema_describes_every_value() -> None:

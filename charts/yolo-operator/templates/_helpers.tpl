@@ -118,7 +118,7 @@ annotations: {}
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}
 {{- int64 . -}}
 {{- else -}}
-{{- . -}}
+{{- ternary "" . (kindIs "invalid" .) -}}
 {{- end -}}
 {{- end }}
 
@@ -163,7 +163,7 @@ imagePullSecrets:
 {{- with $component.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
-{{- with merge (dict) $component.nodeSelector (index . 2) }}
+{{- with merge (dict) ($component.nodeSelector | default dict) ((index . 2) | default dict) }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -191,7 +191,7 @@ affinity:
 {{- define "yolo.fetch" -}}
 {{- $fetch := .Values.fetch -}}
 {{- if or $fetch.ucdServer $fetch.archives.enabled -}}
-{{- $settings := dict "archives" $fetch.archives.enabled "archiveHosts" $fetch.archives.hosts -}}
+{{- $settings := dict "archives" $fetch.archives.enabled "archiveHosts" ($fetch.archives.hosts | default list) -}}
 {{- $_ := set $settings "parallel" ($fetch.parallel | int64) -}}
 {{- $_ := set $settings "maxImageBytes" ($fetch.maxImageBytes | int64) -}}
 {{- $_ := set $settings "maxArchiveBytes" ($fetch.archives.maxBytes | int64) -}}

@@ -2,7 +2,7 @@
 {{- define "yolo.gpuAgentEnv" -}}
 {{- $given := list -}}
 {{- range .Values.gpuAgent.extraEnv }}{{- $given = append $given .name -}}{{- end -}}
-{{- $env := .Values.gpuAgent.extraEnv -}}
+{{- $env := .Values.gpuAgent.extraEnv | default list -}}
 {{- $own := dict "YOLO_GPU_AGENT_PORT" "8085" "YOLO_GPU_AGENT_LOG_LEVEL" .Values.gpuAgent.logLevel -}}
 {{- $_ := set $own "YOLO_GPU_AGENT_POD_RESOURCES_SOCKET" "/var/lib/kubelet/pod-resources/kubelet.sock" -}}
 {{- /* What NVIDIA's container runtime reads: NVML for all GPUs, without asking for any. */ -}}
