@@ -195,6 +195,12 @@ class TrainingCache:
                 self.remove(entry.name, entry.uid)
         self._notify()
 
+    def forget(self) -> None:
+        """Nothing holds that is known, what was deleted included: it may be there again."""
+        self._entries.clear()
+        self._gone.clear()
+        self._notify()
+
     def remove(self, name: str, uid: str) -> None:
         """Forgets this object; another one of the same name stays."""
         self._gone[uid] = None

@@ -66,6 +66,10 @@ class Listener(Protocol):
         """Of what is known from before `version`, only objects with these uids are still there."""
         ...
 
+    def forget(self) -> None:
+        """The store was restored from a backup: nothing that is known holds, deletions included."""
+        ...
+
 
 class Reflector:
     """Tells a listener what is there and what is not any more, deletions while nobody watched included."""
@@ -123,9 +127,9 @@ class Reflector:
             self._hear()
             version = page.resource_version
             if int(version) < self._newest:
-                # A store that was restored from a backup counts from there: nothing that is known holds.
+                # A store that was restored from a backup counts from there.
                 logger.warning("the history of %s has gone back", self._name)
-                self._listener.keep(frozenset(), self._newest)
+                self._listener.forget()
                 self._newest = 0
             for body in page.items:
                 uids.add(body["metadata"]["uid"])

@@ -49,6 +49,11 @@ class Children:
             if uid not in uids and known <= version:
                 self._forget(uid)
 
+    def forget(self) -> None:
+        """None of those known holds."""
+        for uid in self._store.children(self._kind, self._namespace):
+            self._forget(uid)
+
     def _forget(self, uid: str) -> None:
         if key := self._store.drop_child(uid):
             self._add(key)

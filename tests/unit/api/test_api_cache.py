@@ -147,6 +147,25 @@ async def test_a_list_does_not_drop_what_was_just_created(
         assert [entry.name for entry in cache.entries()] == ["helmet"]
 
 
+async def test_store_that_was_restored_from_a_backup_is_believed(
+    kube: Any, cache: TrainingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lives on in it and what was deleted after the backup alike."""
+    kept, deleted = (training(name, uid=name, resourceVersion="7") for name in ("kept", "deleted"))
+    lists = [Page([kept, deleted], "40"), Page([kept, deleted], "9")]
+
+    async def restored() -> AsyncIterator[Page]:
+        yield lists.pop(0) if len(lists) > 1 else lists[0]
+
+    monkeypatch.setattr(kube, "pages", restored)
+    async with running(cache):
+        cache.drop(deleted)
+        cache.put(training("made since", uid="c", resourceVersion="41"))
+        kube.forget_history()
+        await until(lambda: len(lists) == 1 and cache.peek("made since") is None)
+        assert [entry.name for entry in cache.entries()] == ["deleted", "kept"]
+
+
 async def test_changed_wakes_up_on_every_change(cache: TrainingCache) -> None:
     waiting = asyncio.create_task(cache.changed())
     await asyncio.sleep(0)

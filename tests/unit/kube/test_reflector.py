@@ -61,6 +61,9 @@ class Known:
             name: seen for name, seen in self.objects.items() if f"uid-{name}" in uids or seen > version
         }
 
+    def forget(self) -> None:
+        self.objects = {}
+
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:

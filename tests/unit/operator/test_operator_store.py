@@ -99,6 +99,9 @@ def test_what_is_gone_is_forgotten_and_its_training_looked_at() -> None:
     assert store.children(JobView, None), "it is newer than the list"
     jobs.keep(set(), int(JOB["metadata"]["resourceVersion"]))
     assert (store.children(JobView, None), len(told)) == ({}, 4)
+    pods.put(POD)
+    pods.forget()
+    assert (list(store.pods()), len(told)) == ([], 6)
 
 
 def test_list_of_one_namespace_says_nothing_of_another() -> None:
@@ -106,4 +109,5 @@ def test_list_of_one_namespace_says_nothing_of_another() -> None:
     store.put_pod(("elsewhere", "cats"), replace(_pod(), uid="other"))
     store.put_pod(KEY, _pod())
     hear_pods(store, "lab", lambda key: None).keep(set(), 10**9)
+    hear_pods(store, "lab", lambda key: None).forget()
     assert [key for key, _ in store.pods()] == [("elsewhere", "cats")]
