@@ -9,6 +9,7 @@ import re
 from .spec_keys import KEYS, Path
 
 _AGAIN = "start it again with continue_train"
+_AFRESH = "clear it with /clear_train_cache and start it afresh"
 _AGAIN_RUNNING = "terminate it and start it again with continue_train"
 """Of one that has not ended: what runs cannot be started."""
 _GROUPS: dict[Path, str] = {
@@ -23,10 +24,11 @@ _GROUPS: dict[Path, str] = {
 _PHRASES: tuple[tuple[str, str], ...] = (
     (r"the annotation yolo\.training/retry with a new value", "starting it again with continue_train"),
     (r"the annotation yolo\.training/retry", "starting it again with continue_train"),
-    (
-        r"raise (?:spec\.)?run without resume to start afresh",
-        "clear it with /clear_train_cache and start it afresh",
-    ),
+    (r"raise (?:spec\.)?run without resume to start afresh", _AFRESH),
+    (r"set spec\.resume to false and raise spec\.run", "start it under another model_name"),
+    (r"delete the object and create it anew", _AFRESH),
+    (r"delete the object and create it", _AFRESH),
+    (r"raise spec\.run, with spec\.resume(?= to go on)", "{again}"),
     (r"set spec\.stop: false, spec\.resume: true and spec\.run: \d+", "{again}"),
     (r"spec\.resume: true and spec\.run: \d+", "continue_train: true"),
     (r"raise (?:spec\.)?run\b(?:(?: with| and set|, set) (?:spec\.)?resume\b)?", "{again}"),
@@ -40,6 +42,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"spec\.stop\b", "/terminate"),
     (r"of the spec\b", "of the body of /start"),
     (r"spec and\b", "body of /start and"),
+    (r"lower batch\b", "lower batch_size"),
 )
 """Patterns of what is said there, the longer ones first, and what it means over HTTP."""
 _CAMEL = {path[-1]: key for path, key in KEYS.items() if not path[-1].islower()} | {"modelName": "model_name"}

@@ -15,7 +15,7 @@ from yolo_api.spec_keys import FIELDS, KEYS, WITHOUT_KEY
 from yolo_api.status import to_view
 from yolo_api.wording import to_key, to_rest_words
 from yolo_crds.arguments import check_extra_args, check_hyperparameters
-from yolo_crds.conditions import HINTS, Phase, Reason
+from yolo_crds.conditions import GO_ON, HINTS, Phase, Reason
 from yolo_crds.schema import load_schema
 from yolo_crds.training import Template
 
@@ -93,6 +93,13 @@ def test_no_hint_leaks_through_the_status(reason: Reason, phase: Phase) -> None:
     assert view["warnings"] == ["set memory"]
 
 
+@pytest.mark.parametrize("reason", list(HINTS))
+def test_no_hint_says_a_thing_twice_or_speaks_of_an_object(reason: Reason) -> None:
+    told = to_rest_words(HINTS[reason])
+    assert told.count("continue_train") <= 1, told
+    assert "the object" not in told
+
+
 def test_no_refusal_of_an_argument_leaks() -> None:
     names = {*load_schema().arguments, *Template.model_fields, "unknown"}
     problems = [
@@ -123,6 +130,8 @@ def test_every_field_is_told_by_its_key() -> None:
             "to go on start it again with continue_train",
         ),
         ("set spec.resume: true and spec.run: 12", "set continue_train: true"),
+        (f"then {GO_ON}", "then start it again with continue_train to go on from what is saved"),
+        ("lower batch or imgsz", "lower batch_size or imgsz"),
         ("raise spec.template.resources.memory", "raise memory"),
         ("template.hyperparameters.lr0: too large", "hyp_dict.lr0: too large"),
         ("template.data.train: 'a b/template.yaml' is gone", "train_ucd: 'a b/template.yaml' is gone"),
