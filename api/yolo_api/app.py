@@ -24,8 +24,7 @@ from .settings import Settings
 from .trainings import Trainings
 
 _DESCRIPTION = """\
-The calls of the older YOLO training server, on Kubernetes: each training is a `YoloTraining` object, which
-`kubectl get yt` shows as well.
+The calls of the older YOLO training server, on a cluster that finds each training its place.
 
 Errors have proper HTTP codes and the body `{"detail": "...", "error": "..."}` (the same text twice); wrong
 fields are listed under `errors`.

@@ -34,7 +34,6 @@ _PAGE = """<!doctype html>
 <pre>curl -H 'Content-Type: application/json' {base}start -d '{{"model_name": "helmet",
   "model_type": "yolov5s", "train_ucd": "helmet_demo", "val_ucd": "None",
   "labels": "helmet,person", "epochs": 100, "batch_size": 16}}'</pre>
-<p>On the cluster the same training is <code>kubectl get yolotrainings</code>.</p>
 <h2>What <code>POST /start</code> takes</h2>
 <table><thead><tr><th scope="col">Key</th><th scope="col">Type</th><th scope="col">Default</th>
 <th scope="col">Meaning</th></tr></thead><tbody>
