@@ -172,7 +172,9 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         text = str(error.detail)
-        if error.status_code == 404:
+        if error.status_code == 400:  # FastAPI: any failure to parse a body but JSON's own
+            text = "the body cannot be read; send JSON in UTF-8"
+        elif error.status_code == 404:
             text = f"there is no call {request.method} {request.url.path}; GET /help lists the calls"
         elif error.status_code == 405:
             text = f"{request.url.path} cannot be called with {request.method}; GET /help lists the calls"

@@ -47,7 +47,7 @@ def _to_gpus(value: object) -> int:
         value = [part.strip() for part in value.split(",")] if "," in value else value
     many = value if isinstance(value, list) else [value]
     try:
-        numbers = [int(str(one)) for one in many]
+        numbers = [_to_index(one) for one in many]
     except ValueError:
         raise ValueError(_DEVICE) from None
     if isinstance(value, list):
@@ -61,10 +61,17 @@ def _to_gpus(value: object) -> int:
     return 0 if numbers[0] == -1 else 1
 
 
+def _to_index(value: object) -> int:
+    """A whole number, also as text or with `.0`. Raises ValueError."""
+    return int(value) if isinstance(value, float) and value.is_integer() else int(str(value))
+
+
 def _to_labels(value: object) -> object:
     """A list of class names, or the text as it is. The text of a list is read as one, JSON's or Python's."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = _parse(value)
+    if value in ("", []):
+        raise ValueError(f"{_LABELS}; these name no class")
     if isinstance(value, str):
         return value
     if not isinstance(value, list):

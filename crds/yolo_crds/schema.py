@@ -49,6 +49,10 @@ class Schema(Lenient):
     """The metric that a task is judged by, as `metrics/mAP50-95(B)`."""
 
 
+_EQUALS = 4
+"""So many equally likely names are compared."""
+
+
 @cache
 def load_schema() -> Schema:
     """The committed export of the Ultralytics version that the trainer image holds."""
@@ -57,6 +61,12 @@ def load_schema() -> Schema:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like `name`; None when none does."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    """The known name that looks most like `name`, of equals the first; None when none does."""
+    found = difflib.get_close_matches(name, list(known), n=_EQUALS, cutoff=0.6)
+    return max(sorted(found), key=lambda one: _likeness(name, one), default=None)
+
+
+def _likeness(name: str, one: str) -> float:
+    matcher = difflib.SequenceMatcher(b=name)
+    matcher.set_seq1(one)
+    return matcher.ratio()

@@ -140,6 +140,8 @@ def test_to_manifest_of_everything_is_a_valid_training() -> None:
         ("CPU", 0),
         (-1, 0),
         ("-1", 0),
+        (1.0, 1),
+        ([0.0, 1.0], 2),
     ],
 )
 def test_to_manifest_counts_the_gpus_of_a_device(device: object, want: int) -> None:
@@ -281,11 +283,12 @@ def test_to_manifest_fields(changes: dict[str, object], want: dict[str, object])
 
 
 def test_to_manifest_warns_of_unknown_fields() -> None:
-    manifest = to_manifest(request(epoch=3, colour="red", priority="high"), LABELS)
+    manifest = to_manifest(request(epoch=3, colour="red", priority="high", lr0=0.1), LABELS)
     assert json.loads(manifest["metadata"]["annotations"]["yolo.training/warnings"]) == [
         "ignored the unknown field 'epoch'; did you mean 'epochs'?",
         "ignored the unknown field 'colour'",
         "ignored the unknown field 'priority'; did you mean 'priority_class_name'?",
+        "ignored the unknown field 'lr0'; it belongs into hyp_dict",
     ]
 
 

@@ -138,6 +138,8 @@ def test_convert_hyperparameters_puts_words_into_extra_args() -> None:
     [
         ("mosiac", 1, "is no argument of YOLOv5 or Ultralytics; did you mean 'mosaic'?"),
         ("anchor", 4, "is no argument of YOLOv5 or Ultralytics; did you mean 'anchor_t'?"),
+        ("lr", 0.1, "is no argument of YOLOv5 or Ultralytics; did you mean 'lr0'?"),
+        ("lro", 0.1, "is no argument of YOLOv5 or Ultralytics; did you mean 'lr0'?"),
         ("zzz", 1, "is no argument of YOLOv5 or Ultralytics"),
         ("memory", "3Gi", "is no hyperparameter; give 'memory' beside hyp_dict"),
         ("train_ucd", "x", "is no hyperparameter; give 'train_ucd' beside hyp_dict"),

@@ -112,6 +112,22 @@ def test_start_takes_json_without_a_content_type(client: TestClient, body: dict[
     assert client.post("/start", content=json.dumps(body)).status_code == 200
 
 
+def test_start_says_that_it_reads_utf_8(client: TestClient, body: dict[str, Any]) -> None:
+    text = json.dumps(body | {"labels": "安全帽"}, ensure_ascii=False).encode("gbk")
+    answer = client.post("/start", content=text)
+    want = "the body cannot be read; send JSON in UTF-8"
+    assert (answer.status_code, answer.json()) == (400, {"detail": want, "error": want})
+
+
+@pytest.mark.parametrize("labels", ["", []])
+def test_start_says_what_empty_labels_should_be(
+    client: TestClient, body: dict[str, Any], labels: object
+) -> None:
+    answer = client.post("/start", json=body | {"labels": labels})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].endswith("the path of a file with one name a line; these name no class")
+
+
 def test_start_from_an_earlier_runs_model(
     client: TestClient, kube: Any, body: dict[str, Any], trained: str
 ) -> None:
