@@ -98,7 +98,8 @@ def test_half_of_the_gpus_are_given_back_until_all_are_there(system: System, cli
     assert any("stand-in" in warning for warning in status["warnings"]), status["warnings"]
 
 
-@pytest.mark.parametrize("index", [pytest.param("0", marks=pytest.mark.soak), "1"])
+@pytest.mark.soak
+@pytest.mark.parametrize("index", ["0", "1"])
 def test_a_pod_that_is_killed_begins_all_again_where_they_were(
     system: System, cluster: Cluster, client: OldClient, index: str
 ) -> None:
