@@ -158,11 +158,18 @@ class TrainingCache:
 
     async def find(self, name: str) -> Entry | None:
         """The training; a miss is looked up once at the API server, as another replica may have made it."""
-        if name in self._entries:
-            return self._entries[name]
+        return self._entries.get(name) or await self.look(name)
+
+    async def look(self, name: str) -> Entry | None:
+        """The training as the API server has it now: before a refusal, since another replica or `kubectl` may
+        have changed it a moment ago. Raises UnavailableError.
+        """
+        known = self._entries.get(name)
         try:
             return self.put(await self._kube.get_training(name))
         except NotFoundError:
+            if known:
+                self.remove(name, known.uid)
             return None
 
     def put(self, body: Manifest) -> Entry:

@@ -100,10 +100,11 @@ class Trainings:
         """
         request = lift_arguments(request)
         model, name = request.model_name, object_name(request.model_name)
+        entry = await self.cache.look(name)
         if request.continue_train:
-            if entry := await self.cache.find(name):
+            if entry:
                 return await self._continue(entry, request)
-        elif entry := self.cache.peek(name):
+        elif entry:
             raise _taken(entry, model)
         elif await run_sync(self.runs.is_trained, model):
             raise ConflictError(f"{model!r} has a run folder already; {_WAYS_ON}")
@@ -115,7 +116,7 @@ class Trainings:
         try:
             created = await self._kube.create_training(manifest)
         except AlreadyExistsError:
-            raise _taken(await self.cache.find(name), model) from None
+            raise _taken(await self.cache.look(name), model) from None
         logger.info("training created", extra={"training": name, "model": model})
         return self.cache.put(created)
 
@@ -125,6 +126,8 @@ class Trainings:
         Raises UnknownModelError, and ConflictError when it is not running.
         """
         entry = await self.find(model)
+        if entry and entry.settled:
+            entry = _of_model(await self.cache.look(entry.name), model)
         if entry is None:
             await self.require_known(model)
         if entry is None or entry.settled:
@@ -254,6 +257,8 @@ class Trainings:
         self.collect()
 
     async def _require_idle(self, model: str, entry: Entry | None) -> None:
+        if entry and not entry.settled:
+            entry = await self.cache.look(entry.name)
         if entry and not entry.settled:
             raise ConflictError(f"{model!r} is running ({entry.phase}); terminate it first")
         name = _object_name(model)

@@ -35,6 +35,8 @@ class FakeKube:
         self.calls: list[str] = []
         self.before_write: Callable[[], None] | None = None
         """Runs once before the next patch or delete: what another client does at that moment."""
+        self.silent = False
+        """Its watches tell nothing: what others do is not heard of yet."""
         self._version = 100
         self._history: list[WatchEvent] = []
         self._gone_before = 0
@@ -52,7 +54,7 @@ class FakeKube:
         while True:
             if since < self._gone_before:
                 raise GoneError(410, "too old")
-            for event in list(self._history):
+            for event in [] if self.silent else list(self._history):
                 told = int(event.object["metadata"]["resourceVersion"])
                 if told > since:
                     since = told

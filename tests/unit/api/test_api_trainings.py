@@ -217,6 +217,44 @@ def test_terminate_clear_start_in_a_row(
     assert second != first
 
 
+def test_calls_in_a_row_that_reach_two_replicas(
+    client: TestClient, kube: Any, body: dict[str, Any], finished: str
+) -> None:
+    """What one of them did a moment ago holds for the other, which has not heard of it yet."""
+    kube.silent = True
+    kube.remove("helmet")
+    second = client.post("/start", json=body).json()["safe_code"]["helmet"]
+    assert second != finished
+    kube.set_status("helmet", phase="Terminated")
+    assert client.get("/clear_train_cache/helmet").json()["clear_cache_success"] == ["helmet"]
+
+
+def test_terminate_of_what_another_replica_just_continued(
+    client: TestClient, kube: Any, body: dict[str, Any], finished: str
+) -> None:
+    kube.silent = True
+    kube.objects["helmet"]["spec"]["run"] = 2
+    kube.set_status("helmet", phase="Running")
+
+    def operator_ends_it() -> None:
+        kube.objects["helmet"]["spec"]["stop"] = True
+        kube.set_status("helmet", phase="Terminated")
+        kube.silent = False
+
+    kube.before_write = operator_ends_it
+    assert client.get("/terminate/helmet").status_code == 200
+    assert detail(client.get("/terminate/helmet"), 409) == "'helmet' is not running"
+
+
+def test_continue_train_of_what_another_replica_just_cleared(
+    client: TestClient, kube: Any, body: dict[str, Any], finished: str
+) -> None:
+    kube.silent = True
+    kube.remove("helmet")
+    answer = client.post("/start", json=body | {"continue_train": True})
+    assert answer.json()["safe_code"]["helmet"] != finished
+
+
 def test_clear_of_what_runs_deletes_nothing(
     client: TestClient, kube: Any, body: dict[str, Any], runs_dir: Path
 ) -> None:
