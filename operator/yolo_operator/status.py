@@ -128,11 +128,14 @@ def _place(view: Snapshot, verdict: Verdict) -> tuple[str | None, str | None]:
 
 
 def _with_idle_edit(verdict: Verdict, status: Status) -> Status:
-    """The status of a run that has ended, warning of a change of the spec that starts nothing."""
+    """The status of a run that has ended, warning of a change of the spec that starts nothing.
+
+    One that an earlier operator stored has neither sentence nor printed reason: it gets them once.
+    """
     if verdict.training is None or status.phase is None:
         return status
     warnings = tell_idle_edit(verdict.training, status)[-WARNINGS_KEPT:]
-    if warnings == status.warnings:
+    if warnings == status.warnings and status.message is not None:
         return status
     printed = (status.printed or Printed()).model_copy(
         update={"reason": print_reason(status.phase, status.failure, warnings)}

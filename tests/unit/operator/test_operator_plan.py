@@ -242,6 +242,21 @@ def test_plan_deletes_children_only_once_the_end_is_stored() -> None:
     assert settled.status.to_wire() == stored["status"]
 
 
+def test_training_that_an_earlier_operator_ended_gets_its_sentence_and_reason_once() -> None:
+    finished = make_result(Stage.TRAIN, 4, reason="Diverged", message="NaN")
+    told = make_result(Stage.PREPARE, finished=finished)
+    jobs, pods = [PREPARE], [end(make_pod(PREPARE), result=told)]
+    full = _with_status(make_training(), make_view(make_training(), jobs, pods))
+    without = {key: value for key, value in full["status"].items() if key not in {"message", "printed"}}
+    upgraded = _decide(full | {"status": without}, jobs, pods)
+    assert upgraded.verdict.state == State.SETTLED
+    assert upgraded.status.message == full["status"]["message"]
+    assert upgraded.status.printed is not None
+    assert upgraded.status.printed.reason == "Diverged"
+    again = _decide(full | {"status": upgraded.status.to_wire()}, jobs, pods)
+    assert again.status == upgraded.status
+
+
 def test_stop_deletes_the_job_and_ends_when_the_pod_is_gone() -> None:
     training = RUNNING | {"spec": RUNNING["spec"] | {"stop": True}}
     leaving = _decide(training, [PREPARE, TRAIN], [PREPARED, start(TRAIN_POD)])
