@@ -100,7 +100,9 @@ class Trainings:
         """
         request = lift_arguments(request)
         model, name = request.model_name, object_name(request.model_name)
-        entry = await self.cache.look(name)
+        entry = await self.cache.find(name) if request.continue_train else self.cache.peek(name)
+        if entry:
+            entry = await self.cache.look(name)
         if request.continue_train:
             if entry:
                 return await self._continue(entry, request)
