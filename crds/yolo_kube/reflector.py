@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 60
 """After so long the API server ends a watch; asking again is how a half-open connection is noticed."""
+_SILENT_SECONDS = 600.0
+"""After watches without a word for so long it is listed anew. Mostly nothing happened; but a watch from a
+version that a store which was restored from a backup has not reached hears nothing either, and no error."""
 _BACK_OFF = (0.5, 30.0)
 _LIST_PATIENCE = Patience(seconds=60.0, tries=1)
 
@@ -80,6 +83,7 @@ class Reflector:
         self._name = name
         self._version: str | None = None
         self._newest = 0
+        self._told = 0.0
         self._heard: float | None = None
         self._tried = time.monotonic()
         self.synced = asyncio.Event()
@@ -149,10 +153,13 @@ class Reflector:
                 self._tell(self._listener.put, event.object)
             self._reach(event.object["metadata"]["resourceVersion"])
         self._hear()
+        if time.monotonic() - self._told >= _SILENT_SECONDS:
+            self._version = None
 
     def _reach(self, version: str) -> None:
         self._version = version
         self._newest = int(version)
+        self._told = time.monotonic()
 
     def _tell(self, listener: Callable[[Manifest], object], body: Manifest) -> None:
         try:

@@ -131,6 +131,27 @@ async def test_store_that_was_restored_from_a_backup_is_believed() -> None:
     assert known.objects == {"a": 8}
 
 
+async def test_watches_without_a_word_for_long_are_followed_by_a_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From a version that a restored store has not reached it would hear nothing for long, and no error."""
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.0)
+    script, known = Script(), Known()
+    script.lists = [[Page([_object("a", 30)], "40")], [Page([_object("b", 8)], "9")]]
+    script.watches = [[]]
+    await _follow(script, known, lambda: "9" in script.asked)
+    assert script.asked == ["list", "40", "list", "9"]
+    assert known.objects == {"b": 8}
+
+
+async def test_watch_that_ends_goes_on_where_it_was() -> None:
+    script, known = Script(), Known()
+    script.lists = [[Page([], "40")]]
+    script.watches = [[]]
+    await _follow(script, known, lambda: len(script.asked) == 3)
+    assert script.asked == ["list", "40", "40"]
+
+
 async def test_watch_that_breaks_off_goes_on_where_it_was() -> None:
     script, known = Script(), Known()
     script.lists = [[Page([], "9")]]
