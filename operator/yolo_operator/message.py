@@ -41,7 +41,8 @@ def _advise(why: Failure) -> str:
     if not why.hint:
         return why.message
     helps = f" What helps: {why.hint}"
-    return f"{_cut(why.message.rstrip('.') + '.', MESSAGE_MOST - _COUNT_MOST - len(helps))}{helps}"
+    told = why.message if why.message.endswith("?") else why.message.rstrip(".") + "."
+    return f"{_cut(told, MESSAGE_MOST - _COUNT_MOST - len(helps))}{helps}"
 
 
 def _cut(text: str, most: int) -> str:

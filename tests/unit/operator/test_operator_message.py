@@ -106,6 +106,22 @@ def test_message_counts_the_warnings(count: int, words: str) -> None:
     assert message == f"trains on node-1: before the first epoch; {words}, see status.warnings"
 
 
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("no argument 'x'; did you mean 'y'?", "no argument 'x'; did you mean 'y'? What helps: "),
+        ("it ended.", "it ended. What helps: "),
+        ("it ended", "it ended. What helps: "),
+    ],
+)
+def test_message_of_a_failure_ends_with_one_mark_before_the_advice(why: str, told: str) -> None:
+    failed = make_result(Stage.PREPARE, 3, reason="InvalidData", message=why, hint="mend it")
+    pod = end(make_pod(PREPARE), 3, seconds=20, result=failed)
+    message = decide(make_view(make_training(), [PREPARE], [pod]), SETTINGS).status.message
+    assert message is not None
+    assert message.startswith(told)
+
+
 def test_message_is_bounded() -> None:
     failed = make_result(Stage.PREPARE, 3, reason="InvalidData", message="x" * 3000, hint="mend it")
     pod = end(make_pod(PREPARE), 3, seconds=20, result=failed)
