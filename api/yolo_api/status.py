@@ -15,6 +15,7 @@ from .wording import to_rest_words
 
 _ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.TERMINATED)
 _NOT_SEEN = "accepted; the operator has not taken it up yet"
+_NOT_LET_GO = "asked to go on; the operator has not taken that up yet"
 STALE_SECONDS = 900
 """Age at which a status no longer counts as current: the operator writes one at least every ten minutes."""
 UNSEEN_SECONDS = 60
@@ -34,6 +35,8 @@ def to_view(body: Mapping[str, Any]) -> dict[str, Any]:
     progress = status.get("progress") or {}
     phase = str(status.get("phase") or Phase.PENDING)
     reason, message = _why(status, phase)
+    if phase == Phase.SUSPENDED and not body["spec"].get("suspend"):
+        reason, message = Reason.ACCEPTED, _NOT_LET_GO
     annotated = _parse_warnings((body["metadata"].get("annotations") or {}).get(ANNOTATION_WARNINGS))
     warnings = dict.fromkeys([*annotated, *status.get("warnings", [])])
     return {
@@ -60,9 +63,10 @@ def with_age(view: Mapping[str, Any], now: datetime, known_seconds: float) -> di
 
     `known_seconds`: for how long the object has been known in this state.
     """
-    if view["phase"] in TERMINAL_PHASES or view["phase"] == Phase.SUSPENDED:
+    asked = view["reason"] == Reason.ACCEPTED and view["updated_at"] is None
+    if view["phase"] in TERMINAL_PHASES or (view["phase"] == Phase.SUSPENDED and not asked):
         return {**view, "stale": False}
-    if view["reason"] == Reason.ACCEPTED and view["updated_at"] is None:
+    if asked:
         stale, words = known_seconds >= UNSEEN_SECONDS, HINTS[Reason.NO_OPERATOR]
     else:
         age = _age(view["updated_at"], now)

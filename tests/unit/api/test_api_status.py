@@ -144,8 +144,20 @@ def test_to_view_of_a_suspended_training_says_how_it_goes_on() -> None:
         {"type": "Reconciling", "status": "False", "reason": "SuspendedByUser", "message": ""},
         {"type": "Suspended", "status": "True", "reason": "SuspendedByUser", "message": "goes on when asked"},
     ]
-    view = to_view(training({"run": 2, "phase": "Suspended", "conditions": conditions}))
+    status = {"run": 2, "phase": "Suspended", "conditions": conditions}
+    view = to_view(training(status, suspend=True))
     assert (view["reason"], view["message"]) == ("SuspendedByUser", "goes on when asked")
+    assert with_age(view, SEEN, UNSEEN_SECONDS)["stale"] is False
+
+
+def test_a_suspended_training_that_nobody_lets_go_on_is_told() -> None:
+    status = {"run": 2, "phase": "Suspended"}
+    view = to_view(training(status, suspend=False))
+    assert (view["phase"], view["reason"]) == ("Suspended", "Accepted")
+    at_once, later = (with_age(view, SEEN, seconds) for seconds in (UNSEEN_SECONDS - 1, UNSEEN_SECONDS))
+    assert at_once["message"] == "asked to go on; the operator has not taken that up yet"
+    assert (at_once["stale"], later["stale"]) == (False, True)
+    assert later["message"] == f"{at_once['message']}; {HINTS[Reason.NO_OPERATOR]}"
 
 
 def test_to_view_of_a_failed_training_says_why_and_what_to_do() -> None:
@@ -226,7 +238,8 @@ def test_with_age_tells_an_operator_that_should_have_written_since(
 ) -> None:
     conditions = [{"type": "Reconciling", "status": "True", "reason": "Training", "message": "trains"}]
     status = {"run": 2, "phase": phase, "seenAt": "2026-11-24T10:05:00Z", "conditions": conditions}
-    view = with_age(to_view(training(status)), SEEN + timedelta(seconds=seconds), 0)
+    body = training(status, suspend=phase == "Suspended")
+    view = with_age(to_view(body), SEEN + timedelta(seconds=seconds), 0)
     assert view["stale"] is stale
     words = "the operator has not been seen since 2026-11-24T10:05:00Z: does it run?"
     assert (words in view["message"]) is stale
