@@ -49,6 +49,11 @@ def _patch(system: System, **spec: Any) -> str:
         ),
         ({"resume": True}, "spec.resume starts nothing by itself: run 2 has ended; raise spec.run to 3 too"),
         ({"stop": False, "resume": True, "run": 3}, ""),
+        (
+            {"run": 3},
+            "spec.stop is true, so run 3 ends before it starts; set spec.stop: false and raise spec.run to 4",
+        ),
+        ({"resume": True, "run": 3}, "spec.stop is true, so run 3 ends before it starts"),
         ({"suspend": True}, ""),
         ({"lifecycle": {"maxRestarts": 5}}, ""),
     ],
