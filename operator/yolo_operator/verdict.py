@@ -54,6 +54,7 @@ NOT_COUNTED = frozenset(
 """Retryable reasons that are not the training's fault, and so cost none of its `maxRestarts`."""
 
 REFUSED = frozenset({Reason.NAME_MISMATCH, Reason.INVALID_SPEC})
+_NAME_HINT = "delete the object and create it under a name that fits"
 
 
 class State(StrEnum):
@@ -143,9 +144,13 @@ def judge(view: Snapshot, settings: Settings) -> Verdict:
     stored = parse_status(view.training)
     try:
         training = YoloTraining.model_validate({**view.training, "status": {}})
-        wanted_name = training.wanted_name
     except ValueError as error:
         return _refuse(view, stored, None, failure(Reason.INVALID_SPEC, explain(error)))
+    try:
+        wanted_name = training.wanted_name
+    except ValueError as error:  # of the object's own name: `spec.modelName` is checked above
+        why = failure(Reason.NAME_MISMATCH, f"metadata.name: {error}", hint=_NAME_HINT)
+        return _refuse(view, stored, None, why)
     if wanted_name != training.name:
         message = f"model name {training.model_name!r} belongs to an object named {wanted_name!r}"
         return _refuse(view, stored, training, failure(Reason.NAME_MISMATCH, message))

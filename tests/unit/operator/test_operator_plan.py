@@ -378,6 +378,16 @@ def test_active_deadline_is_kept_when_the_pod_does_not() -> None:
     assert late.status.failure.reason == Reason.DEADLINE_EXCEEDED
 
 
+def test_an_objects_name_that_is_no_model_name_is_told_with_its_field_and_a_way_out() -> None:
+    decision = _decide(make_training(name="a"))
+    failure = decision.status.failure
+    assert failure is not None
+    assert failure.reason == Reason.NAME_MISMATCH
+    assert failure.message == "metadata.name: a model name has 2 to 128 characters, this one has 1"
+    assert failure.hint == "delete the object and create it under a name that fits"
+    assert decision.plan.actions == ()
+
+
 def test_ttl_deletes_the_training() -> None:
     training = make_training(lifecycle={"ttlSecondsAfterFinished": 50})
     stored = _with_status(training, make_view(training, [PREPARE, TRAIN], [PREPARED, end(TRAIN_POD)]))
