@@ -33,7 +33,8 @@ def _tell(verdict: Verdict, status: Status, printed: Printed) -> str:
     if verdict.state == State.LEAVING or (verdict.state == State.AGAIN and verdict.failure is None):
         return f"asked to end{at}: the pod saves its state and leaves"
     if phase == Phase.SUCCEEDED:
-        return (_reached(status, printed) or "trained to its end") + _weights(status)
+        reached = _reached(status, printed) or "trained to its end"
+        return reached + _early(verdict, status) + _weights(status)
     return _under_way(status, verdict, printed) + _earlier(status)
 
 
@@ -80,6 +81,29 @@ def _reached(status: Status, printed: Printed) -> str:
     if status.phase == Phase.SUCCEEDED and printed.epoch:
         epoch = f"trained {printed.epoch} epochs"
     return ", ".join(part for part in (epoch, printed.metric) if part)
+
+
+def _early(verdict: Verdict, status: Status) -> str:
+    """Which of the template's limits may have ended a training that was not stopped before its last epoch."""
+    done = status.progress
+    if (
+        verdict.training is None
+        or done is None
+        or not done.epoch
+        or not done.epochs
+        or done.epoch >= done.epochs
+    ):
+        return ""
+    template = verdict.training.spec.template
+    limits = [
+        words
+        for words, is_set in (
+            ("no better epoch within template.patience", template.patience > 0),
+            ("template.time is over", template.time is not None),
+        )
+        if is_set
+    ]
+    return f"; ended early: {' or '.join(limits)}" if limits else ""
 
 
 def _earlier(status: Status) -> str:

@@ -90,11 +90,27 @@ def test_message_of_a_training_that_is_suspended_under_way() -> None:
 def test_message_of_a_success_names_the_best_weights() -> None:
     weights = {"best": {"path": "train/cats/weights/best.pt", "size": 5, "sha256": "ab"}}
     metrics = {"metrics/mAP50-95(B)": 0.5}
-    result = make_result(Stage.TRAIN, epochs_done=40, epochs=100, metrics=metrics, weights=weights)
+    result = make_result(Stage.TRAIN, epochs_done=100, epochs=100, metrics=metrics, weights=weights)
     assert _status(make_training(), end(POD, result=result, seconds=90)).message == (
-        "trained 40/100 epochs, mAP50-95 0.50; "
+        "trained 100/100 epochs, mAP50-95 0.50; "
         "the best weights are train/cats/weights/best.pt on the run volume"
     )
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({}, "; ended early: no better epoch within template.patience"),
+        ({"time": 1.5}, "; ended early: no better epoch within template.patience or template.time is over"),
+        ({"time": 1.5, "patience": 0}, "; ended early: template.time is over"),
+        ({"patience": 0}, ""),
+    ],
+)
+def test_message_of_a_success_before_the_last_epoch_says_what_ended_it(limits: Body, words: str) -> None:
+    training = make_training()
+    training["spec"]["template"].update(limits)
+    result = make_result(Stage.TRAIN, epochs_done=40, epochs=100)
+    assert _status(training, end(POD, result=result, seconds=90)).message == f"trained 40/100 epochs{words}"
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "1 warning"), (3, "3 warnings")])
