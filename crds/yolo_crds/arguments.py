@@ -47,6 +47,8 @@ _OWNED = {
     "tracker": "it belongs to tracking",
     "format": "it belongs to export",
 }
+_ELSEWHERE = dict.fromkeys(("lr", "learning_rate", "initial_lr"), "lr0") | {"wd": "weight_decay"}
+"""What other trainers call an argument, where the spelling alone leads to another one or to none."""
 _IMAGES_A_GPU = 8
 _TYPE_WORDS = {
     "integer": "a whole number",
@@ -198,7 +200,8 @@ def _known_argument(name: str) -> tuple[Argument | None, str]:
     schema = load_schema()
     if argument := schema.arguments.get(name):
         return argument, ""
-    like = nearest(_in_snake_case(name), (schema.arguments.keys() | _FIELDS.keys()) - _OWNED.keys())
+    plain = _in_snake_case(name)
+    like = _ELSEWHERE.get(plain) or nearest(plain, (schema.arguments.keys() | _FIELDS.keys()) - _OWNED.keys())
     meant = f"the field spec.template.{_FIELDS[like]}" if like in _FIELDS else repr(like)
     advice = f"; did you mean {meant}?" if like else ""
     return None, f"Ultralytics {schema.ultralytics} has no argument {name!r}{advice}"

@@ -44,6 +44,9 @@ def test_check_hyperparameters_accepts_the_defaults(name: str) -> None:
     [
         ("warmup_epoch", 3.0, "did you mean 'warmup_epochs'"),
         ("zzz", 1.0, "has no argument 'zzz'"),
+        ("lr", 0.1, "did you mean 'lr0'?"),
+        ("learningRate", 0.1, "did you mean 'lr0'?"),
+        ("wd", 0.1, "did you mean 'weight_decay'?"),
         ("lr0", 3.0, "too large; at most 1"),
         ("lr0", -1.0, "too small; at least 0"),
         ("nbs", 1.5, "takes a whole number"),
