@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from yolo_crds.arguments import check_arguments, check_batch, check_nodes, tell_ignored
+from yolo_crds.arguments import check_arguments, check_batch, check_nodes, choose_optimizer
 from yolo_crds.meta import ANNOTATION_MODEL_NAME, ANNOTATION_WARNINGS, API_VERSION, KIND, object_name
 from yolo_crds.models import infer_task
 from yolo_crds.references import is_url
@@ -15,7 +15,7 @@ from yolo_crds.training import Resources, Spec
 
 from .data import is_none
 from .errors import ConflictError, InvalidFieldsError, to_problem
-from .hyperparameters import OBEDIENT_OPTIMIZER, Converted, convert_hyperparameters
+from .hyperparameters import Converted, convert_hyperparameters
 from .models import to_model
 from .options import place_options
 from .schemas import StartRequest
@@ -74,26 +74,18 @@ def to_training(
     template = spec["template"]
     warnings = tell_unknown(request.model_extra or {}) + _share_batch(template, request)
     if "hyp_dict" in asked:
-        warnings += _place_hyperparameters(template, convert_hyperparameters(request.hyp_dict), request)
+        warnings += _place_hyperparameters(template, convert_hyperparameters(request.hyp_dict))
     return Conversion(spec, tuple(warnings))
 
 
-def _place_hyperparameters(template: Manifest, converted: Converted, request: StartRequest) -> list[str]:
-    """What `hyp_dict` comes to, and the warnings about it. The old server obeyed lr0 and momentum, so where
-    nobody names an optimizer one is taken that does; who names `auto` gets it and its warning, as by kubectl.
-    """
+def _place_hyperparameters(template: Manifest, converted: Converted) -> list[str]:
+    """What `hyp_dict` comes to, and the warnings about it."""
     if converted.problems:
         raise InvalidFieldsError(converted.problems)
     template["hyperparameters"] = numbers = converted.hyperparameters
     kept = {name: text for name, text in (template.get("extraArgs") or {}).items() if name not in numbers}
     template["extraArgs"] = kept | converted.extra_args
-    optimizer = template.setdefault("optimizer", "auto")
-    told = tell_ignored(optimizer, converted.hyperparameters)
-    if told and "optimizer" not in request.model_fields_set:
-        template["optimizer"] = OBEDIENT_OPTIMIZER
-        told = f"optimizer: took {OBEDIENT_OPTIMIZER} as the old server, since auto ignores " + " and ".join(
-            converted.need_obedience
-        )
+    _, told = choose_optimizer(template.get("optimizer"), converted.hyperparameters)
     return [*converted.warnings, *([told] if told else [])]
 
 

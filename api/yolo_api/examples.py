@@ -86,7 +86,7 @@ _MODEL: dict[str, Any] = {
     "restarts": 0,
     "started_at": "2026-11-28T10:00:00Z",
     "finished_at": None,
-    "warnings": ["optimizer: took SGD as the old server, since auto ignores lr0"],
+    "warnings": ["optimizer: took SGD, since auto ignores lr0"],
 }
 STARTED: dict[str, Any] = {
     "message": "Training started",

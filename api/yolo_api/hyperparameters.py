@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from yolo_crds.arguments import CHOSEN_BY_AUTO, check_extra_args, check_hyperparameters
+from yolo_crds.arguments import check_extra_args, check_hyperparameters
 from yolo_crds.schema import Argument, load_schema, nearest
 
 from .spec_keys import KEYS
@@ -21,8 +21,6 @@ V5_BOX_MAX = 1.0
 """YOLOv5 evolves `box` between 0.02 and 0.2, Ultralytics tunes it between 1 and 20: below is a v5 value."""
 WITHOUT_COUNTERPART = ("obj", "obj_pw", "iou_t", "anchor_t", "fl_gamma")
 NOT_PASSED = "cls_pw"
-OBEDIENT_OPTIMIZER = "SGD"
-"""YOLOv5's default; Ultralytics' `auto` chooses its own lr0 and momentum."""
 TEXT_MAX = 256
 """Characters of an argument that is no number, as in `template.extraArgs`."""
 _PROBLEMS_MAX = 20
@@ -40,11 +38,6 @@ class Converted:
     warnings: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Field and sentence of what has to be refused."""
-
-    @property
-    def need_obedience(self) -> list[str]:
-        """What is set and would be without effect under the optimizer `auto`."""
-        return [name for name in CHOSEN_BY_AUTO if name in self.hyperparameters]
 
 
 def convert_hyperparameters(hyp_dict: Mapping[str, object]) -> Converted:

@@ -18,6 +18,8 @@ from .training import Task, Template
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
 """Accepted whatever the case; from Ultralytics' `build_optimizer` (the schema says only "a string")."""
 
+OBEDIENT_OPTIMIZER = "SGD"
+"""YOLOv5's default; it obeys what `auto` sets itself."""
 CHOSEN_BY_AUTO = ("lr0", "momentum", "warmup_bias_lr")
 """Hyperparameters that the optimizer `auto` sets itself (Ultralytics' `build_optimizer`)."""
 
@@ -166,7 +168,7 @@ def check_nodes(gpus: int, nodes: int) -> str | None:
 def check_arguments(template: Template) -> list[Problem]:
     """Everything in a template that the trained Ultralytics would refuse; empty when all is well."""
     problems = check_model(template.model, template.task)
-    if template.optimizer.lower() not in {o.lower() for o in OPTIMIZERS}:
+    if template.optimizer and template.optimizer.lower() not in {o.lower() for o in OPTIMIZERS}:
         known = ", ".join(OPTIMIZERS)
         problems.append(Problem("template.optimizer", f"{template.optimizer!r} is none of {known}"))
     if wrong := check_nodes(template.resources.gpus, template.resources.nodes):
@@ -180,15 +182,20 @@ def check_arguments(template: Template) -> list[Problem]:
     return problems
 
 
-def tell_ignored(optimizer: str, names: Iterable[str]) -> str | None:
-    """The warning for hyperparameters that are given, by these names, without effect: the optimizer `auto`
-    sets them itself. None where there is none.
+def choose_optimizer(optimizer: str | None, names: Iterable[str]) -> tuple[str, str | None]:
+    """The optimizer that trains, and the warning if there is any, for hyperparameters given by these names.
+
+    `auto` sets some of them itself, so that they have no effect. Where one is given and no optimizer is
+    named, one is taken that obeys it.
     """
     given = set(names)
-    ignored = [name for name in CHOSEN_BY_AUTO if name in given]
+    ignored = " and ".join(name for name in CHOSEN_BY_AUTO if name in given)
+    if optimizer is None:
+        taken = f"optimizer: took {OBEDIENT_OPTIMIZER}, since auto ignores {ignored}"
+        return (OBEDIENT_OPTIMIZER, taken) if ignored else ("auto", None)
     if optimizer.lower() != "auto" or not ignored:
-        return None
-    return f"optimizer auto ignores {' and '.join(ignored)}; name an optimizer, such as SGD or AdamW"
+        return optimizer, None
+    return optimizer, f"optimizer auto ignores {ignored}; name an optimizer, such as SGD or AdamW"
 
 
 def _known_argument(name: str) -> tuple[Argument | None, str]:

@@ -265,8 +265,9 @@ class Template(Model):
     where training needs all of them itself."""
     patience: int = Field(default=100, ge=0, le=100_000)
     """Epochs without improvement after which training ends early; 0 never."""
-    optimizer: Annotated[str, StringConstraints(max_length=32, pattern=r"^[A-Za-z]+$")] = "auto"
-    """Optimizer by Ultralytics' name; `auto` ignores lr0, momentum and warmup_bias_lr."""
+    optimizer: Annotated[str, StringConstraints(max_length=32, pattern=r"^[A-Za-z]+$")] | None = None
+    """Optimizer by Ultralytics' name; `auto` ignores lr0, momentum and warmup_bias_lr. Unset: SGD where one
+    of these is given, else `auto`."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Seed of the training."""
     cache: Literal["none", "ram", "disk"] = "none"

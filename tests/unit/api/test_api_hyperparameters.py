@@ -44,7 +44,6 @@ def test_convert_hyperparameters_takes_all_28_of_yolov5() -> None:
     want = {name: value for name, value in V5_DEFAULTS.items() if name not in NOT_PASSED} | {"box": 7.5}
     assert converted.hyperparameters == want
     assert converted.extra_args == {}
-    assert converted.need_obedience == ["lr0", "momentum", "warmup_bias_lr"]
     assert converted.problems == []
     assert converted.warnings == [
         "hyp_dict: ignored obj, obj_pw, iou_t, anchor_t, fl_gamma: Ultralytics has no counterpart",

@@ -203,12 +203,16 @@ def test_check_arguments_counts_the_gpus_of_all_nodes() -> None:
     assert "2 nodes train on at least one GPU each" in problem.message
 
 
-def test_tell_ignored_names_what_auto_chooses() -> None:
-    told = arguments.tell_ignored("Auto", ["mosaic", "momentum", "lr0"])
+def test_choose_optimizer_obeys_what_is_given_unless_auto_is_named() -> None:
+    assert arguments.choose_optimizer(None, ["mosaic"]) == ("auto", None)
+    taken = "optimizer: took SGD, since auto ignores lr0 and momentum"
+    assert arguments.choose_optimizer(None, ["mosaic", "momentum", "lr0"]) == ("SGD", taken)
+    named, told = arguments.choose_optimizer("Auto", ["mosaic", "momentum", "lr0"])
+    assert named == "Auto"
     assert told == "optimizer auto ignores lr0 and momentum; name an optimizer, such as SGD or AdamW"
-    assert "warmup_bias_lr" in str(arguments.tell_ignored("auto", ["warmup_bias_lr"]))
-    assert arguments.tell_ignored("auto", ["mosaic"]) is None
-    assert arguments.tell_ignored("SGD", ["lr0"]) is None
+    assert "warmup_bias_lr" in str(arguments.choose_optimizer("auto", ["warmup_bias_lr"])[1])
+    assert arguments.choose_optimizer("auto", ["mosaic"]) == ("auto", None)
+    assert arguments.choose_optimizer("SGD", ["lr0"]) == ("SGD", None)
 
 
 def test_headline_is_there_for_every_task() -> None:

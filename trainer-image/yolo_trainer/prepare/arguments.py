@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from yolo_crds.arguments import check_arguments, parse_value, tell_ignored
+from yolo_crds.arguments import check_arguments, choose_optimizer, parse_value
 from yolo_crds.schema import load_schema
 from yolo_crds.trainer import TrainerConfig
 from yolo_crds.training import Template
@@ -23,9 +23,9 @@ def check_template(config: TrainerConfig) -> list[str]:
     if problems:
         raise InvalidArgumentsError("; ".join(str(problem) for problem in problems))
     template = config.template
-    ignored = tell_ignored(template.optimizer, [*template.hyperparameters, *template.extra_args])
+    _, told = choose_optimizer(template.optimizer, [*template.hyperparameters, *template.extra_args])
     return [
-        *([ignored] if ignored else []),
+        *([told] if told else []),
         *([_NO_RECT] if _wants_rect(template) else []),
         *_version_warnings(template),
     ]

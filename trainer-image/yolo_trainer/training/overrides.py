@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from yolo_crds.arguments import parse_value
+from yolo_crds.arguments import choose_optimizer, parse_value
 from yolo_crds.models import infer_task
 from yolo_crds.schema import load_schema
 from yolo_crds.trainer import Prepared, TrainerConfig
 
-_SAME_NAME = ("epochs", "batch", "imgsz", "patience", "optimizer", "seed", "time", "save_period")
+_SAME_NAME = ("epochs", "batch", "imgsz", "patience", "seed", "time", "save_period")
 _CACHE: dict[str, str | bool] = {"none": False, "ram": "ram", "disk": "disk"}
 
 
@@ -22,6 +22,8 @@ def build_overrides(
     template = config.template
     chosen: dict[str, object] = {name: getattr(template, name) for name in _SAME_NAME}
     chosen |= {"cache": _CACHE[template.cache], "amp": template.amp, "workers": template.workers_wanted}
+    given = [*template.hyperparameters, *template.extra_args]
+    chosen["optimizer"], _ = choose_optimizer(template.optimizer, given)
     chosen |= template.hyperparameters
     chosen |= {name: parse_value(text) for name, text in template.extra_args.items()}
     chosen |= {k: parse_value(v) if isinstance(v, str) else v for k, v in config.overrides.items()}

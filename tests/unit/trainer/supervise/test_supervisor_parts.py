@@ -261,6 +261,21 @@ def test_worker_command_starts_one_process_a_gpu() -> None:
     assert worker_command(Stage.PREPARE, _config({"resources": {"gpus": 4}}))[1:] == [*one[1:-1], "prepare"]
 
 
+@pytest.mark.parametrize(
+    ("template", "want"),
+    [
+        ({}, "auto"),
+        ({"hyperparameters": {"lr0": 0.1}}, "SGD"),
+        ({"extraArgs": {"momentum": "0.9"}}, "SGD"),
+        ({"optimizer": "auto", "hyperparameters": {"lr0": 0.1}}, "auto"),
+        ({"optimizer": "AdamW", "hyperparameters": {"lr0": 0.1}}, "AdamW"),
+    ],
+)
+def test_build_overrides_takes_an_optimizer_that_obeys(template: dict[str, object], want: str) -> None:
+    prepared = Prepared(uid="u", run=1, attempt=1, dataset=Dataset(hash="h"), data_yaml="/d/data.yaml")
+    assert build_overrides(_config(template), prepared, Path("/runs/t"), "cpu", cpus=2)["optimizer"] == want
+
+
 def test_build_overrides_lets_remedies_win() -> None:
     config = _config(
         {
