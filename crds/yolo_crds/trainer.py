@@ -28,6 +28,10 @@ RENDEZVOUS_PORT = 29500
 """Of the store in the pod with index 0, where the pods of one training meet; PyTorch's own default."""
 
 
+NOTHING_LEFT = "nothing to train: "
+"""How the warning begins of a resume that has done nothing, since all that was asked for was done before."""
+
+
 class ExitCode(IntEnum):
     """Exit codes of the trainer."""
 

@@ -19,6 +19,7 @@ from yolo_crds.conditions import TERMINAL_PHASES, Phase, Reason
 from yolo_crds.status import Failure, Status
 
 from .kube import Kube
+from .message import find_nothing_left
 from .snapshot import Wire, print_time
 from .verdict import State, Verdict
 
@@ -134,7 +135,9 @@ def _finished(after: Status) -> Change:
     reached = f" at epoch {printed.epoch}" if printed and printed.epoch else ""
     metric = f", {printed.metric}" if printed and printed.metric else ""
     if after.phase == Phase.SUCCEEDED:
-        return Change(Reason.SUCCEEDED, f"run {after.run} succeeded{reached}{metric}", key)
+        nothing = find_nothing_left(after)
+        told = f"run {after.run}: {nothing}" if nothing else f"run {after.run} succeeded{reached}{metric}"
+        return Change(Reason.SUCCEEDED, told, key)
     if after.phase == Phase.TERMINATED:
         return Change(Reason.STOPPED_BY_USER, f"run {after.run} was stopped{reached}{metric}", key)
     why = after.failure

@@ -2,6 +2,7 @@
 
 from yolo_crds.conditions import Phase
 from yolo_crds.status import Failure, Printed, Status
+from yolo_crds.trainer import NOTHING_LEFT
 
 from .gang import count_pods
 from .printed import print_count
@@ -33,9 +34,16 @@ def _tell(verdict: Verdict, status: Status, printed: Printed) -> str:
     if verdict.state == State.LEAVING or (verdict.state == State.AGAIN and verdict.failure is None):
         return f"asked to end{at}: the pod saves its state and leaves"
     if phase == Phase.SUCCEEDED:
+        if nothing := find_nothing_left(status):
+            return nothing
         reached = _reached(status, printed) or "trained to its end"
         return reached + _early(verdict, status) + _weights(status)
     return _under_way(status, verdict, printed) + _earlier(status)
+
+
+def find_nothing_left(status: Status) -> str | None:
+    """The warning of a run that had nothing to train; None for one that trained."""
+    return next((told for told in status.warnings if told.startswith(NOTHING_LEFT)), None)
 
 
 def _advise(why: Failure) -> str:

@@ -97,6 +97,13 @@ def test_message_of_a_success_names_the_best_weights() -> None:
     )
 
 
+def test_message_of_a_run_that_had_nothing_to_train_is_that() -> None:
+    told = "nothing to train: 2 epochs are done, 2 were asked for; raise template.epochs"
+    result = make_result(Stage.TRAIN, epochs_done=2, epochs=2, warnings=[told])
+    message = _status(make_training(), end(POD, result=result, seconds=90)).message
+    assert message == f"{told}; 1 warning, see status.warnings"
+
+
 @pytest.mark.parametrize(
     ("limits", "words"),
     [

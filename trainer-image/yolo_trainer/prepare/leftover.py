@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from yolo_crds.layout import RESULT
-from yolo_crds.trainer import Result, TrainerConfig
+from yolo_crds.trainer import NOTHING_LEFT, Result, TrainerConfig
 
 from ..runfolder.attempts import Start, has_finished, read_result
 from ..runfolder.remaining import why_over
@@ -30,7 +30,7 @@ def find_nothing_left(start: Start, config: TrainerConfig) -> Result | None:
         return None
     if why is None:
         return None
-    now, told = time.time(), f"nothing to train: {why}"
+    now, told = time.time(), f"{NOTHING_LEFT}{why}"
     mine = {"uid": config.uid, "run": config.run, "attempt": config.attempt}
     said = {"message": told, "warnings": [told], "started_at": now, "finished_at": now}
     return before.model_copy(update={**mine, **said, "finished": None})
