@@ -23,9 +23,13 @@ Where nothing can be looked up (`helm template`, GitOps, a dry run) nothing is f
 {{- if .Values.crds.enabled -}}
 {{- $share := "crds.enabled=false" -}}
 {{- $wanted = append $wanted (list "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "yolotrainings.yolo.training" $share) -}}
+{{- $policies := list "yolotrainings-edits" -}}
 {{- if include "yolo.tellsUnserved" . -}}
+{{- $policies = append $policies "yolotrainings-served" -}}
+{{- end -}}
+{{- range $policy := $policies -}}
 {{- range list "ValidatingAdmissionPolicy" "ValidatingAdmissionPolicyBinding" -}}
-{{- $wanted = append $wanted (list "admissionregistration.k8s.io/v1" . "" "yolotrainings-served" $share) -}}
+{{- $wanted = append $wanted (list "admissionregistration.k8s.io/v1" . "" $policy $share) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
