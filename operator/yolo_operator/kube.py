@@ -202,7 +202,7 @@ class Kube:
     async def list_versions(self, namespace: str | None) -> tuple[dict[str, str], str]:
         """resourceVersion by uid of a namespace's trainings (None: of all), and that of the list itself."""
         found, version = dict[str, str](), "0"
-        path = f"{_TRAININGS}{_within(namespace)}/{meta.PLURAL}"
+        path = _path(meta.PLURAL, namespace)
         async for page in self._api.pages(path, meta.PLURAL, accept=_METADATA_ONLY):
             version = page.resource_version
             for item in page.items:
@@ -219,7 +219,7 @@ class Kube:
         if selector is None and resource in _NOT_OURS_ALONE:
             selector = meta.LABEL_TRAINING
         query = {"labelSelector": selector} if selector else {}
-        pages = self._api.pages(f"{_PATHS[resource]}{_within(namespace)}/{resource}", resource, query)
+        pages = self._api.pages(_path(resource, namespace), resource, query)
         return [body async for page in pages for body in page.items]
 
     async def stop_training(self, namespace: str, name: str, uid: str) -> None:
@@ -240,7 +240,7 @@ class Kube:
 
     def _children(self, resource: str, namespace: str | None) -> Collection:
         selector = {"labelSelector": meta.LABEL_TRAINING}
-        return Collection(self._api, f"{_PATHS[resource]}{_within(namespace)}/{resource}", resource, selector)
+        return Collection(self._api, _path(resource, namespace), resource, selector)
 
     async def _create(self, path: str, resource: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -279,9 +279,10 @@ class Kube:
         await self._api.call("DELETE", path, resource, body=body)
 
 
-def _within(namespace: str | None) -> str:
-    """The part of a path that names the namespace; none for all."""
-    return f"/namespaces/{namespace}" if namespace else ""
+def _path(resource: str, namespace: str | None) -> str:
+    """Where all objects of a kind are, of a namespace or of all."""
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"{_PATHS[resource]}{within}/{resource}"
 
 
 @asynccontextmanager

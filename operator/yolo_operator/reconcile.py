@@ -26,7 +26,7 @@ from .snapshot import Snapshot, view_job, view_pod, view_training
 from .status import describe
 from .steps import Pass, Step, next_step
 from .store import Key, Store
-from .verdict import State, parse_status
+from .verdict import State
 
 logger = logging.getLogger(__name__)
 
@@ -232,7 +232,7 @@ class Reconciler:
         return replace(view, training=training)
 
     def _report(self, key: Key, view: Snapshot, decision: Decision) -> None:
-        stored, status = parse_status(view.training), decision.status
+        stored, status = decision.stored, decision.status
         if change := find_change(stored, status, decision.verdict):
             self._tell(build_event(view.training, status.run, change, view.now))
         if decision.verdict.failure and decision.verdict.state in {State.AGAIN, State.FAILED}:

@@ -71,7 +71,7 @@ def _due(step: Step, so_far: Pass, decision: Decision, now: datetime) -> bool:
     view, verdict = so_far.view, decision.verdict
     match step:
         case Step.READ_LIVE:
-            return decision.weighs(view)
+            return decision.weighs
         case Step.READ_LAST_EVENTS:
             return Step.READ_LIVE in so_far.done and wants_last_events(verdict) is not None
         case Step.READ_LAST_WORDS:
@@ -83,7 +83,7 @@ def _due(step: Step, so_far: Pass, decision: Decision, now: datetime) -> bool:
             stuck_at = wants_events(verdict)
             return stuck_at is not None and stuck_at <= view.now
         case Step.STORE_FIRST:
-            return decision.turns(view) and _is_new(view, decision, now)
+            return decision.turns and _is_new(view, decision, now)
         case Step.ACT:
             return bool(decision.plan.actions)
         case Step.READ_QUEUE:

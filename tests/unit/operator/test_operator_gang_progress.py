@@ -93,7 +93,7 @@ class Cluster:
             view = view.__class__(**vars(view) | {"now": self.now})
             decision = decide(view, self.settings)
             played.training = played.training | {"status": decision.status.to_wire()}
-            if decision.turns(view):
+            if decision.turns:
                 continue
             for action in decision.plan.actions:
                 if isinstance(action, CreateJob):
